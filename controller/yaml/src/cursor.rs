@@ -1,0 +1,391 @@
+//! Reading one node at a time, collecting every problem on the way.
+//!
+//! A [`Cursor`] points at one node and knows its path. Its readers return `None` after they noted
+//! what is wrong, so a caller reads all its fields first and gives up only then.
+
+use std::cell::RefCell;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+use crate::decode::Decode;
+use crate::path::{Path, Step};
+use crate::problem::{Location, Problem, Problems, did_you_mean};
+use crate::resolve::{Resolved, Resolver, shorten};
+use crate::tree::{Entry, Kind, Mapping, Node, Position, Scalar};
+
+/// Where problems of one file go.
+#[derive(Debug)]
+pub struct Sink {
+    file: Arc<str>,
+    resolver: Resolver,
+    problems: RefCell<Problems>,
+}
+
+impl Sink {
+    /// An empty one.
+    pub fn new(file: Arc<str>, resolver: Resolver) -> Self {
+        Self { file, resolver, problems: RefCell::default() }
+    }
+
+    /// A cursor on the document's root.
+    pub fn root<'a>(&'a self, node: &'a Node) -> Cursor<'a> {
+        Cursor { sink: self, node, path: Path::root() }
+    }
+
+    /// What was noted.
+    pub fn into_problems(self) -> Problems {
+        self.problems.into_inner()
+    }
+
+    fn push(&self, problem: Problem) {
+        self.problems.borrow_mut().push(problem);
+    }
+
+    fn location(&self, at: Position) -> Location {
+        Location { file: self.file.clone(), line: at.line, column: at.column }
+    }
+}
+
+/// One node, its path, and where its problems go.
+#[derive(Clone, Debug)]
+pub struct Cursor<'a> {
+    sink: &'a Sink,
+    node: &'a Node,
+    path: Path,
+}
+
+impl<'a> Cursor<'a> {
+    /// The node.
+    pub const fn node(&self) -> &'a Node {
+        self.node
+    }
+
+    /// Where the node stands.
+    pub fn location(&self) -> Location {
+        self.sink.location(self.node.span.start)
+    }
+
+    /// Its path, such as `services[3].name`.
+    pub fn path(&self) -> String {
+        self.path.to_string()
+    }
+
+    /// Notes that the node is wrong.
+    pub fn refuse(&self, code: &'static str, message: impl Into<String>) {
+        self.note(code, message.into(), None);
+    }
+
+    /// Notes that the node is wrong, and what to do.
+    pub fn refuse_with(
+        &self,
+        code: &'static str,
+        message: impl Into<String>,
+        hint: impl Into<String>,
+    ) {
+        self.note(code, message.into(), Some(hint.into()));
+    }
+
+    fn note(&self, code: &'static str, message: String, hint: Option<String>) {
+        self.sink.push(Problem {
+            location: self.location(),
+            path: self.path(),
+            code,
+            message,
+            hint,
+        });
+    }
+
+    /// The scalar's value, when the node is one. Notes nothing.
+    pub fn resolved(&self) -> Option<Resolved> {
+        self.scalar().map(|scalar| self.sink.resolver.resolve(scalar))
+    }
+
+    /// The scalar as written, when the node is one. Notes nothing.
+    pub const fn scalar(&self) -> Option<&'a Scalar> {
+        match &self.node.kind {
+            Kind::Scalar(scalar) => Some(scalar),
+            Kind::Mapping(_) | Kind::Sequence(_) => None,
+        }
+    }
+
+    /// Whether the node says nothing: `null`, `~` or no text.
+    pub fn is_null(&self) -> bool {
+        self.resolved() == Some(Resolved::Null)
+    }
+
+    /// What the node is, for a sentence.
+    pub fn found(&self) -> String {
+        match &self.node.kind {
+            Kind::Mapping(_) => "a mapping".to_owned(),
+            Kind::Sequence(_) => "a list".to_owned(),
+            Kind::Scalar(scalar) => match self.sink.resolver.resolve(scalar) {
+                // As written: "1.0" is no whole number, which "1" would not explain.
+                Resolved::Int(_) | Resolved::Float(_) => {
+                    format!("the number {}", shorten(&scalar.raw))
+                }
+                other @ (Resolved::Null
+                | Resolved::Bool(_)
+                | Resolved::Timestamp(_)
+                | Resolved::Text(_)) => other.describe(),
+            },
+        }
+    }
+
+    /// Notes that something else was expected.
+    pub fn expected(&self, what: &str) {
+        self.note("WRONG_TYPE", format!("expected {what}, found {}", self.found()), None);
+    }
+
+    /// A mapping.
+    pub fn map(&self) -> Option<MapCursor<'a>> {
+        match &self.node.kind {
+            Kind::Mapping(mapping) => Some(MapCursor { at: self.clone(), mapping }),
+            Kind::Sequence(_) | Kind::Scalar(_) => {
+                self.expected("a mapping");
+                None
+            }
+        }
+    }
+
+    /// The items of a list.
+    pub fn list(&self) -> Option<Vec<Self>> {
+        match &self.node.kind {
+            Kind::Sequence(items) => Some(
+                items
+                    .iter()
+                    .enumerate()
+                    .map(|(index, node)| Cursor {
+                        sink: self.sink,
+                        node,
+                        path: self.path.join(Step::Index(index)),
+                    })
+                    .collect(),
+            ),
+            Kind::Mapping(_) | Kind::Scalar(_) => {
+                self.expected("a list");
+                None
+            }
+        }
+    }
+
+    /// A text. A number or a truth value is none, because what a person meant by it is not
+    /// certain: the hint says to quote it.
+    pub fn text(&self) -> Option<String> {
+        match self.resolved() {
+            Some(Resolved::Text(text)) => Some(text),
+            Some(Resolved::Null) | None => {
+                self.expected("a text");
+                None
+            }
+            Some(
+                Resolved::Bool(_) | Resolved::Int(_) | Resolved::Float(_) | Resolved::Timestamp(_),
+            ) => {
+                let raw = self.scalar().map(|scalar| shorten(&scalar.raw)).unwrap_or_default();
+                self.note(
+                    "WRONG_TYPE",
+                    format!("expected a text, found {}", self.found()),
+                    Some(format!("write it in quotes: \"{raw}\"")),
+                );
+                None
+            }
+        }
+    }
+
+    /// A text that is not blank.
+    pub fn filled_text(&self) -> Option<String> {
+        let text = self.text()?;
+        if text.trim().is_empty() {
+            self.refuse("BLANK", "expected a text, found a blank one");
+            return None;
+        }
+        Some(text)
+    }
+
+    /// `true` or `false`, nothing like `yes` or `1`.
+    pub fn boolean(&self) -> Option<bool> {
+        if let Some(Resolved::Bool(value)) = self.resolved() {
+            return Some(value);
+        }
+        self.expected("true or false");
+        None
+    }
+
+    /// A whole number within bounds.
+    pub fn integer(&self, range: RangeInclusive<i64>) -> Option<i64> {
+        match self.resolved() {
+            Some(Resolved::Int(value)) => {
+                let within = i64::try_from(value).ok().filter(|value| range.contains(value));
+                if within.is_none() {
+                    self.refuse(
+                        "OUT_OF_RANGE",
+                        format!(
+                            "expected a whole number from {} to {}, found {}",
+                            range.start(),
+                            range.end(),
+                            shorten(&value.to_string())
+                        ),
+                    );
+                }
+                within
+            }
+            _ => {
+                self.expected("a whole number");
+                None
+            }
+        }
+    }
+
+    /// A finite number within bounds; a whole one will do.
+    pub fn number(&self, range: RangeInclusive<f64>) -> Option<f64> {
+        let value = match self.resolved() {
+            #[expect(clippy::cast_precision_loss, reason = "a bound is checked next, not a value")]
+            Some(Resolved::Int(value)) => value as f64,
+            Some(Resolved::Float(value)) if value.is_finite() => value,
+            Some(Resolved::Float(_)) => {
+                self.expected("a finite number");
+                return None;
+            }
+            _ => {
+                self.expected("a number");
+                return None;
+            }
+        };
+        if !range.contains(&value) {
+            self.refuse(
+                "OUT_OF_RANGE",
+                format!(
+                    "expected a number from {} to {}, found {value}",
+                    range.start(),
+                    range.end()
+                ),
+            );
+            return None;
+        }
+        Some(value)
+    }
+
+    /// One of several words.
+    pub fn word<T: Copy>(&self, words: &[(&str, T)]) -> Option<T> {
+        // `on` and `no` may be words, `true` may not: texts only.
+        let text = self.text()?;
+        if let Some((_, value)) = words.iter().find(|(word, _)| *word == text) {
+            return Some(*value);
+        }
+        let known = words.iter().map(|(word, _)| *word);
+        let list = known.clone().collect::<Vec<_>>().join(", ");
+        let hint = did_you_mean(&text, known)
+            .map_or_else(|| format!("one of: {list}"), |word| format!("did you mean \"{word}\"?"));
+        self.refuse_with(
+            "UNKNOWN_WORD",
+            format!("expected one of {list}, found \"{}\"", shorten(&text)),
+            hint,
+        );
+        None
+    }
+}
+
+/// A mapping under a cursor.
+#[derive(Clone, Debug)]
+pub struct MapCursor<'a> {
+    at: Cursor<'a>,
+    mapping: &'a Mapping,
+}
+
+impl<'a> MapCursor<'a> {
+    /// The mapping as a node.
+    pub const fn cursor(&self) -> &Cursor<'a> {
+        &self.at
+    }
+
+    /// The value of a key, if it is there.
+    pub fn optional(&self, key: &str) -> Option<Cursor<'a>> {
+        let entry = self.mapping.entries.iter().find(|entry| entry.key == key)?;
+        Some(self.child(entry))
+    }
+
+    /// The value of a key that must be there.
+    pub fn required(&self, key: &str) -> Option<Cursor<'a>> {
+        let found = self.optional(key);
+        if found.is_none() {
+            self.at.refuse("MISSING_KEY", format!("the key \"{key}\" is missing"));
+        }
+        found
+    }
+
+    /// A field: the value of its key, or what it is when the key is not there.
+    pub fn field<T: Decode>(&self, key: &str) -> Option<T> {
+        match self.optional(key) {
+            Some(value) => T::decode(&value),
+            None => {
+                let missing = T::missing();
+                if missing.is_none() {
+                    self.at.refuse("MISSING_KEY", format!("the key \"{key}\" is missing"));
+                }
+                missing
+            }
+        }
+    }
+
+    /// Notes every key that is not in `known`.
+    pub fn deny_unknown(&self, known: &[&str]) {
+        for entry in &self.mapping.entries {
+            if known.contains(&entry.key.as_str()) {
+                continue;
+            }
+            // Looking for a near word costs more than all the rest.
+            if self.at.sink.problems.borrow().is_full() {
+                return;
+            }
+            let hint = did_you_mean(&entry.key, known.iter().copied()).map_or_else(
+                || format!("known keys: {}", known.join(", ")),
+                |word| format!("did you mean \"{word}\"?"),
+            );
+            self.refuse_key(
+                entry,
+                "UNKNOWN_KEY",
+                format!("unknown key \"{}\"", shorten(&entry.key)),
+                Some(hint),
+            );
+        }
+    }
+
+    /// Notes that a key is wrong, at the key.
+    pub fn refuse_key(
+        &self,
+        entry: &Entry,
+        code: &'static str,
+        message: impl Into<String>,
+        hint: Option<String>,
+    ) {
+        self.at.sink.push(Problem {
+            location: self.at.sink.location(entry.key_span.start),
+            path: self.at.path.join(Step::Key(entry.key.clone())).to_string(),
+            code,
+            message: message.into(),
+            hint,
+        });
+    }
+
+    /// Every entry with a cursor on its value, in the order of the file.
+    pub fn entries(&self) -> impl Iterator<Item = (&'a Entry, Cursor<'a>)> + use<'a, '_> {
+        self.mapping.entries.iter().map(|entry| (entry, self.child(entry)))
+    }
+
+    /// Whether a key was given twice.
+    pub const fn has_duplicates(&self) -> bool {
+        !self.mapping.duplicates.is_empty()
+    }
+
+    /// Keys that were given more than once.
+    pub fn duplicate_keys(&self) -> impl Iterator<Item = &'a str> + use<'a> {
+        self.mapping.duplicates.iter().map(|entry| entry.key.as_str())
+    }
+
+    fn child(&self, entry: &'a Entry) -> Cursor<'a> {
+        Cursor {
+            sink: self.at.sink,
+            node: &entry.value,
+            path: self.at.path.join(Step::Key(entry.key.clone())),
+        }
+    }
+}
