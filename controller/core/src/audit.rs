@@ -1,0 +1,56 @@
+//! The audit trail: a typed, append-only record of who did what.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::action::words;
+use crate::identity::{ActionId, ObjectKey};
+
+words! {
+    /// What happened.
+    AuditKind {
+        /// An action was proposed.
+        Proposed = "proposed",
+        /// A rule allowed it.
+        Allowed = "allowed",
+        /// A person approved it.
+        Approved = "approved",
+        /// A person or the policy denied it.
+        Denied = "denied",
+        /// What it was bound to moved.
+        Superseded = "superseded",
+        /// Time ran out.
+        Expired = "expired",
+        /// The intent was stored, right before the call.
+        Started = "started",
+        /// It is done.
+        Succeeded = "succeeded",
+        /// It failed.
+        Failed = "failed",
+        /// It had no effect and may be tried again.
+        Retried = "retried",
+        /// The dry run carried it out.
+        Rehearsed = "rehearsed",
+        /// A leadership began.
+        LeaderStarted = "leader_started",
+        /// A leadership ended by itself.
+        LeaderReleased = "leader_released",
+    }
+}
+
+/// One row of the trail. Holds no spec and no value of the environment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AuditEvent {
+    /// When, on the store's clock.
+    pub at: Timestamp,
+    /// What.
+    pub kind: AuditKind,
+    /// Who: a person, or the machine's source and host.
+    pub actor: String,
+    /// The object, when it is about one.
+    pub key: Option<ObjectKey>,
+    /// The action, when it is about one.
+    pub action: Option<ActionId>,
+    /// One sentence.
+    pub detail: String,
+}

@@ -1,0 +1,139 @@
+//! What the owners declared, ready to be compared: final names, complete specs, and where each
+//! line came from.
+
+mod connector;
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+pub use self::connector::{ResolvedReference, connector};
+use crate::action::Source;
+use crate::identity::ServiceName;
+use crate::plan::Blocked;
+
+/// Where a declaration stands, so that every step can name its author's line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Provenance {
+    /// The kind of source.
+    pub source: Source,
+    /// The file, as the user named it.
+    pub file: String,
+    /// Line, from 1.
+    pub line: u32,
+    /// Column, from 1.
+    pub column: u32,
+    /// The git commit, when the file came from git.
+    pub commit: Option<String>,
+}
+
+impl fmt::Display for Provenance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.file, self.line, self.column)
+    }
+}
+
+/// One service as it should be.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DesiredService {
+    /// The final Swarm name.
+    pub name: ServiceName,
+    /// The name in its source, for example the connector's.
+    pub declared_name: String,
+    /// The domain that containment and reports group by.
+    pub domain: String,
+    /// Where it is declared.
+    pub provenance: Provenance,
+    /// The complete service spec in the engine's JSON, with network, config and secret *names*
+    /// where the engine wants ids, and [`SecretValues`] placeholders where a value is a reference.
+    pub spec: Value,
+    /// False when the owner wants it not to run; the spec then asks for zero replicas.
+    pub running: bool,
+    /// True when the number of replicas belongs to the autoscaler.
+    pub autoscaled: bool,
+    /// Services that must be there before this one.
+    pub depends_on: Vec<ServiceName>,
+    /// JSON pointers into the canonical spec that the diff leaves alone.
+    pub ignore: Vec<String>,
+    /// Set when the declaration cannot be carried out yet, for example an unset reference.
+    pub blocked: Option<Blocked>,
+}
+
+/// Everything declared by all sources that have ever loaded.
+#[derive(Debug, Clone, Default)]
+pub struct Desired {
+    /// By final name.
+    pub services: BTreeMap<ServiceName, DesiredService>,
+    /// The values behind the placeholders in the specs.
+    pub secrets: SecretValues,
+    /// How each source stands; a source that never loaded makes absence mean nothing.
+    pub sources: Vec<SourceStatus>,
+}
+
+/// How a source stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceStatus {
+    /// The source's name: the files it reads.
+    pub name: String,
+    /// Its state.
+    pub state: SourceState,
+    /// Why, when it is not ready.
+    pub reason: Option<String>,
+    /// The digest of the content that is in force, when there is one.
+    pub digest: Option<String>,
+}
+
+/// Whether what a source says can be relied on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SourceState {
+    /// Read and valid.
+    Ready,
+    /// Unreadable or invalid now; its last good content stays in force.
+    Stale,
+    /// Never read: what it declares is unknown, not empty.
+    NeverLoaded,
+}
+
+/// Values that stand behind placeholders, kept out of specs, steps, digests and the store.
+///
+/// A placeholder names the reference and a keyed fingerprint of the value, so that a changed
+/// secret changes the step's digest without being in it.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct SecretValues(BTreeMap<String, String>);
+
+impl SecretValues {
+    /// Remembers a value under its placeholder.
+    pub fn insert(&mut self, placeholder: String, value: String) {
+        self.0.insert(placeholder, value);
+    }
+
+    /// The value behind a placeholder; `None` for ordinary text.
+    #[must_use]
+    pub fn resolve(&self, text: &str) -> Option<&str> {
+        self.0.get(text).map(String::as_str)
+    }
+
+    /// The placeholder for a reference such as `env:TOKEN` with a keyed fingerprint of its value.
+    #[must_use]
+    pub fn placeholder(reference: &str, fingerprint: &str) -> String {
+        format!("{PLACEHOLDER_PREFIX}{reference}#{fingerprint}")
+    }
+}
+
+impl fmt::Debug for SecretValues {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SecretValues({} hidden)", self.0.len())
+    }
+}
+
+/// Starts with a control character, so that no value written by a person can be taken for one.
+const PLACEHOLDER_PREFIX: &str = "\u{1}skep-ref:";
+
+/// True for text made by [`SecretValues::placeholder`].
+#[must_use]
+pub fn is_placeholder(text: &str) -> bool {
+    text.starts_with(PLACEHOLDER_PREFIX)
+}

@@ -1,0 +1,93 @@
+//! What the policy would say about an action that nobody has proposed.
+
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::Value;
+use skep_crds::policy::Tier;
+
+use super::assurance::{Shape, shape_of};
+use super::verdict::Decision;
+use super::{LedgerView, Parameters, Policy, Request, decide};
+use crate::action::ActuatorMode;
+
+/// The answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Explanation {
+    /// What would happen.
+    pub decision: Decision,
+    /// The tier of the rule.
+    pub tier: Tier,
+    /// The rule, with its line when it stands in a file.
+    pub rule: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// The question.
+#[derive(Debug, Clone)]
+pub struct Hypothesis<'a> {
+    /// The word of the kind.
+    pub kind: &'a str,
+    /// The target; empty means any.
+    pub target: &'a str,
+    /// The word of the source; `manual` for a person.
+    pub source: &'a str,
+    /// How it would be carried out.
+    pub mode: ActuatorMode,
+    /// `NAME=VALUE` texts; parameters that are not given are not checked.
+    pub parameters: &'a [String],
+    /// The time to explain it for: maintenance windows.
+    pub now: Timestamp,
+}
+
+/// A parameter that is not `NAME=VALUE`.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not NAME=VALUE; write for example replicas=3")]
+pub struct InvalidParameter(
+    /// The text.
+    pub String,
+);
+
+/// What the policy says when nothing has been counted yet.
+///
+/// # Errors
+/// When a parameter is not `NAME=VALUE`.
+pub fn explain(
+    policy: &Policy,
+    hypothesis: &Hypothesis<'_>,
+) -> Result<Explanation, InvalidParameter> {
+    let values: Vec<(String, Value)> = hypothesis
+        .parameters
+        .iter()
+        .map(|text| parameter(hypothesis.kind, text))
+        .collect::<Result<_, _>>()?;
+    let request = Request::without_step(
+        hypothesis.kind,
+        hypothesis.target,
+        hypothesis.source,
+        hypothesis.mode,
+        Parameters::partial(values),
+        hypothesis.now,
+    );
+    let verdict = decide(policy, &request, Ok(&LedgerView::default()));
+    Ok(Explanation {
+        decision: verdict.decision(),
+        tier: verdict.tier(),
+        rule: verdict.rule().label(),
+        reason: verdict.reason().to_owned(),
+    })
+}
+
+/// On a command line everything is text; it is read as what the kind expects.
+fn parameter(kind: &str, text: &str) -> Result<(String, Value), InvalidParameter> {
+    let (name, value) = text
+        .split_once('=')
+        .filter(|(name, _)| !name.is_empty())
+        .ok_or_else(|| InvalidParameter(text.to_owned()))?;
+    let as_text = || Value::from(value);
+    let value = match shape_of(kind, name) {
+        Some(Shape::Text) => as_text(),
+        Some(Shape::Count) | None => serde_json::from_str(value).unwrap_or_else(|_| as_text()),
+    };
+    Ok((name.to_owned(), value))
+}

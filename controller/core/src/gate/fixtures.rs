@@ -1,0 +1,96 @@
+//! Small policies and steps for the tests of the gate and of approvals.
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use skep_crds::policy::{PolicyFile, load_strict};
+
+use super::{LedgerView, Policy, Request, Settings, Verdict, decide};
+use crate::action::{ActionKind, ActuatorMode, Source};
+use crate::canonical::Digest;
+use crate::identity::{ServiceName, StepId, SwarmId};
+use crate::plan::{DriftClass, Edit, Operation, Risk, Step};
+
+/// Noon, UTC.
+pub(crate) fn noon() -> Timestamp {
+    "2026-11-20T12:00:00Z".parse().unwrap()
+}
+
+pub(crate) fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+/// The rules of a policy file; its defaults may be among them.
+pub(crate) fn file(text: &str) -> PolicyFile {
+    match load_strict("policy.yml", text.as_bytes()) {
+        Ok(file) => file,
+        Err(problems) => panic!("{problems:?}"),
+    }
+}
+
+pub(crate) fn policy(text: &str) -> Policy {
+    compiled(&file(text))
+}
+
+pub(crate) fn compiled(file: &PolicyFile) -> Policy {
+    Policy::compile(file, Ok(&[]), Settings::default())
+}
+
+/// A step as the planner would make one, with a digest over what it does.
+pub(crate) fn step(action: ActionKind, target: &str, operation: Operation) -> Step {
+    let source = match action {
+        ActionKind::RestartService | ActionKind::ScaleService | ActionKind::StopService => {
+            Source::Reconciler
+        }
+        ActionKind::DeployService
+        | ActionKind::RollbackService
+        | ActionKind::RemoveService
+        | ActionKind::AdoptService
+        | ActionKind::ReleaseService => Source::Registry,
+    };
+    let object = match &operation {
+        Operation::Create { .. } => None,
+        Operation::Update { .. } | Operation::Restart | Operation::Adopt => {
+            Some(SwarmId::new("object1"))
+        }
+    };
+    let digest = Digest::of_json(&json!([action, target, object, operation]));
+    Step {
+        id: StepId::new(format!("{}-{target}", digest.short(8))),
+        action,
+        target: ServiceName::new(target),
+        object,
+        class: DriftClass::Spec,
+        reason: "for a test".to_owned(),
+        wave: 1,
+        risk: Risk::Medium,
+        changes: Vec::new(),
+        operation,
+        blocked: None,
+        confirm: None,
+        source,
+        domain: "default".to_owned(),
+        provenance: None,
+        digest,
+    }
+}
+
+pub(crate) fn create(target: &str, spec: Value) -> Step {
+    step(ActionKind::DeployService, target, Operation::Create { spec })
+}
+
+pub(crate) fn update(target: &str, edits: &[(&str, Option<Value>)]) -> Step {
+    let edits = edits
+        .iter()
+        .map(|(pointer, value)| Edit { pointer: (*pointer).to_owned(), value: value.clone() })
+        .collect();
+    step(ActionKind::DeployService, target, Operation::Update { edits })
+}
+
+pub(crate) fn restart(target: &str) -> Step {
+    step(ActionKind::RestartService, target, Operation::Restart)
+}
+
+/// The verdict about a step with an empty ledger.
+pub(crate) fn verdict(policy: &Policy, step: &Step, mode: ActuatorMode, now: Timestamp) -> Verdict {
+    decide(policy, &Request::for_step(step, mode, now), Ok(&LedgerView::default()))
+}

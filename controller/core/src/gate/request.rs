@@ -1,0 +1,154 @@
+//! What the gate is asked: one kind of action on one target, by whom, and when.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::sensitive::{self, SensitiveField};
+use crate::action::ActuatorMode;
+use crate::canonical::Digest;
+use crate::identity::ActionId;
+use crate::plan::{Operation, Step};
+
+/// One question to the gate.
+#[derive(Debug, Clone)]
+pub struct Request<'a> {
+    /// The word of the action's kind; the gate also knows kinds that change nothing.
+    pub kind: &'a str,
+    /// What it is about.
+    pub target: &'a str,
+    /// The word of the source; an unknown one is denied.
+    pub source: &'a str,
+    /// How it would be carried out; rules may be restricted to one mode.
+    pub mode: ActuatorMode,
+    /// The action's parameters.
+    pub parameters: Parameters,
+    /// Sensitive fields that it touches.
+    pub sensitive: Vec<SensitiveField>,
+    /// Why a person has to look whatever the rules allow.
+    pub confirm: Option<&'a str>,
+    /// The action that is decided again; its own row in the ledger does not count against it.
+    pub action: Option<&'a ActionId>,
+    /// The current time.
+    pub now: Timestamp,
+    /// The step that the verdict is about; a verdict about none redeems nothing.
+    pub(super) step: Option<&'a Digest>,
+}
+
+/// Parameters by name.
+#[derive(Clone, Default)]
+pub struct Parameters {
+    pub(super) values: BTreeMap<String, Value>,
+    /// Whether a missing parameter is an error; a question about the rules leaves them out.
+    pub(super) complete: bool,
+}
+
+// Values may be secret.
+impl std::fmt::Debug for Parameters {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.values.keys()).finish()
+    }
+}
+
+impl Parameters {
+    /// All parameters of an action: what its kind needs must be there.
+    #[must_use]
+    pub fn complete(values: impl IntoIterator<Item = (String, Value)>) -> Self {
+        Self { values: values.into_iter().collect(), complete: true }
+    }
+
+    /// Some parameters: those that are not given are not checked.
+    #[must_use]
+    pub fn partial(values: impl IntoIterator<Item = (String, Value)>) -> Self {
+        Self { values: values.into_iter().collect(), complete: false }
+    }
+}
+
+/// Kinds with one of these in their name cannot simply be undone. A deployment and a rollback
+/// replace what ran; a restart, a scale and a stop do not.
+const IRREVERSIBLE: &[&str] = &[
+    "delete",
+    "remove",
+    "destroy",
+    "drop",
+    "purge",
+    "wipe",
+    "prune",
+    "deploy",
+    "rollback",
+    "rotate",
+    "decommission",
+    "format",
+];
+
+impl<'a> Request<'a> {
+    /// The question about a step of a plan.
+    #[must_use]
+    pub fn for_step(step: &'a Step, mode: ActuatorMode, now: Timestamp) -> Self {
+        Self {
+            kind: step.action.as_str(),
+            target: step.target.as_str(),
+            source: step.source.as_str(),
+            mode,
+            parameters: Parameters::complete(parameters(step)),
+            sensitive: sensitive::find(step),
+            confirm: step.confirm.as_deref(),
+            action: None,
+            now,
+            step: Some(&step.digest),
+        }
+    }
+
+    /// The same question again, at the execution of an action that was allowed before.
+    #[must_use]
+    pub fn again_for(mut self, action: &'a ActionId) -> Self {
+        self.action = Some(action);
+        self
+    }
+
+    /// A question about no step. Its verdict informs; it lets nothing run.
+    #[must_use]
+    pub fn without_step(
+        kind: &'a str,
+        target: &'a str,
+        source: &'a str,
+        mode: ActuatorMode,
+        parameters: Parameters,
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            kind,
+            target: if target.is_empty() { "*" } else { target },
+            source,
+            mode,
+            parameters,
+            sensitive: Vec::new(),
+            confirm: None,
+            action: None,
+            now,
+            step: None,
+        }
+    }
+
+    pub(super) fn is_irreversible(&self) -> bool {
+        let kind = self.kind.to_lowercase();
+        IRREVERSIBLE.iter().any(|word| kind.contains(word))
+    }
+}
+
+/// The parameters that a step's operation holds, by their names in the action format.
+fn parameters(step: &Step) -> Vec<(String, Value)> {
+    const NAMES: &[(&str, &str)] = &[
+        ("replicas", "/Mode/Replicated/Replicas"),
+        ("image", "/TaskTemplate/ContainerSpec/Image"),
+    ];
+    let at = |pointer: &str| match &step.operation {
+        Operation::Create { spec } => spec.pointer(pointer).cloned(),
+        Operation::Update { edits } => {
+            edits.iter().find(|edit| edit.pointer == pointer).and_then(|edit| edit.value.clone())
+        }
+        Operation::Restart | Operation::Adopt => None,
+    };
+    NAMES.iter().filter_map(|(name, pointer)| Some(((*name).to_owned(), at(pointer)?))).collect()
+}

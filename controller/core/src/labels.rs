@@ -1,0 +1,23 @@
+//! Every label that Skep writes or reads, in one place.
+//!
+//! Ours are evidence for people and for rebuilding a lost store, never the record of ownership:
+//! `docker stack deploy` strips them. They are written only together with a real change.
+
+/// Prefix of all labels that Skep writes. The diff ignores the whole prefix on both sides.
+pub const PREFIX: &str = "dev.skep.";
+/// The fleet that the service belongs to.
+pub const FLEET: &str = "dev.skep.fleet";
+/// The source that declared it, for example `registry`.
+pub const SOURCE: &str = "dev.skep.source";
+/// The action that last changed it: proof that a lost reply was a success.
+pub const ACTION: &str = "dev.skep.action";
+/// The name of the stack, as `docker stack deploy` writes it.
+pub const STACK_NAMESPACE: &str = "com.docker.stack.namespace";
+/// The image as written in the stack file, as `docker stack deploy` writes it.
+pub const STACK_IMAGE: &str = "com.docker.stack.image";
+
+/// True for labels that Skep writes for itself.
+#[must_use]
+pub fn is_ours(key: &str) -> bool {
+    key.starts_with(PREFIX)
+}

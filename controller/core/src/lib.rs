@@ -1,0 +1,18 @@
+//! The pure heart of Skep: what is desired, what is observed, what to do about the difference,
+//! and whether it may be done.
+//!
+//! Nothing here reads a clock, a file, a socket or a random number; whatever a decision needs is
+//! an argument. That makes every decision repeatable: same input, same bytes, same digest.
+
+pub mod action;
+pub mod approval;
+pub mod audit;
+pub mod canonical;
+pub mod desired;
+pub mod gate;
+pub mod identity;
+pub mod image;
+pub mod labels;
+pub mod observed;
+pub mod plan;
+pub mod ports;

@@ -1,0 +1,136 @@
+//! What the swarm looks like: one immutable snapshot, with its age and how far it can be trusted.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::identity::{ClusterId, ServiceName, SwarmId};
+
+/// Everything that one pass of planning may look at.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    /// Which swarm this is.
+    pub cluster: ClusterId,
+    /// The engine's API version.
+    pub api_version: ApiVersion,
+    /// When the lists behind it were read.
+    pub taken_at: Timestamp,
+    /// All services, ours and others', by name.
+    pub services: BTreeMap<ServiceName, ObservedService>,
+    /// Networks by id.
+    pub networks: BTreeMap<SwarmId, ObservedNetwork>,
+    /// Nodes of the swarm.
+    pub nodes: NodeCounts,
+}
+
+/// An engine API version such as 1.41.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ApiVersion {
+    /// The part before the dot.
+    pub major: u32,
+    /// The part behind the dot.
+    pub minor: u32,
+}
+
+impl std::fmt::Display for ApiVersion {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{}", self.major, self.minor)
+    }
+}
+
+/// One service as the engine reports it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ObservedService {
+    /// The engine's id.
+    pub id: SwarmId,
+    /// Its name.
+    pub name: ServiceName,
+    /// `Version.Index`: the compare-and-set token of every update.
+    pub version: u64,
+    /// The spec exactly as the engine gave it; never re-serialised through a lossy type.
+    pub spec: Value,
+    /// Ports published now, automatic ones included.
+    pub ports: Vec<PublishedPort>,
+    /// The rollout that Swarm is running or finished, when it reports one.
+    pub update: Option<UpdateStatus>,
+    /// Its tasks.
+    pub tasks: TaskSummary,
+    /// When the engine last changed it.
+    pub updated_at: Timestamp,
+}
+
+/// A port that the swarm or a node publishes.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct PublishedPort {
+    /// The published port.
+    pub published: u16,
+    /// `tcp`, `udp` or `sctp`.
+    pub protocol: String,
+    /// True for `ingress` (one owner in the whole swarm), false for `host`.
+    pub ingress: bool,
+}
+
+/// `UpdateStatus` of a service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UpdateStatus {
+    /// The engine's word: `updating`, `paused`, `completed`, `rollback_started`, …
+    pub state: String,
+    /// The engine's sentence.
+    pub message: String,
+}
+
+impl UpdateStatus {
+    /// True while a write would disturb a running rollout and lose its way back.
+    #[must_use]
+    pub fn is_rolling(&self) -> bool {
+        matches!(self.state.as_str(), "updating" | "rollback_started")
+    }
+}
+
+/// The tasks of a service, counted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TaskSummary {
+    /// Tasks that should run and do.
+    pub running: u32,
+    /// Tasks that should run and are on their way there.
+    pub starting: u32,
+    /// Tasks that ended by themselves or were refused, as far as the engine remembers.
+    pub failed: u32,
+    /// The newest error of a failed task.
+    pub last_error: Option<String>,
+}
+
+/// A network of the swarm.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObservedNetwork {
+    /// The engine's id.
+    pub id: SwarmId,
+    /// Its name; names of local networks need not be unique.
+    pub name: String,
+    /// `swarm`, `local` or `global`.
+    pub scope: String,
+}
+
+/// Nodes by what they can do now.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeCounts {
+    /// Ready and active.
+    pub ready: u32,
+    /// All nodes on record.
+    pub total: u32,
+}
+
+impl Snapshot {
+    /// The id of the swarm-scoped network with this name.
+    #[must_use]
+    pub fn network_id(&self, name: &str) -> Option<&SwarmId> {
+        self.networks
+            .values()
+            .filter(|network| network.name == name)
+            // `host`, `bridge` and friends are local but services may name them.
+            .max_by_key(|network| network.scope == "swarm")
+            .map(|network| &network.id)
+    }
+}

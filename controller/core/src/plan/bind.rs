@@ -1,0 +1,200 @@
+//! Binding: a symbolic step, the live object and late facts (Version, ids, the action's id)
+//! become the exact bytes of one request.
+//!
+//! The live spec is patched in its own form, so every field that Skep knows nothing about goes
+//! back to the engine as it came.
+
+use serde_json::{Map, Value, json};
+
+use super::normalise::{ListSection, NetworkNames, section_of};
+use super::pointer;
+use super::{Edit, Operation, Step};
+use crate::canonical::canonical_json;
+use crate::desired::{SecretValues, is_placeholder};
+use crate::identity::{ActionId, FleetName, SwarmId};
+use crate::labels;
+use crate::observed::{ObservedService, Snapshot};
+
+/// One request, ready to be stored and sent.
+#[derive(Clone, PartialEq, Eq)]
+pub struct BoundRequest {
+    /// The object and its Version for an update; `None` for a create.
+    pub update: Option<(SwarmId, u64)>,
+    /// The exact body.
+    pub body: Vec<u8>,
+}
+
+impl std::fmt::Debug for BoundRequest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("BoundRequest")
+            .field("update", &self.update)
+            .field("body_bytes", &self.body.len())
+            .finish()
+    }
+}
+
+/// Why a step cannot be bound now.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BindError {
+    /// The object of the step is not there, or another one is.
+    #[error("the service that the step was planned for is no longer there")]
+    ObjectMoved,
+    /// A network is not there.
+    #[error("network {0:?} does not exist on this swarm")]
+    NetworkMissing(String),
+    /// A reference has no value now.
+    #[error("the value behind the reference of {0:?} is not available")]
+    ReferenceUnresolved(String),
+    /// The step changes only Skep's records.
+    #[error("the step writes nothing to the engine")]
+    NothingToSend,
+}
+
+/// What is known only at execution.
+#[derive(Debug, Clone, Copy)]
+pub struct Late<'a> {
+    /// The newest snapshot: network ids.
+    pub snapshot: &'a Snapshot,
+    /// The object as it is now.
+    pub live: Option<&'a ObservedService>,
+    /// Values behind references.
+    pub secrets: &'a SecretValues,
+    /// The action that the write belongs to.
+    pub action: &'a ActionId,
+    /// The fleet.
+    pub fleet: &'a FleetName,
+}
+
+/// The exact request of a step.
+///
+/// # Errors
+/// See [`BindError`]; nothing was sent.
+pub fn bind(step: &Step, late: Late<'_>) -> Result<BoundRequest, BindError> {
+    let live = match (&step.object, late.live) {
+        (None, None) => None,
+        (Some(id), Some(live)) if *id == live.id => Some(live),
+        _ => return Err(BindError::ObjectMoved),
+    };
+    let mut spec = match (&step.operation, live) {
+        (Operation::Create { spec }, None) => spec.clone(),
+        (Operation::Update { edits }, Some(live)) => {
+            let mut spec = live.spec.clone();
+            apply(&mut spec, edits, &NetworkNames::of(late.snapshot));
+            spec
+        }
+        (Operation::Restart, Some(live)) => {
+            let mut spec = live.spec.clone();
+            let counter = spec.pointer("/TaskTemplate/ForceUpdate").and_then(Value::as_u64);
+            let next = counter.unwrap_or(0).wrapping_add(1);
+            pointer::set(&mut spec, "/TaskTemplate/ForceUpdate", json!(next));
+            spec
+        }
+        (Operation::Adopt, _) => return Err(BindError::NothingToSend),
+        (Operation::Create { .. } | Operation::Update { .. } | Operation::Restart, _) => {
+            return Err(BindError::ObjectMoved);
+        }
+    };
+    resolve_networks(&mut spec, late.snapshot)?;
+    resolve_references(&mut spec, late.secrets)?;
+    label(&mut spec, step, late);
+    let update = live.map(|live| (live.id.clone(), live.version));
+    Ok(BoundRequest { update, body: canonical_json(&spec) })
+}
+
+/// Applies edits to a spec in the engine's form.
+pub(super) fn apply(spec: &mut Value, edits: &[Edit], networks: &NetworkNames) {
+    for edit in edits {
+        match (section_of(&edit.pointer), &edit.value) {
+            (Some((section, key)), value) => {
+                edit_list(spec, section, &key, value.as_ref(), networks);
+            }
+            (None, Some(value)) => pointer::set(spec, &edit.pointer, value.clone()),
+            (None, None) => pointer::remove(spec, &edit.pointer),
+        }
+    }
+}
+
+fn edit_list(
+    spec: &mut Value,
+    section: ListSection,
+    key: &str,
+    value: Option<&Value>,
+    networks: &NetworkNames,
+) {
+    // Old clients wrote networks at the top; they stay where they are.
+    let at = if section == ListSection::Networks
+        && spec.pointer(section.pointer()).is_none_or(Value::is_null)
+        && spec.get("Networks").is_some_and(Value::is_array)
+    {
+        "/Networks"
+    } else {
+        section.pointer()
+    };
+    if !spec.pointer(at).is_some_and(Value::is_array) {
+        if value.is_none() {
+            return;
+        }
+        pointer::set(spec, at, Value::Array(Vec::new()));
+    }
+    let Some(Value::Array(entries)) = spec.pointer_mut(at) else { return };
+    let has_key = |entry: &Value| section.key(entry, networks).as_deref() == Some(key);
+    match value {
+        None => entries.retain(|entry| !has_key(entry)),
+        Some(value) => {
+            let entry = section.engine_entry(key, value);
+            match entries.iter_mut().find(|entry| has_key(entry)) {
+                Some(slot) => *slot = entry,
+                None => entries.push(entry),
+            }
+        }
+    }
+}
+
+fn resolve_networks(spec: &mut Value, snapshot: &Snapshot) -> Result<(), BindError> {
+    for at in ["/TaskTemplate/Networks", "/Networks"] {
+        let Some(Value::Array(entries)) = spec.pointer_mut(at) else { continue };
+        for entry in entries {
+            let Some(Value::String(target)) = entry.get_mut("Target") else { continue };
+            if snapshot.networks.contains_key(&SwarmId::new(target.as_str())) {
+                continue;
+            }
+            let id = snapshot
+                .network_id(target)
+                .ok_or_else(|| BindError::NetworkMissing(target.clone()))?;
+            *target = id.as_str().to_owned();
+        }
+    }
+    Ok(())
+}
+
+fn resolve_references(spec: &mut Value, secrets: &SecretValues) -> Result<(), BindError> {
+    let Some(Value::Array(entries)) = spec.pointer_mut(ListSection::Env.pointer()) else {
+        return Ok(());
+    };
+    for entry in entries {
+        let Value::String(line) = entry else { continue };
+        let Some((key, value)) = line.split_once('=') else { continue };
+        if is_placeholder(value) {
+            let real = secrets
+                .resolve(value)
+                .ok_or_else(|| BindError::ReferenceUnresolved(key.to_owned()))?;
+            *line = format!("{key}={real}");
+        }
+    }
+    Ok(())
+}
+
+fn label(spec: &mut Value, step: &Step, late: Late<'_>) {
+    if !spec.get("Labels").is_some_and(Value::is_object) {
+        pointer::set(spec, "/Labels", Value::Object(Map::new()));
+    }
+    let Some(Value::Object(own)) = spec.get_mut("Labels") else { return };
+    own.insert(labels::FLEET.into(), json!(late.fleet.as_str()));
+    // Who declared it, not who noticed the difference.
+    let source = step.provenance.as_ref().map_or(step.source, |place| place.source);
+    own.insert(labels::SOURCE.into(), json!(source.as_str()));
+    own.insert(labels::ACTION.into(), json!(late.action.as_str()));
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,365 @@
+use serde_json::json;
+
+use super::super::fixtures::{World, set};
+use super::super::{DriftClass, Operation, Risk};
+use super::*;
+use crate::observed::UpdateStatus;
+
+fn only_step(world: &World) -> Step {
+    let plan = world.plan();
+    assert_eq!(plan.steps.len(), 1, "{plan:#?}");
+    plan.steps.into_iter().next().unwrap()
+}
+
+#[test]
+fn what_is_declared_and_not_there_is_created() {
+    let mut world = World::new();
+    world.declare("a");
+    let step = only_step(&world);
+    assert_eq!((step.action, step.class), (ActionKind::DeployService, DriftClass::Missing));
+    assert_eq!(world.plan().summary.create, 1);
+    assert!(step.id.as_str().ends_with("-a"));
+}
+
+#[test]
+fn a_deployed_fleet_has_an_empty_plan() {
+    let mut world = World::new();
+    for name in ["a", "b", "c"] {
+        world.declare(name);
+        world.deploy(name);
+    }
+    let plan = world.plan();
+    assert!(plan.steps.is_empty(), "{plan:#?}");
+    assert_eq!(plan.summary.unchanged, 3);
+    assert!(plan.summary.is_settled());
+}
+
+#[test]
+fn each_field_behind_our_back_is_found_by_its_path() {
+    let cases: [(&str, serde_json::Value, DriftClass, ActionKind, &str); 5] = [
+        (
+            "/TaskTemplate/ContainerSpec/Image",
+            json!("example/a:evil@sha256:00"),
+            DriftClass::Image,
+            ActionKind::DeployService,
+            "/TaskTemplate/ContainerSpec/Image",
+        ),
+        (
+            "/TaskTemplate/ContainerSpec/Env",
+            json!(["HOST=0.0.0.0", "TOKEN=secret-value", "EXTRA=1"]),
+            DriftClass::Spec,
+            ActionKind::DeployService,
+            "/TaskTemplate/ContainerSpec/Env/EXTRA",
+        ),
+        ("/Labels/team", json!("b"), DriftClass::Spec, ActionKind::DeployService, "/Labels/team"),
+        (
+            "/Mode/Replicated/Replicas",
+            json!(5),
+            DriftClass::Replicas,
+            ActionKind::ScaleService,
+            "/Mode/Replicated/Replicas",
+        ),
+        (
+            "/TaskTemplate/Resources/Limits/MemoryBytes",
+            json!(1024),
+            DriftClass::Spec,
+            ActionKind::DeployService,
+            "/TaskTemplate/Resources/Limits/MemoryBytes",
+        ),
+    ];
+    for (pointer, value, class, action, path) in cases {
+        let mut world = World::new();
+        world.declare("a");
+        set(&mut world.deploy("a").spec, pointer, value);
+        let step = only_step(&world);
+        assert_eq!((step.class, step.action), (class, action), "{pointer}");
+        let paths: Vec<_> = step.changes.iter().map(|change| change.path.as_str()).collect();
+        assert_eq!(paths, [path]);
+    }
+}
+
+#[test]
+fn a_digest_written_by_image_resolution_is_no_drift() {
+    let mut world = World::new();
+    world.declare("a");
+    let image = json!("example/a:latest@sha256:0123");
+    set(&mut world.deploy("a").spec, "/TaskTemplate/ContainerSpec/Image", image);
+    assert!(world.plan().steps.is_empty());
+}
+
+#[test]
+fn our_labels_restart_counters_and_platforms_are_no_drift() {
+    let mut world = World::new();
+    world.declare("a");
+    let live = world.deploy("a");
+    set(&mut live.spec, "/Labels/dev.skep.action", json!("x"));
+    set(&mut live.spec, "/TaskTemplate/ForceUpdate", json!(3));
+    set(&mut live.spec, "/TaskTemplate/Placement/Platforms", json!([{"OS": "linux"}]));
+    assert!(world.plan().steps.is_empty());
+}
+
+#[test]
+fn values_of_the_environment_are_never_shown() {
+    let mut world = World::new();
+    world.declare("a");
+    let created = format!("{:?} {}", world.plan(), json!(world.plan().steps[0].changes));
+    assert!(!created.contains("secret-value"), "{created}");
+    let env = json!(["HOST=0.0.0.0", "TOKEN=other-secret"]);
+    set(&mut world.deploy("a").spec, "/TaskTemplate/ContainerSpec/Env", env);
+    let step = only_step(&world);
+    let shown = json!(step.changes).to_string();
+    assert!(!shown.contains("secret"), "{shown}");
+    assert_ne!(step.changes[0].before, step.changes[0].after, "the two can be told apart");
+}
+
+#[test]
+fn declared_as_stopped() {
+    let mut world = World::new();
+    let service = world.declare("a");
+    service.running = false;
+    set(&mut service.spec, "/Mode/Replicated/Replicas", json!(0));
+    assert_eq!(world.plan().summary.unchanged, 1, "absent and stopped needs nothing");
+    set(&mut world.deploy("a").spec, "/Mode/Replicated/Replicas", json!(2));
+    let step = only_step(&world);
+    assert_eq!((step.action, step.class), (ActionKind::StopService, DriftClass::ShouldBeStopped));
+    assert_eq!(step.risk, Risk::High);
+    assert_eq!(step.changes[0].after, json!(0));
+}
+
+#[test]
+fn zero_replicas_on_purpose_is_not_down() {
+    let mut world = World::new();
+    set(&mut world.declare("a").spec, "/Mode/Replicated/Replicas", json!(0));
+    world.deploy("a").tasks = crate::observed::TaskSummary { failed: 2, ..Default::default() };
+    assert!(world.plan().steps.is_empty());
+}
+
+#[test]
+fn no_running_task_is_down_after_the_grace() {
+    let mut world = World::new();
+    world.declare("a");
+    let now = world.now;
+    let live = world.deploy("a");
+    live.tasks = crate::observed::TaskSummary {
+        failed: 2,
+        last_error: Some("task: non-zero exit (1)".to_owned()),
+        ..Default::default()
+    };
+    live.updated_at = now - jiff::SignedDuration::from_secs(5);
+    assert!(world.plan().steps.is_empty(), "still within the grace");
+    world.observed.services.values_mut().next().unwrap().updated_at =
+        now - jiff::SignedDuration::from_secs(60);
+    let step = only_step(&world);
+    assert_eq!((step.action, step.class), (ActionKind::RestartService, DriftClass::Down));
+    assert!(step.reason.contains("non-zero exit (1)"));
+}
+
+#[test]
+fn a_service_of_the_same_name_is_adopted_not_written() {
+    let mut world = World::new();
+    world.declare("a");
+    world.put_foreign("a");
+    let step = only_step(&world);
+    assert_eq!((step.action, step.class), (ActionKind::AdoptService, DriftClass::Foreign));
+    assert_eq!(step.operation, Operation::Adopt);
+    assert!(step.changes.is_empty(), "the specs are equal");
+    set(&mut world.put_foreign("a").spec, "/Labels/team", json!("other"));
+    assert_eq!(only_step(&world).changes.len(), 1);
+}
+
+#[test]
+fn a_recorded_name_with_another_id_is_foreign() {
+    let mut world = World::new();
+    world.declare("a");
+    world.deploy("a");
+    world.owned.insert(ServiceName::new("a"), crate::identity::SwarmId::new("older"));
+    assert_eq!(only_step(&world).class, DriftClass::Foreign);
+}
+
+#[test]
+fn a_published_port_of_somebody_else_blocks_and_names_the_candidate() {
+    let mut world = World::new();
+    world.declare("a");
+    let port = world.desired.services.values().next().unwrap().spec["EndpointSpec"].clone();
+    let other = world.put_foreign("zzz");
+    set(&mut other.spec, "/EndpointSpec", port);
+    other.ports[0].published = 8200 + u16::from(b'a');
+    let step = only_step(&world);
+    let blocked = step.blocked.unwrap();
+    assert_eq!((blocked.code.as_str(), step.class), ("PORT_TAKEN", DriftClass::Foreign));
+    assert!(blocked.message.contains("\"zzz\""), "{}", blocked.message);
+    assert_eq!(world.plan().summary.blocked, 1);
+    assert_eq!(world.plan().summary.create, 0);
+}
+
+#[test]
+fn a_missing_network_blocks() {
+    let mut world = World::new();
+    world.declare("a");
+    world.observed.networks.clear();
+    assert_eq!(only_step(&world).blocked.unwrap().code, "NETWORK_MISSING");
+}
+
+#[test]
+fn nothing_is_written_while_a_rollout_runs() {
+    let mut world = World::new();
+    world.declare("a");
+    let live = world.deploy("a");
+    set(&mut live.spec, "/Labels/team", json!("b"));
+    live.update =
+        Some(UpdateStatus { state: "updating".to_owned(), message: "in progress".to_owned() });
+    let plan = world.plan();
+    assert!(plan.steps.is_empty());
+    assert_eq!(plan.waiting[0].code, "ROLLOUT_RUNNING");
+}
+
+#[test]
+fn another_mode_is_a_blocked_replacement() {
+    let mut world = World::new();
+    world.declare("a");
+    let live = world.deploy("a");
+    live.spec["Mode"] = json!({"Global": {}});
+    let step = only_step(&world);
+    assert_eq!(step.class, DriftClass::Immutable);
+    assert_eq!(step.blocked.unwrap().code, "IMMUTABLE_FIELD");
+}
+
+#[test]
+fn ignored_pointers_and_autoscaled_replicas_are_left_alone() {
+    let mut world = World::new();
+    let service = world.declare("a");
+    service.autoscaled = true;
+    service.ignore = vec!["/Labels/team".to_owned()];
+    let live = world.deploy("a");
+    set(&mut live.spec, "/Labels/team", json!("theirs"));
+    set(&mut live.spec, "/Mode/Replicated/Replicas", json!(9));
+    assert!(world.plan().steps.is_empty());
+}
+
+#[test]
+fn orphans_are_reported_and_kept() {
+    let mut world = World::new();
+    world.deploy("old");
+    let plan = world.plan();
+    assert!(plan.steps.is_empty());
+    assert_eq!(plan.waiting[0].code, "ORPHAN");
+}
+
+#[test]
+fn a_source_that_never_loaded_says_nothing_about_absence() {
+    let mut world = World::new();
+    world.deploy("a");
+    world.desired.sources[0].state = SourceState::NeverLoaded;
+    let plan = world.plan();
+    assert!(plan.steps.is_empty());
+    let codes: Vec<_> = plan.waiting.iter().map(|waiting| waiting.code.as_str()).collect();
+    assert_eq!(codes, ["SOURCE_NEVER_LOADED"]);
+}
+
+#[test]
+fn waves_follow_dependencies() {
+    let mut world = World::new();
+    for name in ["a", "b", "c", "d"] {
+        world.declare(name);
+    }
+    let depends = |world: &mut World, name: &str, on: &str| {
+        let service = world.desired.services.get_mut(&ServiceName::new(name)).unwrap();
+        service.depends_on.push(ServiceName::new(on));
+    };
+    depends(&mut world, "a", "b");
+    depends(&mut world, "b", "d");
+    let order = |world: &World| -> Vec<(String, u32)> {
+        let steps = world.plan().steps;
+        steps.iter().map(|step| (step.target.to_string(), step.wave)).collect()
+    };
+    let named = |pairs: &[(&str, u32)]| -> Vec<(String, u32)> {
+        pairs.iter().map(|(name, wave)| ((*name).to_owned(), *wave)).collect()
+    };
+    assert_eq!(order(&world), named(&[("c", 1), ("d", 1), ("b", 2), ("a", 3)]));
+    world.deploy("b");
+    // A satisfied dependency adds no wave, what lies behind it does.
+    assert_eq!(order(&world), named(&[("c", 1), ("d", 1), ("a", 2)]));
+}
+
+#[test]
+fn many_vanished_at_once_need_a_person() {
+    let mut world = World::new();
+    for name in ["a", "b", "c", "d", "e"] {
+        world.declare(name);
+        world.deploy(name);
+    }
+    world.observed.services.remove(&ServiceName::new("a"));
+    assert_eq!(only_step(&world).confirm, None, "one deleted service is an ordinary repair");
+    world.observed.services.clear();
+    let plan = world.plan();
+    assert!(plan.steps.iter().all(|step| step.confirm.is_some()));
+}
+
+#[test]
+fn another_swarm_needs_a_person() {
+    let mut world = World::new();
+    world.declare("a");
+    world.known_clusters = vec![ClusterId::new("elsewhere")];
+    assert!(only_step(&world).confirm.is_some());
+    world.known_clusters.push(ClusterId::new("cluster1"));
+    assert!(only_step(&world).confirm.is_none());
+}
+
+#[test]
+fn the_digest_survives_what_is_bound_late_and_sees_everything_else() {
+    let mut world = World::new();
+    world.declare("a");
+    set(&mut world.deploy("a").spec, "/Labels/team", json!("b"));
+    let before = only_step(&world);
+
+    // Late: the Version, the network's id, the time, other services, our own labels.
+    world.declare("b");
+    world.deploy("b");
+    world.now += jiff::SignedDuration::from_secs(3600);
+    let live = world.observed.services.get_mut(&ServiceName::new("a")).unwrap();
+    live.version += 10;
+    set(&mut live.spec, "/Labels/dev.skep.action", json!("another"));
+    let mut networks = std::mem::take(&mut world.observed.networks);
+    let (_, mut network) = networks.pop_first().unwrap();
+    network.id = crate::identity::SwarmId::new("net2id");
+    world.observed.networks.insert(network.id.clone(), network);
+    let after = only_step(&world);
+    assert_eq!(before.digest, after.digest);
+    assert_eq!(before.id, after.id);
+
+    // Not late: what is declared, what is patched, the object.
+    let key = ServiceName::new("a");
+    let mut changed = world.desired.services[&key].clone();
+    set(&mut changed.spec, "/Labels/team", json!("c"));
+    world.desired.services.insert(key.clone(), changed);
+    assert_ne!(only_step(&world).digest, before.digest);
+    world.declare("a");
+    world.desired.services.get_mut(&key).unwrap().spec["Labels"]["team"] = json!("a");
+    assert_eq!(only_step(&world).digest, before.digest, "back to the same bytes");
+    let new_id = crate::identity::SwarmId::new("recreated");
+    world.observed.services.get_mut(&key).unwrap().id = new_id.clone();
+    world.owned.insert(key, new_id);
+    assert_ne!(only_step(&world).digest, before.digest);
+}
+
+#[test]
+fn the_digest_is_the_same_in_every_process() {
+    let mut world = World::new();
+    world.declare("a");
+    // Written down once: a changed value means that every stored approval is superseded, which
+    // needs a new PLANNER_VERSION.
+    insta::assert_snapshot!(only_step(&world).digest.as_str());
+}
+
+#[test]
+fn planning_a_key_alone_gives_the_same_step() {
+    let mut world = World::new();
+    for name in ["a", "b"] {
+        world.declare(name);
+    }
+    let whole = world.plan();
+    for step in &whole.steps {
+        let alone = plan_key(&world.input(), &step.target).unwrap();
+        assert_eq!(alone.digest, step.digest);
+    }
+}

@@ -1,0 +1,84 @@
+//! What stands in the way of a step: ports that somebody else publishes, networks that are not
+//! there.
+
+use serde_json::Value;
+
+use super::{Blocked, PlanInput};
+use crate::desired::DesiredService;
+use crate::observed::PublishedPort;
+
+/// A step's obstacle.
+pub(super) struct PortConflict {
+    pub(super) blocked: Blocked,
+    /// True when the holder is not on record as ours.
+    pub(super) foreign: bool,
+}
+
+/// The first published port of the service that another service holds.
+pub(super) fn published_port(
+    input: &PlanInput<'_>,
+    service: &DesiredService,
+) -> Option<PortConflict> {
+    let wanted = wanted_ports(&service.spec);
+    let (port, holder) = wanted.iter().find_map(|port| {
+        // Only ingress ports have one owner in the whole swarm.
+        let holder = input.observed.services.values().find(|other| {
+            port.ingress && other.name != service.name && other.ports.contains(port)
+        })?;
+        Some((port, holder))
+    })?;
+    let foreign = input.owned.get(&holder.name) != Some(&holder.id);
+    let (whose, hint) = if foreign {
+        (
+            "which is not on record as ours",
+            format!(
+                "adopt it by declaring this connector with swarm_name: {}, or give one of the two \
+                 another port",
+                holder.name
+            ),
+        )
+    } else {
+        ("which is ours", "give one of the two another port".to_owned())
+    };
+    Some(PortConflict {
+        blocked: Blocked {
+            code: "PORT_TAKEN".to_owned(),
+            message: format!(
+                "port {}/{} is published by service {:?}, {whose}",
+                port.published,
+                port.protocol,
+                holder.name.as_str()
+            ),
+            hint,
+        },
+        foreign,
+    })
+}
+
+fn wanted_ports(spec: &Value) -> Vec<PublishedPort> {
+    let ports = spec.pointer("/EndpointSpec/Ports").and_then(Value::as_array);
+    let port = |entry: &Value| {
+        let number = entry.get("PublishedPort").and_then(Value::as_u64)?;
+        let published = u16::try_from(number).ok().filter(|port| *port > 0)?;
+        let text = |key: &str, default: &str| {
+            entry.get(key).and_then(Value::as_str).unwrap_or(default).to_owned()
+        };
+        let ingress = text("PublishMode", "ingress") == "ingress";
+        Some(PublishedPort { published, protocol: text("Protocol", "tcp"), ingress })
+    };
+    ports.map(|entries| entries.iter().filter_map(port).collect()).unwrap_or_default()
+}
+
+/// The first network of the service that does not exist.
+pub(super) fn missing_network(input: &PlanInput<'_>, service: &DesiredService) -> Option<Blocked> {
+    let networks = service.spec.pointer("/TaskTemplate/Networks").and_then(Value::as_array)?;
+    let missing = networks
+        .iter()
+        .filter_map(|network| network.get("Target").and_then(Value::as_str))
+        .find(|name| input.observed.network_id(name).is_none())?;
+    Some(Blocked {
+        code: "NETWORK_MISSING".to_owned(),
+        message: format!("network {missing:?} does not exist on this swarm"),
+        hint: format!("create it: docker network create --driver overlay {missing}"),
+    })
+}

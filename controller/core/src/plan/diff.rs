@@ -1,0 +1,181 @@
+//! The difference between two canonical specs: what a person reads, and the edits that make the
+//! live spec equal to the desired one.
+
+use hmac::{Hmac, KeyInit, Mac};
+use serde_json::{Map, Value};
+use sha2::Sha256;
+
+use super::normalise::section_of;
+use super::pointer::{escape, is_within};
+use super::{Change, Edit};
+use crate::desired::SecretValues;
+use crate::image::ImageReference;
+
+/// How secret values appear in changes: as a keyed fingerprint, so that two values can be told
+/// apart without either being shown or guessed.
+#[derive(Clone)]
+pub struct Masking {
+    key: Vec<u8>,
+}
+
+impl std::fmt::Debug for Masking {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Masking")
+    }
+}
+
+impl Masking {
+    /// Masks with the installation's key.
+    #[must_use]
+    pub fn new(key: impl Into<Vec<u8>>) -> Self {
+        Self { key: key.into() }
+    }
+
+    /// Eight hexadecimal digits of a keyed hash of the value.
+    #[must_use]
+    pub fn fingerprint(&self, value: &str) -> String {
+        use std::fmt::Write as _;
+        // HMAC takes keys of any length; the error type exists for other constructions.
+        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&self.key) else { return String::new() };
+        mac.update(value.as_bytes());
+        mac.finalize().into_bytes().iter().take(4).fold(String::new(), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+    }
+
+    fn masked(&self, pointer: &str, value: &Value, secrets: &SecretValues) -> Value {
+        match value {
+            Value::String(text) if is_within(pointer, ENV) => {
+                let real = secrets.resolve(text).unwrap_or(text);
+                Value::String(format!("(masked {})", self.fingerprint(real)))
+            }
+            // Inherited from the engine's environment: there is no value.
+            _ => value.clone(),
+        }
+    }
+}
+
+const ENV: &str = "/TaskTemplate/ContainerSpec/Env";
+const IMAGE: &str = "/TaskTemplate/ContainerSpec/Image";
+pub(super) const REPLICAS: &str = "/Mode/Replicated/Replicas";
+
+/// Blocks that the engine reads as a whole: a part of one, written alone, would give the rest
+/// zero instead of the default. An edit therefore replaces the block.
+const WHOLE_BLOCKS: &[&str] = &[
+    "/UpdateConfig",
+    "/RollbackConfig",
+    "/TaskTemplate/RestartPolicy",
+    "/TaskTemplate/LogDriver",
+    "/TaskTemplate/ContainerSpec/Healthcheck",
+];
+
+/// What the comparison leaves alone.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Ignored<'a> {
+    pub(super) pointers: &'a [String],
+    pub(super) replicas: bool,
+}
+
+impl Ignored<'_> {
+    fn covers(&self, pointer: &str) -> bool {
+        (self.replicas && pointer == REPLICAS)
+            || self.pointers.iter().any(|ignored| is_within(pointer, ignored))
+    }
+}
+
+/// A difference: for the reader and for the writer.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Difference {
+    pub(super) changes: Vec<Change>,
+    pub(super) edits: Vec<Edit>,
+}
+
+/// Compares two canonical specs and says what would change, values masked.
+#[must_use]
+pub fn diff_specs(live: &Value, desired: &Value, masking: &Masking) -> Vec<Change> {
+    compare(live, desired, &SecretValues::default(), masking, Ignored::default()).changes
+}
+
+/// Compares two canonical specs.
+pub(super) fn compare(
+    live: &Value,
+    desired: &Value,
+    secrets: &SecretValues,
+    masking: &Masking,
+    ignored: Ignored<'_>,
+) -> Difference {
+    let mut walk = Walk { secrets, masking, ignored, out: Difference::default() };
+    walk.compare("", Some(live), Some(desired));
+    let blocks: Vec<Edit> = WHOLE_BLOCKS
+        .iter()
+        .filter(|block| walk.out.edits.iter().any(|edit| is_within(&edit.pointer, block)))
+        .map(|block| Edit { pointer: (*block).to_owned(), value: desired.pointer(block).cloned() })
+        .collect();
+    let is_in_block =
+        |edit: &Edit| WHOLE_BLOCKS.iter().any(|block| is_within(&edit.pointer, block));
+    walk.out.edits.retain(|edit| !is_in_block(edit));
+    walk.out.edits.extend(blocks);
+    walk.out.edits.sort_by(|a, b| a.pointer.cmp(&b.pointer));
+    walk.out
+}
+
+struct Walk<'a> {
+    secrets: &'a SecretValues,
+    masking: &'a Masking,
+    ignored: Ignored<'a>,
+    out: Difference,
+}
+
+impl Walk<'_> {
+    fn compare(&mut self, pointer: &str, live: Option<&Value>, desired: Option<&Value>) {
+        if self.ignored.covers(pointer) || self.are_equal(pointer, live, desired) {
+            return;
+        }
+        let is_entry = section_of(pointer).is_some();
+        let empty = Map::new();
+        let objects = match (live, desired) {
+            (Some(Value::Object(live)), Some(Value::Object(desired))) => Some((live, desired)),
+            (Some(Value::Object(live)), None) => Some((live, &empty)),
+            (None, Some(Value::Object(desired))) => Some((&empty, desired)),
+            _ => None,
+        };
+        match objects {
+            // An empty object that only one side has says something by being there: `Global: {}`.
+            Some((live, desired)) if !(is_entry || live.is_empty() && desired.is_empty()) => {
+                let mut keys: Vec<&String> = live.keys().chain(desired.keys()).collect();
+                keys.sort();
+                keys.dedup();
+                for key in keys {
+                    let child = format!("{pointer}/{}", escape(key));
+                    self.compare(&child, live.get(key), desired.get(key));
+                }
+            }
+            _ => self.note(pointer, live, desired),
+        }
+    }
+
+    fn are_equal(&self, pointer: &str, live: Option<&Value>, desired: Option<&Value>) -> bool {
+        match (live, desired) {
+            (Some(Value::String(live)), Some(Value::String(desired))) => {
+                if pointer == IMAGE {
+                    ImageReference::parse(desired).is_met_by(&ImageReference::parse(live))
+                } else {
+                    live == self.secrets.resolve(desired).unwrap_or(desired)
+                }
+            }
+            (live, desired) => live == desired,
+        }
+    }
+
+    fn note(&mut self, pointer: &str, live: Option<&Value>, desired: Option<&Value>) {
+        let shown = |value: Option<&Value>| match value {
+            Some(value) => self.masking.masked(pointer, value, self.secrets),
+            None => Value::Null,
+        };
+        let change =
+            Change { path: pointer.to_owned(), before: shown(live), after: shown(desired) };
+        self.out.changes.push(change);
+        self.out.edits.push(Edit { pointer: pointer.to_owned(), value: desired.cloned() });
+    }
+}

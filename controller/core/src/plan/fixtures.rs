@@ -1,0 +1,160 @@
+//! Small worlds for the tests of planning.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::{Masking, Owned, Plan, PlanInput, plan};
+use crate::action::Source;
+use crate::desired::{Desired, DesiredService, Provenance, SourceState, SourceStatus};
+use crate::identity::{ClusterId, ServiceName, SwarmId};
+use crate::observed::{
+    ApiVersion, NodeCounts, ObservedNetwork, ObservedService, PublishedPort, Snapshot, TaskSummary,
+};
+
+pub(super) struct World {
+    pub(super) desired: Desired,
+    pub(super) observed: Snapshot,
+    pub(super) owned: Owned,
+    pub(super) known_clusters: Vec<ClusterId>,
+    pub(super) masking: Masking,
+    pub(super) now: Timestamp,
+}
+
+impl World {
+    pub(super) fn new() -> Self {
+        let now: Timestamp = "2026-01-02T03:04:05Z".parse().unwrap();
+        let network = ObservedNetwork {
+            id: SwarmId::new("net1id"),
+            name: "fleet".to_owned(),
+            scope: "swarm".to_owned(),
+        };
+        Self {
+            desired: Desired {
+                sources: vec![SourceStatus {
+                    name: "registry.yml".to_owned(),
+                    state: SourceState::Ready,
+                    reason: None,
+                    digest: None,
+                }],
+                ..Desired::default()
+            },
+            observed: Snapshot {
+                cluster: ClusterId::new("cluster1"),
+                api_version: ApiVersion { major: 1, minor: 41 },
+                taken_at: now,
+                services: BTreeMap::new(),
+                networks: BTreeMap::from([(network.id.clone(), network)]),
+                nodes: NodeCounts { ready: 1, total: 1 },
+            },
+            owned: Owned::new(),
+            known_clusters: Vec::new(),
+            masking: Masking::new(*b"key"),
+            now,
+        }
+    }
+
+    pub(super) fn plan(&self) -> Plan {
+        plan(&self.input())
+    }
+
+    pub(super) fn input(&self) -> PlanInput<'_> {
+        PlanInput {
+            desired: &self.desired,
+            observed: &self.observed,
+            owned: &self.owned,
+            known_clusters: &self.known_clusters,
+            masking: &self.masking,
+            now: self.now,
+            only: None,
+        }
+    }
+
+    pub(super) fn declare(&mut self, name: &str) -> &mut DesiredService {
+        let service = desired(name);
+        self.desired.services.entry(service.name.clone()).or_insert(service)
+    }
+
+    /// Puts the service on the swarm as the engine would report it, and on record.
+    pub(super) fn deploy(&mut self, name: &str) -> &mut ObservedService {
+        let live = self.put_foreign(name);
+        let id = live.id.clone();
+        self.owned.insert(ServiceName::new(name), id);
+        self.observed.services.get_mut(&ServiceName::new(name)).unwrap()
+    }
+
+    /// Puts the service on the swarm without a record.
+    pub(super) fn put_foreign(&mut self, name: &str) -> &mut ObservedService {
+        let mut spec = desired(name).spec;
+        if let Some(declared) = self.desired.services.get(&ServiceName::new(name)) {
+            spec = declared.spec.clone();
+        }
+        let ports = spec
+            .pointer("/EndpointSpec/Ports")
+            .and_then(Value::as_array)
+            .map(|ports| {
+                ports
+                    .iter()
+                    .map(|port| PublishedPort {
+                        published: port["PublishedPort"].as_u64().unwrap() as u16,
+                        protocol: "tcp".to_owned(),
+                        ingress: true,
+                    })
+                    .collect()
+            })
+            .unwrap_or_default();
+        let service = ObservedService {
+            id: SwarmId::new(format!("id-{name}")),
+            name: ServiceName::new(name),
+            version: 7,
+            spec,
+            ports,
+            update: None,
+            tasks: TaskSummary { running: 1, ..TaskSummary::default() },
+            updated_at: "2026-01-01T00:00:00Z".parse().unwrap(),
+        };
+        self.observed.services.insert(service.name.clone(), service);
+        self.observed.services.get_mut(&ServiceName::new(name)).unwrap()
+    }
+}
+
+pub(super) fn desired(name: &str) -> DesiredService {
+    DesiredService {
+        name: ServiceName::new(name),
+        declared_name: name.to_owned(),
+        domain: "default".to_owned(),
+        provenance: Provenance {
+            source: Source::Registry,
+            file: "registry.yml".to_owned(),
+            line: 4,
+            column: 5,
+            commit: None,
+        },
+        spec: json!({
+            "Name": name,
+            "Labels": {"team": "a"},
+            "TaskTemplate": {
+                "ContainerSpec": {
+                    "Image": format!("example/{name}:latest"),
+                    "Env": ["HOST=0.0.0.0", "TOKEN=secret-value"],
+                },
+                "Networks": [{"Target": "fleet"}],
+            },
+            "Mode": {"Replicated": {"Replicas": 2}},
+            "EndpointSpec": {"Ports": [{
+                "Protocol": "tcp", "TargetPort": 8000,
+                "PublishedPort": 8200 + u16::from(name.as_bytes()[0]), "PublishMode": "ingress",
+            }]},
+        }),
+        running: true,
+        autoscaled: false,
+        depends_on: Vec::new(),
+        ignore: Vec::new(),
+        blocked: None,
+    }
+}
+
+pub(super) fn set(spec: &mut Value, pointer: &str, value: Value) {
+    super::pointer::set(spec, pointer, value);
+}

@@ -1,0 +1,195 @@
+//! The plan: the smallest set of steps that makes the swarm equal to what is declared, each with
+//! its reason, and a report of what is waiting and for what.
+
+mod bind;
+mod classify;
+mod conflict;
+mod diff;
+#[cfg(test)]
+mod fixtures;
+mod normalise;
+mod order;
+mod pointer;
+mod report;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+pub use self::bind::{BindError, BoundRequest, Late, bind};
+pub use self::classify::{DOWN_GRACE, PlanInput, plan, plan_key};
+pub use self::diff::{Masking, diff_specs};
+pub use self::normalise::{NetworkNames, normalise};
+pub use self::report::{Summary, Waiting};
+use crate::action::{ActionKind, Source, words};
+use crate::canonical::Digest;
+use crate::desired::Provenance;
+use crate::identity::{ClusterId, PlanId, ServiceName, StepId, SwarmId};
+
+/// Part of every digest. Raise it when the same inputs would give other steps, so that approvals
+/// of the old planner's steps are superseded instead of being carried out differently.
+pub const PLANNER_VERSION: u32 = 1;
+
+words! {
+    /// Why a step is in the plan.
+    DriftClass {
+        /// Declared, not there.
+        Missing = "missing",
+        /// Another image runs.
+        Image = "image",
+        /// Other fields of the spec differ.
+        Spec = "spec",
+        /// Only the number of replicas differs.
+        Replicas = "replicas",
+        /// It should run and no task does.
+        Down = "down",
+        /// It runs and should not.
+        ShouldBeStopped = "should_be_stopped",
+        /// Ours, no longer declared.
+        Orphan = "orphan",
+        /// The name or the published port belongs to something that is not ours.
+        Foreign = "foreign",
+        /// A field differs that the engine cannot change in place.
+        Immutable = "immutable",
+    }
+}
+
+words! {
+    /// How much can go wrong.
+    Risk {
+        /// No task is touched, or nothing runs yet.
+        Low = "low",
+        /// Tasks are replaced or their number changes.
+        Medium = "medium",
+        /// The service stops, or gains access to the host.
+        High = "high",
+    }
+}
+
+/// One step: everything that a person approves and that the actuator later binds to bytes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Step {
+    /// Eight characters of the digest, then the target.
+    pub id: StepId,
+    /// What it does.
+    pub action: ActionKind,
+    /// The Swarm service that it is about.
+    pub target: ServiceName,
+    /// The service's id; `None` when it is to be created.
+    pub object: Option<SwarmId>,
+    /// Why it is needed.
+    pub class: DriftClass,
+    /// Why, in one sentence.
+    pub reason: String,
+    /// Steps of one wave may run side by side; the next wave waits for them.
+    pub wave: u32,
+    /// How much can go wrong.
+    pub risk: Risk,
+    /// What differs, field by field, with secret values masked.
+    pub changes: Vec<Change>,
+    /// What to do, with names where the engine wants ids.
+    pub operation: Operation,
+    /// Set when the step cannot be carried out as things stand; such a step is never proposed.
+    pub blocked: Option<Blocked>,
+    /// Set when a person must confirm the step whatever the rules allow, with the reason.
+    pub confirm: Option<String>,
+    /// Who proposes it.
+    pub source: Source,
+    /// The domain of the service.
+    pub domain: String,
+    /// Where the desired state is declared.
+    pub provenance: Option<Provenance>,
+    /// What an approval holds for.
+    pub digest: Digest,
+}
+
+/// One difference.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Change {
+    /// A JSON pointer into the canonical service spec, for example
+    /// `/TaskTemplate/ContainerSpec/Env/KEY`.
+    pub path: String,
+    /// What is there; `null` when nothing is.
+    pub before: Value,
+    /// What should be there; `null` when nothing should.
+    pub after: Value,
+}
+
+/// What a step does to the engine, before names become ids.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Operation {
+    /// Create a service with this spec.
+    Create {
+        /// The complete spec, symbolic.
+        spec: Value,
+    },
+    /// Change exactly these fields of the live spec.
+    Update {
+        /// In canonical order.
+        edits: Vec<Edit>,
+    },
+    /// Replace the tasks: raise `ForceUpdate` by one.
+    Restart,
+    /// Put the service on record; nothing is sent.
+    Adopt,
+}
+
+// Specs hold values of the environment; a stray `{:?}` must not print them.
+impl std::fmt::Debug for Operation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Create { .. } => f.write_str("Create"),
+            Self::Update { edits } => write!(f, "Update({} edits)", edits.len()),
+            Self::Restart => f.write_str("Restart"),
+            Self::Adopt => f.write_str("Adopt"),
+        }
+    }
+}
+
+/// One field to set or remove.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct Edit {
+    /// The canonical pointer, as in [`Change::path`].
+    pub pointer: String,
+    /// The engine's form of the value; `None` removes the field.
+    pub value: Option<Value>,
+}
+
+impl std::fmt::Debug for Edit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Edit({})", self.pointer)
+    }
+}
+
+/// Why a step or a service cannot move, and what would help.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Blocked {
+    /// A stable code such as `PORT_TAKEN`.
+    pub code: String,
+    /// What is in the way, in one sentence.
+    pub message: String,
+    /// What to do next.
+    pub hint: String,
+}
+
+/// The whole plan.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// Derived from the digest.
+    pub plan_id: PlanId,
+    /// Over the digests of all steps.
+    pub digest: Digest,
+    /// The swarm that it is for.
+    pub cluster_id: ClusterId,
+    /// Totals.
+    pub summary: Summary,
+    /// In the order in which they would run.
+    pub steps: Vec<Step>,
+    /// What is not in the steps, and why.
+    pub waiting: Vec<Waiting>,
+}
+
+/// What is on record as ours: name to engine id.
+pub type Owned = BTreeMap<ServiceName, SwarmId>;

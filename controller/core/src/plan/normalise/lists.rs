@@ -1,0 +1,177 @@
+//! Lists of the engine's spec that are maps by meaning: which field is the key, and how one entry
+//! is found, written and removed in the engine's own form.
+
+use serde_json::{Map, Value, json};
+
+use super::NetworkNames;
+use crate::plan::pointer::is_within;
+
+/// A list that is compared entry by entry, by key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::plan) enum ListSection {
+    /// `KEY=value` lines, by key.
+    Env,
+    /// Mounts, by target.
+    Mounts,
+    /// Secrets, by the file that they appear as.
+    Secrets,
+    /// Configs, by the file that they appear as.
+    Configs,
+    /// Resource limits of processes, by name.
+    Ulimits,
+    /// Networks, by network name.
+    Networks,
+    /// Published ports, by target, protocol and published port.
+    Ports,
+}
+
+impl ListSection {
+    pub(in crate::plan) const ALL: [Self; 7] = [
+        Self::Env,
+        Self::Mounts,
+        Self::Secrets,
+        Self::Configs,
+        Self::Ulimits,
+        Self::Networks,
+        Self::Ports,
+    ];
+
+    /// Where the list stands, in the engine's form and in the canonical one.
+    pub(in crate::plan) fn pointer(self) -> &'static str {
+        match self {
+            Self::Env => "/TaskTemplate/ContainerSpec/Env",
+            Self::Mounts => "/TaskTemplate/ContainerSpec/Mounts",
+            Self::Secrets => "/TaskTemplate/ContainerSpec/Secrets",
+            Self::Configs => "/TaskTemplate/ContainerSpec/Configs",
+            Self::Ulimits => "/TaskTemplate/ContainerSpec/Ulimits",
+            Self::Networks => "/TaskTemplate/Networks",
+            Self::Ports => "/EndpointSpec/Ports",
+        }
+    }
+
+    /// The key of one entry in the engine's form; `None` for an entry without one.
+    pub(in crate::plan) fn key(self, entry: &Value, networks: &NetworkNames) -> Option<String> {
+        let text = |name: &str| entry.get(name).and_then(Value::as_str);
+        let file = |value: &str| entry.pointer(value).and_then(Value::as_str).map(str::to_owned);
+        match self {
+            Self::Env => {
+                let line = entry.as_str()?;
+                Some(line.split_once('=').map_or(line, |(key, _)| key).to_owned())
+            }
+            Self::Mounts => text("Target").map(str::to_owned),
+            Self::Secrets => file("/File/Name").or_else(|| text("SecretName").map(str::to_owned)),
+            Self::Configs => file("/File/Name").or_else(|| text("ConfigName").map(str::to_owned)),
+            Self::Ulimits => text("Name").map(str::to_owned),
+            Self::Networks => text("Target").map(|target| networks.name(target).to_owned()),
+            Self::Ports => {
+                let number = |name: &str| entry.get(name).and_then(Value::as_u64).unwrap_or(0);
+                Some(format!(
+                    "{}/{}->{}",
+                    number("TargetPort"),
+                    text("Protocol").unwrap_or("tcp"),
+                    number("PublishedPort")
+                ))
+            }
+        }
+    }
+
+    /// The canonical form of one entry.
+    fn entry(self, entry: &Value, networks: &NetworkNames) -> Value {
+        let mut entry = entry.clone();
+        if self == Self::Env {
+            // `K` (inherit) and `K=` (empty) are different things.
+            return match entry.as_str().and_then(|line| line.split_once('=')) {
+                Some((_, value)) => json!(value),
+                None => json!(true),
+            };
+        }
+        let Value::Object(map) = &mut entry else { return entry };
+        match self {
+            Self::Networks => {
+                if let Some(Value::String(target)) = map.get_mut("Target") {
+                    *target = networks.name(target).to_owned();
+                }
+                if let Some(Value::Array(aliases)) = map.get_mut("Aliases") {
+                    aliases.sort_by_key(ToString::to_string);
+                    aliases.dedup();
+                }
+            }
+            Self::Ports => {
+                default(map, "Protocol", "tcp");
+                default(map, "PublishMode", "ingress");
+            }
+            Self::Secrets => drop_id(map, "SecretID"),
+            Self::Configs => drop_id(map, "ConfigID"),
+            Self::Mounts => mount(map),
+            Self::Env | Self::Ulimits => {}
+        }
+        entry
+    }
+
+    /// Turns the list of a spec into a map, in place.
+    pub(super) fn into_map(self, spec: &mut Value, networks: &NetworkNames) {
+        let Some(slot) = spec.pointer_mut(self.pointer()) else { return };
+        let Value::Array(entries) = slot else { return };
+        let mut map = Map::new();
+        for entry in entries.iter() {
+            if let Some(key) = self.key(entry, networks) {
+                map.insert(key, self.entry(entry, networks));
+            }
+        }
+        *slot = Value::Object(map);
+    }
+
+    /// The engine's form of one entry, from its canonical value.
+    pub(in crate::plan) fn engine_entry(self, key: &str, value: &Value) -> Value {
+        match (self, value) {
+            (Self::Env, Value::String(text)) => json!(format!("{key}={text}")),
+            (Self::Env, _) => json!(key),
+            _ => value.clone(),
+        }
+    }
+}
+
+/// The list that a canonical pointer lies in, and the key of its entry.
+pub(in crate::plan) fn section_of(pointer: &str) -> Option<(ListSection, String)> {
+    ListSection::ALL.into_iter().find_map(|section| {
+        let rest = is_within(pointer, section.pointer())
+            .then(|| pointer.strip_prefix(section.pointer()))
+            .flatten()?;
+        let token = rest.strip_prefix('/')?.split('/').next()?;
+        Some((section, token.replace("~1", "/").replace("~0", "~")))
+    })
+}
+
+fn default(map: &mut Map<String, Value>, key: &str, value: &str) {
+    let unset = map.get(key).and_then(Value::as_str).is_none_or(str::is_empty);
+    if unset {
+        map.insert(key.to_owned(), json!(value));
+    }
+}
+
+fn drop_id(map: &mut Map<String, Value>, key: &str) {
+    // The id is bound late; the name is what people declare.
+    map.remove(key);
+    if let Some(Value::Object(file)) = map.get_mut("File") {
+        default(file, "UID", "0");
+        default(file, "GID", "0");
+        if file.get("Mode").is_none_or(Value::is_null) {
+            file.insert("Mode".into(), json!(0o444));
+        }
+    }
+}
+
+fn mount(map: &mut Map<String, Value>) {
+    // The daemon keeps none of these three.
+    map.remove("Consistency");
+    map.remove("ImageOptions");
+    map.remove("ClusterOptions");
+    if let Some(Value::Object(bind)) = map.get_mut("BindOptions") {
+        for key in ["CreateMountpoint", "ReadOnlyNonRecursive", "ReadOnlyForceRecursive"] {
+            bind.remove(key);
+        }
+        if bind.get("NonRecursive").and_then(Value::as_bool) == Some(true) {
+            default(bind, "Propagation", "rprivate");
+        }
+    }
+}

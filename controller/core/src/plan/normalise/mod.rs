@@ -1,0 +1,139 @@
+//! One canonical form for a service spec, whoever wrote it: lists that are really maps become
+//! maps, defaults are filled in, and what is empty, volatile or late-bound is left out.
+//!
+//! The canonical form is only for comparing and for naming fields. Writes patch the live spec in
+//! its own form (see [`super::bind`]), so nothing that this form leaves out is ever lost.
+//! Defaults are those of swarmkit (`api/defaults/service.go`) and of the daemon's conversion.
+
+mod defaults;
+mod lists;
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
+pub(super) use self::lists::{ListSection, section_of};
+use crate::image::ImageReference;
+use crate::labels;
+use crate::observed::Snapshot;
+
+/// Names of networks by id; the engine's specs hold ids, ours hold names.
+#[derive(Debug, Clone, Default)]
+pub struct NetworkNames(BTreeMap<String, String>);
+
+impl NetworkNames {
+    /// The names known to a snapshot.
+    #[must_use]
+    pub fn of(snapshot: &Snapshot) -> Self {
+        Self(
+            snapshot
+                .networks
+                .iter()
+                .map(|(id, network)| (id.as_str().to_owned(), network.name.clone()))
+                .collect(),
+        )
+    }
+
+    /// The name behind an id; text that is no known id is taken for a name.
+    pub(super) fn name<'a>(&'a self, id_or_name: &'a str) -> &'a str {
+        self.0.get(id_or_name).map_or(id_or_name, String::as_str)
+    }
+}
+
+/// The canonical form of a spec, with defaults filled in.
+#[must_use]
+pub fn normalise(spec: &Value, networks: &NetworkNames) -> Value {
+    let mut canonical = reshaped(spec, networks);
+    defaults::fill(&mut canonical);
+    prune(&mut canonical, "");
+    canonical
+}
+
+/// The canonical form of only what the spec says itself: for showing what a new service gets.
+pub(super) fn declared(spec: &Value, networks: &NetworkNames) -> Value {
+    let mut canonical = reshaped(spec, networks);
+    prune(&mut canonical, "");
+    canonical
+}
+
+fn reshaped(spec: &Value, networks: &NetworkNames) -> Value {
+    let mut canonical = spec.clone();
+    let Value::Object(top) = &mut canonical else { return Value::Object(Map::new()) };
+    // The name is the identity, not a field.
+    top.remove("Name");
+    // Old clients put networks at the top.
+    let legacy_networks = top.remove("Networks");
+    if let Some(Value::Object(own)) = top.get_mut("Labels") {
+        own.retain(|key, _| !labels::is_ours(key));
+    }
+    if let Some(Value::Object(task)) = top.get_mut("TaskTemplate") {
+        // Restart counters belong to whoever restarted last.
+        task.remove("ForceUpdate");
+        if task.get("Runtime").and_then(Value::as_str) == Some("container") {
+            task.remove("Runtime");
+        }
+        if task.get("Networks").is_none_or(Value::is_null)
+            && let Some(networks) = legacy_networks
+        {
+            task.insert("Networks".into(), networks);
+        }
+        if let Some(Value::Object(placement)) = task.get_mut("Placement") {
+            // Written by image resolution, not by the owner.
+            placement.remove("Platforms");
+            if let Some(Value::Array(constraints)) = placement.get_mut("Constraints") {
+                constraints.sort_by_key(ToString::to_string);
+            }
+        }
+        if let Some(Value::Object(container)) = task.get_mut("ContainerSpec") {
+            container_spec(container);
+        }
+    }
+    for section in ListSection::ALL {
+        section.into_map(&mut canonical, networks);
+    }
+    canonical
+}
+
+fn container_spec(container: &mut Map<String, Value>) {
+    if let Some(Value::String(image)) = container.get_mut("Image") {
+        *image = ImageReference::parse(image).familiar();
+    }
+    if container.get("Isolation").and_then(Value::as_str) == Some("default") {
+        container.remove("Isolation");
+    }
+    for key in ["CapabilityAdd", "CapabilityDrop"] {
+        if let Some(Value::Array(capabilities)) = container.get_mut(key) {
+            capabilities.sort_by_key(ToString::to_string);
+        }
+    }
+}
+
+/// Numbers for which zero says something other than "not set".
+const ZERO_MATTERS: &[&str] =
+    &["Replicas", "Parallelism", "Delay", "MaxConcurrent", "TotalCompletions", "Soft", "Hard"];
+
+/// Leaves out what says nothing: null, empty text, lists and maps, `false`, and zero where zero
+/// means "not set".
+fn prune(value: &mut Value, key: &str) {
+    let Value::Object(map) = value else { return };
+    let free_text = matches!(key, "Env" | "Labels" | "Options" | "DriverOpts" | "Sysctls");
+    for (child_key, child) in map.iter_mut() {
+        prune(child, child_key);
+    }
+    map.retain(|child_key, child| match child {
+        Value::Null => false,
+        // Values of maps that people write: an empty value is still an entry.
+        Value::String(text) => free_text || !text.is_empty(),
+        Value::Array(items) => !items.is_empty(),
+        // `Mode: {Global: {}}` says everything by its key.
+        Value::Object(children) => !children.is_empty() || key == "Mode",
+        // `Init: false` overrides a daemon that runs an init by default.
+        Value::Bool(set) => *set || child_key == "Init",
+        Value::Number(number) => {
+            number.as_f64() != Some(0.0) || ZERO_MATTERS.contains(&child_key.as_str())
+        }
+    });
+}
+
+#[cfg(test)]
+mod tests;

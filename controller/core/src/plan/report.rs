@@ -1,0 +1,74 @@
+//! The totals of a plan and what it is waiting for.
+
+use serde::{Deserialize, Serialize};
+
+use super::Step;
+use crate::action::ActionKind;
+use crate::identity::ServiceName;
+
+/// Totals of a plan, over services.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Summary {
+    /// Services to be created.
+    pub create: usize,
+    /// Services to be changed, restarted, scaled or stopped.
+    pub update: usize,
+    /// Services to be removed.
+    pub remove: usize,
+    /// Services that exist, match, and are not on record as ours yet, or differ and are foreign:
+    /// taking them over is one step each.
+    pub adopt: usize,
+    /// Declared services that are as they should be.
+    pub unchanged: usize,
+    /// Steps that cannot be carried out as things stand.
+    pub blocked: usize,
+}
+
+impl Summary {
+    /// Counts steps; what is declared and in no step and not waiting is unchanged.
+    pub(super) fn count(steps: &[Step], unchanged: usize) -> Self {
+        let mut summary = Self { unchanged, ..Self::default() };
+        for step in steps {
+            let counter = if step.blocked.is_some() {
+                &mut summary.blocked
+            } else if step.action == ActionKind::AdoptService {
+                &mut summary.adopt
+            } else if step.action == ActionKind::RemoveService {
+                &mut summary.remove
+            } else if step.object.is_none() {
+                &mut summary.create
+            } else {
+                &mut summary.update
+            };
+            *counter += 1;
+        }
+        summary
+    }
+
+    /// True when nothing could be done and nothing is in the way.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.create + self.update + self.remove + self.adopt + self.blocked == 0
+    }
+}
+
+/// Something that is not in the steps, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waiting {
+    /// The service, when it is about one.
+    pub target: Option<ServiceName>,
+    /// A stable code such as `ROLLOUT_RUNNING`.
+    pub code: String,
+    /// Why, in one sentence.
+    pub reason: String,
+}
+
+impl Waiting {
+    pub(super) fn on(target: &ServiceName, code: &str, reason: impl Into<String>) -> Self {
+        Self { target: Some(target.clone()), code: code.to_owned(), reason: reason.into() }
+    }
+
+    pub(super) fn overall(code: &str, reason: impl Into<String>) -> Self {
+        Self { target: None, code: code.to_owned(), reason: reason.into() }
+    }
+}
