@@ -1,0 +1,252 @@
+//! What has to be read next, and when. Pure: the time is an argument.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use skep_core::identity::SwarmId;
+use tokio::time::Instant;
+
+use super::Options;
+use crate::engine::{Event, EventObject};
+
+/// More services than this are cheaper to list than to name, and their ids would not fit into a
+/// request line.
+const MOST_NAMED: usize = 100;
+
+/// A look at all tasks rests at least this many times as long as it took, so that a big swarm is
+/// not kept busy by being watched.
+const REST: u32 = 20;
+
+/// Something to read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Work {
+    /// Every list.
+    Everything,
+    /// These services and their tasks.
+    Services(BTreeSet<SwarmId>),
+    /// The tasks of all services.
+    Tasks,
+    /// The event stream says nothing although something happened: open it again.
+    Reopen,
+}
+
+/// When what is due.
+#[derive(Debug)]
+pub(super) struct Schedule {
+    options: Options,
+    /// Services that events have named.
+    touched: BTreeSet<SwarmId>,
+    /// An event was about something that is only listed as a whole.
+    everything: bool,
+    events_due: Option<Instant>,
+    relist_due: Instant,
+    tasks_due: Instant,
+    /// Services that are not at rest.
+    restless: BTreeSet<SwarmId>,
+    poll_due: Option<Instant>,
+    silence_due: Option<Instant>,
+    relisted: Instant,
+}
+
+impl Schedule {
+    pub(super) fn new(options: Options, now: Instant) -> Self {
+        Self {
+            options,
+            touched: BTreeSet::new(),
+            everything: false,
+            events_due: None,
+            relist_due: now + options.relist,
+            tasks_due: now + options.tasks,
+            restless: BTreeSet::new(),
+            poll_due: None,
+            silence_due: None,
+            relisted: now,
+        }
+    }
+
+    /// The moment at which [`Self::take`] has something to give.
+    pub(super) fn next(&self) -> Instant {
+        [self.events_due, self.poll_due, self.silence_due]
+            .into_iter()
+            .flatten()
+            .fold(self.relist_due.min(self.tasks_due), Instant::min)
+    }
+
+    /// An event arrived.
+    pub(super) fn note(&mut self, event: &Event, now: Instant) {
+        self.silence_due = None;
+        let mut due = now + self.options.coalesce;
+        match event.object {
+            EventObject::Service => {
+                self.touched.insert(event.id.clone());
+            }
+            // Rare, so everything is read; but a node that comes and goes must not make the
+            // lists follow each other without a pause.
+            EventObject::Network | EventObject::Node => {
+                self.everything = true;
+                due = due.max(self.relisted + self.options.poll.min(Duration::from_secs(1)));
+            }
+            EventObject::Other => return,
+        }
+        // The first event sets the time: a storm of events must not put it off for ever.
+        self.events_due = Some(self.events_due.map_or(due, |earlier| earlier.min(due)));
+    }
+
+    /// Services whose answer was older than what is known are read again a little later.
+    pub(super) fn read_again(&mut self, ids: BTreeSet<SwarmId>, now: Instant) {
+        if !ids.is_empty() {
+            self.touched.extend(ids);
+            self.events_due.get_or_insert(now + self.options.poll);
+        }
+    }
+
+    /// The snapshot has changed, and these services are not at rest.
+    pub(super) fn watch(&mut self, restless: BTreeSet<SwarmId>, now: Instant) {
+        if restless.is_empty() {
+            self.poll_due = None;
+        } else {
+            self.poll_due.get_or_insert(now + self.options.poll);
+        }
+        self.restless = restless;
+    }
+
+    /// Everything was listed. `changed` are the services that were not as they were known; if no
+    /// event has named them or does so soon, the stream is not to be trusted.
+    pub(super) fn listed(&mut self, changed: &BTreeSet<SwarmId>, now: Instant) {
+        if changed.difference(&self.touched).next().is_some() {
+            
+        }
+        self.touched.clear();
+        self.everything = false;
+        self.events_due = None;
+        self.relisted = now;
+        self.relist_due = now + self.options.relist;
+        self.tasks_due = now + self.options.tasks;
+        self.poll_due = None;
+    }
+
+    /// The tasks of all services were listed, which took so long.
+    pub(super) fn tasks_listed(&mut self, took: Duration, now: Instant) {
+        self.tasks_due = now + self.options.tasks.max(took.saturating_mul(REST));
+    }
+
+    /// What is due now; none when it is too early.
+    pub(super) fn take(&mut self, now: Instant) -> Option<Work> {
+        let due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+        if due(self.silence_due) {
+            self.silence_due = None;
+            return Some(Work::Reopen);
+        }
+        let events = due(self.events_due);
+        if self.relist_due <= now || (events && self.everything) {
+            return Some(Work::Everything);
+        }
+        let mut services = BTreeSet::new();
+        if events {
+            self.events_due = None;
+            services.append(&mut self.touched);
+        }
+        let mut tasks = self.tasks_due <= now;
+        if due(self.poll_due) {
+            self.poll_due = None;
+            if self.restless.len() <= MOST_NAMED {
+                services.extend(self.restless.iter().cloned());
+            } else {
+                tasks = true;
+            }
+        }
+        if services.len() > MOST_NAMED {
+            return Some(Work::Everything);
+        }
+        if !services.is_empty() {
+            return Some(Work::Services(services));
+        }
+        tasks.then_some(Work::Tasks)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn schedule() -> (Schedule, Instant) {
+        let now = Instant::now();
+        (Schedule::new(Options::default(), now), now)
+    }
+
+    fn event(object: EventObject, id: &str) -> Event {
+        Event { object, action: "update".to_owned(), id: SwarmId::new(id), name: None }
+    }
+
+    fn ids(ids: &[&str]) -> BTreeSet<SwarmId> {
+        ids.iter().map(|id| SwarmId::new(*id)).collect()
+    }
+
+    const MS: Duration = Duration::from_millis(1);
+
+    #[test]
+    fn events_are_collected_and_the_first_one_sets_the_time() {
+        let (mut schedule, now) = schedule();
+        schedule.note(&event(EventObject::Service, "a"), now);
+        schedule.note(&event(EventObject::Service, "b"), now + 40 * MS);
+        schedule.note(&event(EventObject::Service, "a"), now + 49 * MS);
+        assert_eq!(schedule.next(), now + 50 * MS);
+        assert_eq!(schedule.take(now + 49 * MS), None);
+        assert_eq!(schedule.take(now + 50 * MS), Some(Work::Services(ids(&["a", "b"]))));
+        assert_eq!(schedule.take(now + 51 * MS), None);
+    }
+
+    #[test]
+    fn many_touched_services_are_listed_and_a_node_means_everything() {
+        let (mut schedule, now) = schedule();
+        for number in 0..=MOST_NAMED {
+            schedule.note(&event(EventObject::Service, &number.to_string()), now);
+        }
+        assert_eq!(schedule.take(now + 50 * MS), Some(Work::Everything));
+
+        let (mut schedule, now) = self::schedule();
+        schedule.note(&event(EventObject::Node, "n"), now);
+        assert_eq!(schedule.take(now + 50 * MS), None, "not so soon after a full list");
+        assert_eq!(schedule.take(now + 1050 * MS), Some(Work::Everything));
+    }
+
+    #[test]
+    fn a_list_comes_at_its_interval_whatever_happens() {
+        let (mut schedule, now) = schedule();
+        assert!(schedule.next() <= now + Options::default().relist);
+        assert_eq!(schedule.take(now + Options::default().relist), Some(Work::Everything));
+    }
+
+    #[test]
+    fn restless_services_are_polled_until_they_rest() {
+        let (mut schedule, now) = schedule();
+        schedule.watch(ids(&["a"]), now);
+        let first = schedule.next();
+        schedule.watch(ids(&["a", "b"]), now + 500 * MS);
+        assert_eq!(schedule.next(), first, "looking does not put the next look off");
+        assert_eq!(schedule.take(first), Some(Work::Services(ids(&["a", "b"]))));
+        schedule.watch(BTreeSet::new(), first);
+        assert_eq!(schedule.take(first + 1500 * MS), None);
+    }
+
+    #[test]
+    fn a_big_swarm_is_not_kept_busy() {
+        let (mut schedule, now) = schedule();
+        schedule.tasks_listed(Duration::from_secs(1), now);
+        assert_eq!(schedule.take(now + 19_000 * MS), None);
+        assert_eq!(schedule.take(now + 20_000 * MS), Some(Work::Tasks));
+    }
+
+    #[test]
+    fn a_change_that_no_event_names_makes_the_stream_suspect() {
+        let (mut schedule, now) = schedule();
+        schedule.note(&event(EventObject::Service, "a"), now);
+        schedule.listed(&ids(&["a"]), now);
+        assert_eq!(schedule.take(now + 3000 * MS), None, "it was named");
+        schedule.listed(&ids(&["b"]), now);
+        assert_eq!(schedule.take(now + 3000 * MS), Some(Work::Reopen));
+        schedule.listed(&ids(&["c"]), now);
+        schedule.note(&event(EventObject::Service, "c"), now + 10 * MS);
+        assert_ne!(schedule.take(now + 3000 * MS), Some(Work::Reopen), "the event was late");
+    }
+}

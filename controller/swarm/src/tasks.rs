@@ -1,0 +1,151 @@
+//! Counting the tasks of each service.
+//!
+//! The engine keeps several tasks for each replica: the one that runs, its predecessors, and
+//! during a start-first rollout the next one. A replica counts once: as running if any of its
+//! tasks runs and should, else as starting if one is on its way. Failures are counted as far as
+//! the engine remembers them (five a replica by default).
+
+use std::collections::BTreeMap;
+
+use skep_core::identity::SwarmId;
+use skep_core::observed::TaskSummary;
+
+use crate::engine::Task;
+
+/// What one replica is doing. A service that runs once on each node has slot 0 everywhere.
+type Replica = (u64, String);
+
+/// The summaries of all services that have a task.
+pub(crate) fn summaries(tasks: &[Task]) -> BTreeMap<SwarmId, TaskSummary> {
+    let mut by_service: BTreeMap<&SwarmId, Vec<&Task>> = BTreeMap::new();
+    for task in tasks {
+        by_service.entry(&task.service).or_default().push(task);
+    }
+    by_service.into_iter().map(|(service, tasks)| (service.clone(), summary(&tasks))).collect()
+}
+
+fn summary(tasks: &[&Task]) -> TaskSummary {
+    let mut replicas: BTreeMap<Replica, bool> = BTreeMap::new();
+    let mut failures: Vec<&Task> = Vec::new();
+    for task in tasks {
+        if failed(task) {
+            failures.push(task);
+        }
+        if !wanted(task) {
+            continue;
+        }
+        let running = task.state == "running";
+        if running || on_its_way(&task.state) {
+            let node = if task.slot == 0 { task.node.clone() } else { String::new() };
+            *replicas.entry((task.slot, node)).or_default() |= running;
+        }
+    }
+    let count = |running| number(replicas.values().filter(|value| **value == running).count());
+    TaskSummary {
+        running: count(true),
+        starting: count(false),
+        failed: number(failures.len()),
+        last_error: failures
+            .iter()
+            .max_by_key(|task| (task.since, &task.id))
+            .map(|task| task.error.clone().unwrap_or_else(|| task.message.clone())),
+    }
+}
+
+/// A job's tasks should reach `complete`; all others should be `running`, or `ready` while they
+/// wait for their turn.
+fn wanted(task: &Task) -> bool {
+    matches!(task.desired_state.as_str(), "ready" | "running" | "complete")
+}
+
+fn on_its_way(state: &str) -> bool {
+    matches!(
+        state,
+        "new"
+            | "allocated"
+            | "pending"
+            | "assigned"
+            | "accepted"
+            | "preparing"
+            | "ready"
+            | "starting"
+    )
+}
+
+fn failed(task: &Task) -> bool {
+    matches!(task.state.as_str(), "failed" | "rejected" | "orphaned")
+}
+
+fn number(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+
+    fn task(slot: u64, node: &str, state: &str, desired: &str, second: i64) -> Task {
+        Task {
+            id: SwarmId::new(format!("t{second}")),
+            service: SwarmId::new("s"),
+            slot,
+            node: node.to_owned(),
+            created_at: Timestamp::from_second(second).unwrap(),
+            state: state.to_owned(),
+            desired_state: desired.to_owned(),
+            since: Timestamp::from_second(second).unwrap(),
+            message: "started".to_owned(),
+            error: (state == "failed").then(|| format!("exit {second}")),
+        }
+    }
+
+    fn counts(tasks: &[Task]) -> (u32, u32, u32) {
+        let summary = summaries(tasks).remove(&SwarmId::new("s")).unwrap();
+        (summary.running, summary.starting, summary.failed)
+    }
+
+    #[test]
+    fn a_crashing_replica_is_starting_and_its_failures_are_remembered() {
+        let tasks = [
+            task(1, "n", "failed", "shutdown", 1),
+            task(1, "n", "failed", "shutdown", 3),
+            task(1, "n", "ready", "ready", 4),
+            task(2, "n", "running", "running", 2),
+        ];
+        assert_eq!(counts(&tasks), (1, 1, 2));
+        let summary = summaries(&tasks).remove(&SwarmId::new("s")).unwrap();
+        assert_eq!(summary.last_error.as_deref(), Some("exit 3"));
+    }
+
+    #[test]
+    fn a_start_first_rollout_takes_nothing_down() {
+        let tasks =
+            [task(1, "n", "running", "running", 1), task(1, "n", "preparing", "running", 2)];
+        assert_eq!(counts(&tasks), (1, 0, 0));
+    }
+
+    #[test]
+    fn a_task_on_a_lost_node_does_not_count_once_it_should_stop() {
+        let tasks =
+            [task(1, "lost", "running", "shutdown", 1), task(1, "n", "running", "running", 2)];
+        assert_eq!(counts(&tasks), (1, 0, 0));
+    }
+
+    #[test]
+    fn a_global_service_counts_once_on_each_node_and_a_job_while_it_runs() {
+        let global = [task(0, "a", "running", "running", 1), task(0, "b", "running", "running", 1)];
+        assert_eq!(counts(&global), (2, 0, 0));
+        let job = [task(1, "a", "running", "complete", 1), task(2, "a", "complete", "complete", 1)];
+        assert_eq!(counts(&job), (1, 0, 0));
+    }
+
+    #[test]
+    fn a_refused_task_without_an_error_gives_its_message() {
+        let summary = summaries(&[task(1, "", "rejected", "shutdown", 1)])
+            .remove(&SwarmId::new("s"))
+            .unwrap();
+        assert_eq!(summary.last_error.as_deref(), Some("started"));
+    }
+}

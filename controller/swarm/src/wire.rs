@@ -1,0 +1,293 @@
+//! The few fields of the engine's replies that are used, apart from service specs.
+//!
+//! Everything is optional on the wire: the engine leaves out what is empty, and another engine
+//! version must not make a whole list unreadable.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Deserializer};
+use skep_core::identity::{ClusterId, SwarmId};
+use skep_core::observed::{ApiVersion, NodeCounts, ObservedNetwork};
+
+use crate::engine;
+use crate::error::Error;
+
+/// Go writes an empty list or map as `null`.
+fn null_as_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de> + Default,
+{
+    Ok(Option::<T>::deserialize(deserializer)?.unwrap_or_default())
+}
+
+#[derive(Deserialize)]
+pub(crate) struct Version {
+    #[serde(rename = "ApiVersion", default)]
+    newest: String,
+    #[serde(rename = "MinAPIVersion")]
+    oldest: Option<String>,
+}
+
+impl Version {
+    /// The oldest and the newest version that the engine speaks.
+    pub(crate) fn range(&self) -> Result<(ApiVersion, ApiVersion), Error> {
+        let newest = api_version(&self.newest)?;
+        let oldest = match self.oldest.as_deref() {
+            None | Some("") => newest,
+            Some(oldest) => api_version(oldest)?,
+        };
+        Ok((oldest, newest))
+    }
+}
+
+fn api_version(text: &str) -> Result<ApiVersion, Error> {
+    text.split_once('.')
+        .and_then(|(major, minor)| {
+            Some(ApiVersion { major: major.parse().ok()?, minor: minor.parse().ok()? })
+        })
+        .ok_or_else(|| Error::Undecodable {
+            object: "the API version".to_owned(),
+            why: format!("{text:?} is not a version"),
+        })
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "PascalCase", default)]
+pub(crate) struct Info {
+    #[serde(deserialize_with = "null_as_default")]
+    server_version: String,
+    #[serde(deserialize_with = "null_as_default")]
+    swarm: Swarm,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "PascalCase", default)]
+struct Swarm {
+    #[serde(deserialize_with = "null_as_default")]
+    local_node_state: String,
+    control_available: bool,
+    #[serde(deserialize_with = "null_as_default")]
+    error: String,
+    cluster: Option<Cluster>,
+}
+
+#[derive(Deserialize)]
+struct Cluster {
+    #[serde(rename = "ID")]
+    id: String,
+}
+
+impl Info {
+    pub(crate) fn into_info(self, api_version: ApiVersion) -> engine::EngineInfo {
+        let swarm = self.swarm;
+        // `pending` is a node that looks for the others, `locked` and `error` speak for
+        // themselves. A restarting manager must not be taken for a machine without a swarm.
+        let unsettled = matches!(swarm.local_node_state.as_str(), "pending" | "error" | "locked");
+        let trouble = if !swarm.error.is_empty() {
+            Some(swarm.error)
+        } else if unsettled {
+            Some(format!("the node is {}", swarm.local_node_state))
+        } else {
+            None
+        };
+        engine::EngineInfo {
+            api_version,
+            engine_version: self.server_version,
+            cluster: swarm
+                .cluster
+                .filter(|cluster| !cluster.id.is_empty())
+                .map(|cluster| ClusterId::new(cluster.id)),
+            manager: swarm.control_available,
+            trouble,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+pub(crate) struct Created {
+    // Newer engines write the key like this, too; the API has never called it `Id`.
+    #[serde(rename = "ID")]
+    id: String,
+    #[serde(rename = "Warnings", alias = "Warning", default)]
+    warnings: Option<Warnings>,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct Updated {
+    #[serde(rename = "Warnings", default)]
+    warnings: Option<Warnings>,
+}
+
+/// Older engines give one text, newer ones a list.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Warnings {
+    Many(Vec<String>),
+    One(String),
+}
+
+impl Warnings {
+    fn list(warnings: Option<Self>) -> Vec<String> {
+        match warnings {
+            None => Vec::new(),
+            Some(Self::Many(list)) => list,
+            Some(Self::One(text)) if text.is_empty() => Vec::new(),
+            Some(Self::One(text)) => vec![text],
+        }
+    }
+}
+
+impl From<Created> for engine::Created {
+    fn from(reply: Created) -> Self {
+        Self { id: SwarmId::new(reply.id), warnings: Warnings::list(reply.warnings) }
+    }
+}
+
+impl From<Updated> for engine::Updated {
+    fn from(reply: Updated) -> Self {
+        Self { warnings: Warnings::list(reply.warnings) }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Task {
+    #[serde(rename = "ID")]
+    id: String,
+    #[serde(rename = "ServiceID", default)]
+    service: String,
+    #[serde(default)]
+    slot: u64,
+    #[serde(rename = "NodeID", default)]
+    node: String,
+    created_at: Timestamp,
+    #[serde(default)]
+    desired_state: String,
+    #[serde(default)]
+    status: TaskStatus,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "PascalCase", default)]
+struct TaskStatus {
+    timestamp: Timestamp,
+    state: String,
+    message: String,
+    err: String,
+}
+
+impl From<Task> for engine::Task {
+    fn from(task: Task) -> Self {
+        Self {
+            id: SwarmId::new(task.id),
+            service: SwarmId::new(task.service),
+            slot: task.slot,
+            node: task.node,
+            created_at: task.created_at,
+            state: task.status.state,
+            desired_state: task.desired_state,
+            since: task.status.timestamp,
+            message: task.status.message,
+            error: Some(task.status.err).filter(|error| !error.is_empty()),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Network {
+    id: String,
+    name: String,
+    #[serde(default)]
+    scope: String,
+}
+
+impl From<Network> for ObservedNetwork {
+    fn from(network: Network) -> Self {
+        Self { id: SwarmId::new(network.id), name: network.name, scope: network.scope }
+    }
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "PascalCase", default)]
+pub(crate) struct Node {
+    status: NodeStatus,
+    spec: NodeSpec,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "PascalCase", default)]
+struct NodeStatus {
+    state: String,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "PascalCase", default)]
+struct NodeSpec {
+    availability: String,
+}
+
+pub(crate) fn count(nodes: &[Node]) -> NodeCounts {
+    let ready = nodes
+        .iter()
+        .filter(|node| node.status.state == "ready" && node.spec.availability == "active")
+        .count();
+    let number = |count| u32::try_from(count).unwrap_or(u32::MAX);
+    NodeCounts { ready: number(ready), total: number(nodes.len()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn info(swarm: &serde_json::Value) -> engine::EngineInfo {
+        let info: Info =
+            serde_json::from_value(json!({ "ServerVersion": "20.10.24", "Swarm": swarm })).unwrap();
+        info.into_info(ApiVersion { major: 1, minor: 41 })
+    }
+
+    #[test]
+    fn only_a_manager_with_a_working_leader_is_trusted() {
+        let good = json!({ "LocalNodeState": "active", "ControlAvailable": true, "Error": "",
+            "Cluster": { "ID": "c1" } });
+        assert_eq!(info(&good).trusted_cluster().unwrap().as_str(), "c1");
+
+        let mut leaderless = good.clone();
+        leaderless["Error"] = json!("rpc error: The swarm does not have a leader.");
+        assert_eq!(info(&leaderless).trusted_cluster().unwrap_err().kind(), "no_quorum");
+
+        let starting = json!({ "LocalNodeState": "pending", "ControlAvailable": false });
+        assert_eq!(info(&starting).trusted_cluster().unwrap_err().kind(), "no_quorum");
+
+        let worker = json!({ "LocalNodeState": "active", "ControlAvailable": false });
+        assert_eq!(info(&worker).trusted_cluster().unwrap_err().kind(), "not_manager");
+
+        for none in [json!({ "LocalNodeState": "inactive" }), json!({}), json!(null)] {
+            assert_eq!(info(&none).trusted_cluster().unwrap_err().kind(), "not_manager");
+        }
+    }
+
+    #[test]
+    fn warnings_come_as_a_text_a_list_or_not_at_all() {
+        for (reply, count) in [
+            (json!({ "ID": "a" }), 0),
+            (json!({ "ID": "a", "Warning": "" }), 0),
+            (json!({ "ID": "a", "Warning": "w" }), 1),
+            (json!({ "ID": "a", "Warnings": null }), 0),
+            (json!({ "ID": "a", "Warnings": ["w", "x"] }), 2),
+        ] {
+            let created: Created = serde_json::from_value(reply.clone()).unwrap();
+            assert_eq!(engine::Created::from(created).warnings.len(), count, "{reply}");
+        }
+    }
+
+    #[test]
+    fn a_task_without_a_status_can_be_read() {
+        let task: Task = serde_json::from_value(json!({ "ID": "t", "ServiceID": "s",
+            "CreatedAt": "2026-11-20T22:00:17.123456789Z", "Spec": { "whatever": [1] } }))
+        .unwrap();
+        assert_eq!(engine::Task::from(task).state, "");
+    }
+}
