@@ -1,0 +1,404 @@
+//! Actions and their changes of state.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use skep_core::action::{
+    Action, ActionEvent, ActionKind, ActionState, ActuatorMode, IllegalTransition,
+};
+use skep_core::approval::ApprovalStatus;
+use skep_core::audit::{AuditEvent, AuditKind};
+use skep_core::identity::{ActionId, ObjectKey};
+use skep_store::{ActionFilter, Actions, Closing, Error, Fence, NewAction, ProposeOutcome, Result};
+use sqlx::{QueryBuilder, Sqlite, Transaction};
+
+use crate::error::IntoStoreError as _;
+use crate::row::ActionRow;
+use crate::{SqliteStore, approvals, audit, clock, ledger, row};
+
+const WHAT: &str = "action";
+
+/// What a change of state needs to know: everything but the step, so that an action whose step
+/// this version cannot read can still be closed.
+pub(crate) struct Head {
+    pub(crate) id: ActionId,
+    pub(crate) key: ObjectKey,
+    pub(crate) kind: ActionKind,
+    pub(crate) mode: ActuatorMode,
+    pub(crate) state: ActionState,
+    pub(crate) revision: i64,
+}
+
+impl Head {
+    pub(crate) async fn load(
+        tx: &mut Transaction<'_, Sqlite>,
+        id: &ActionId,
+        operation: &'static str,
+    ) -> Result<Self> {
+        let text = id.as_str();
+        let row = sqlx::query!(
+            "SELECT tenant, cluster, object_kind, object_name, kind, mode, state, revision \
+             FROM actions WHERE id = ?",
+            text
+        )
+        .fetch_optional(&mut **tx)
+        .await
+        .during(operation)?
+        .ok_or_else(|| Error::NotFound { what: WHAT, id: text.to_owned() })?;
+        Ok(Self {
+            id: id.clone(),
+            key: row::key(row.tenant, row.cluster, &row.object_kind, row.object_name, WHAT)?,
+            kind: row::word(&row.kind, ActionKind::from_word, WHAT)?,
+            mode: row::word(&row.mode, ActuatorMode::from_word, WHAT)?,
+            state: row::word(&row.state, ActionState::from_word, WHAT)?,
+            revision: row.revision,
+        })
+    }
+
+    /// Compare-and-set: the caller decided on what it saw at this revision.
+    pub(crate) fn at_revision(&self, seen: i64) -> Result<()> {
+        if self.revision == seen {
+            return Ok(());
+        }
+        Err(Error::Conflict {
+            what: WHAT,
+            id: self.id.to_string(),
+            current: format!("{} at revision {}", self.state, self.revision),
+        })
+    }
+
+    pub(crate) fn refused(&self, why: &'static str) -> Error {
+        Error::Refused { what: WHAT, id: self.id.to_string(), why }
+    }
+
+    /// Moves the action on. Nothing else writes its state.
+    pub(crate) async fn apply(
+        &self,
+        tx: &mut Transaction<'_, Sqlite>,
+        change: Change<'_>,
+        now: Timestamp,
+        operation: &'static str,
+    ) -> Result<()> {
+        let state = self.state.after(change.event)?.as_str();
+        let id = self.id.as_str();
+        let updated_at = clock::to_column(now);
+        let granted_at = (change.event == ActionEvent::Grant).then_some(updated_at);
+        let start_by = change.start_by.map(clock::to_column);
+        let changed = sqlx::query!(
+            "UPDATE actions SET state = ?, revision = revision + 1, updated_at = ?, \
+             detail = coalesce(?, detail), granted_at = coalesce(?, granted_at), \
+             start_by = coalesce(?, start_by) \
+             WHERE id = ? AND revision = ?",
+            state,
+            updated_at,
+            change.detail,
+            granted_at,
+            start_by,
+            id,
+            self.revision
+        )
+        .execute(&mut **tx)
+        .await
+        .during(operation)?;
+        if changed.rows_affected() != 1 {
+            // Cannot happen while the write lock is held from the read on; never go on if it does.
+            self.at_revision(self.revision.saturating_add(1))?;
+        }
+        let event = AuditEvent {
+            at: now,
+            kind: audit_kind(change.event),
+            actor: change.actor.to_owned(),
+            key: Some(self.key.clone()),
+            action: Some(self.id.clone()),
+            detail: change.said.to_owned(),
+        };
+        audit::append(tx, &event).await
+    }
+}
+
+/// One change of state, and what is written down about it.
+pub(crate) struct Change<'a> {
+    pub(crate) event: ActionEvent,
+    /// Who, for the audit trail.
+    pub(crate) actor: &'a str,
+    /// What, for the audit trail.
+    pub(crate) said: &'a str,
+    /// What, for the action; `None` leaves it as it is.
+    pub(crate) detail: Option<&'a str>,
+    /// Only with a grant.
+    pub(crate) start_by: Option<Timestamp>,
+}
+
+fn audit_kind(event: ActionEvent) -> AuditKind {
+    match event {
+        ActionEvent::Grant => AuditKind::Approved,
+        ActionEvent::Deny => AuditKind::Denied,
+        ActionEvent::Supersede => AuditKind::Superseded,
+        ActionEvent::Expire => AuditKind::Expired,
+        ActionEvent::Begin => AuditKind::Started,
+        ActionEvent::Rehearse => AuditKind::Rehearsed,
+        ActionEvent::Succeed => AuditKind::Succeeded,
+        ActionEvent::Fail => AuditKind::Failed,
+        ActionEvent::Retry => AuditKind::Retried,
+    }
+}
+
+/// What has to be true of a proposal before anything is written.
+fn check(new: &NewAction) -> Result<()> {
+    let action = &new.action;
+    let refuse = |why| Err(Error::Refused { what: WHAT, id: action.id.to_string(), why });
+    match (action.state, &new.approval) {
+        (ActionState::Pending, None) => return refuse("it waits for nobody's decision"),
+        (ActionState::Granted, Some(_)) => return refuse("it asks for what is granted already"),
+        (ActionState::Pending, Some(_)) | (ActionState::Granted, None) => {}
+        _ => return refuse("a new action is pending or granted"),
+    }
+    if let Some(approval) = &new.approval
+        && approval.status != ApprovalStatus::Pending
+    {
+        return refuse("its request is decided already");
+    }
+    if new.approval.as_ref().is_some_and(|approval| approval.action != action.id)
+        || new.approval.as_ref().map(|approval| &approval.id) != action.approval.as_ref()
+        || new.decision.action != action.id
+    {
+        return refuse("its request or its decision is about another action");
+    }
+    Ok(())
+}
+
+/// The open action of a key, if it has one.
+async fn open_action(
+    tx: &mut Transaction<'_, Sqlite>,
+    key: &ObjectKey,
+    operation: &'static str,
+) -> Result<Option<ActionId>> {
+    let tenant = key.tenant.as_str();
+    let cluster = key.cluster.as_str();
+    let kind = key.kind.as_str();
+    let id = sqlx::query_scalar!(
+        "SELECT id FROM actions \
+         WHERE tenant = ? AND cluster = ? AND object_kind = ? AND object_name = ? \
+         AND state IN ('pending', 'granted', 'executing')",
+        tenant,
+        cluster,
+        kind,
+        key.name
+    )
+    .fetch_optional(&mut **tx)
+    .await
+    .during(operation)?;
+    Ok(id.map(ActionId::new))
+}
+
+async fn insert(
+    tx: &mut Transaction<'_, Sqlite>,
+    action: &Action,
+    operation: &'static str,
+) -> Result<()> {
+    let step =
+        serde_json::to_string(&action.step).map_err(|error| row::json_error(&error, WHAT))?;
+    let id = action.id.as_str();
+    let tenant = action.key.tenant.as_str();
+    let cluster = action.key.cluster.as_str();
+    let object_kind = action.key.kind.as_str();
+    let kind = action.kind.as_str();
+    let plan = action.plan.as_str();
+    let binding = action.binding.as_str();
+    let source = action.source.as_str();
+    let mode = action.mode.as_str();
+    let state = action.state.as_str();
+    let approval = action.approval.as_ref().map(AsRef::<str>::as_ref);
+    let created_at = clock::to_column(action.created_at);
+    let updated_at = clock::to_column(action.updated_at);
+    let granted_at = action.granted_at.map(clock::to_column);
+    let start_by = action.start_by.map(clock::to_column);
+    sqlx::query!(
+        "INSERT INTO actions (id, tenant, cluster, object_kind, object_name, kind, plan_id, step, \
+         binding, source, actor, reason, mode, rule, state, revision, approval_id, detail, \
+         created_at, updated_at, granted_at, start_by) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        id,
+        tenant,
+        cluster,
+        object_kind,
+        action.key.name,
+        kind,
+        plan,
+        step,
+        binding,
+        source,
+        action.actor,
+        action.reason,
+        mode,
+        action.rule,
+        state,
+        action.revision,
+        approval,
+        action.detail,
+        created_at,
+        updated_at,
+        granted_at,
+        start_by
+    )
+    .execute(&mut **tx)
+    .await
+    .during(operation)?;
+    Ok(())
+}
+
+#[async_trait]
+impl Actions for SqliteStore {
+    async fn propose(
+        &self,
+        fence: &Fence,
+        proposals: &[NewAction],
+        now: Timestamp,
+    ) -> Result<Vec<ProposeOutcome>> {
+        const OPERATION: &str = "record proposals";
+        let (mut tx, _) = self.write_fenced(fence, OPERATION).await?;
+        let mut outcomes = Vec::with_capacity(proposals.len());
+        for new in proposals {
+            check(new)?;
+            let action = &new.action;
+            if let Some(busy) = open_action(&mut tx, &action.key, OPERATION).await? {
+                outcomes.push(ProposeOutcome::KeyBusy(busy));
+                continue;
+            }
+            insert(&mut tx, action, OPERATION).await?;
+            if let Some(approval) = &new.approval {
+                approvals::insert(&mut tx, approval, OPERATION).await?;
+            }
+            ledger::append(&mut tx, &new.decision, OPERATION).await?;
+            let mut event = AuditEvent {
+                at: now,
+                kind: AuditKind::Proposed,
+                actor: action.actor.clone(),
+                key: Some(action.key.clone()),
+                action: Some(action.id.clone()),
+                detail: action.reason.clone(),
+            };
+            audit::append(&mut tx, &event).await?;
+            if action.state == ActionState::Granted {
+                event.kind = AuditKind::Allowed;
+                event.detail = format!("rule {}: {}", new.decision.rule, new.decision.reason);
+                audit::append(&mut tx, &event).await?;
+            }
+            outcomes.push(ProposeOutcome::Recorded);
+        }
+        tx.commit().await.during(OPERATION)?;
+        Ok(outcomes)
+    }
+
+    async fn close_action(&self, fence: &Fence, closing: &Closing, now: Timestamp) -> Result<()> {
+        const OPERATION: &str = "close an action";
+        let (mut tx, _) = self.write_fenced(fence, OPERATION).await?;
+        let head = Head::load(&mut tx, &closing.action, OPERATION).await?;
+        head.at_revision(closing.revision)?;
+        let approval = match closing.event {
+            ActionEvent::Supersede => Some(ApprovalStatus::Superseded),
+            ActionEvent::Expire => Some(ApprovalStatus::Expired),
+            ActionEvent::Deny => Some(ApprovalStatus::Denied),
+            // What was approved was a rehearsal, and it took place.
+            ActionEvent::Rehearse => None,
+            ActionEvent::Grant
+            | ActionEvent::Begin
+            | ActionEvent::Succeed
+            | ActionEvent::Fail
+            | ActionEvent::Retry => {
+                return Err(IllegalTransition { from: head.state, event: closing.event }.into());
+            }
+        };
+        if false {
+            // The engine may have done it; only the outcome of the intent ends it.
+            return Err(IllegalTransition { from: head.state, event: closing.event }.into());
+        }
+        let change = Change {
+            event: closing.event,
+            actor: &closing.actor,
+            said: &closing.detail,
+            detail: Some(&closing.detail),
+            start_by: None,
+        };
+        head.apply(&mut tx, change, now, OPERATION).await?;
+        if let Some(status) = approval {
+            let denied = (status == ApprovalStatus::Denied)
+                .then_some((closing.actor.as_str(), closing.detail.as_str()));
+            approvals::end(&mut tx, &closing.action, status, denied, now, OPERATION).await?;
+        }
+        tx.commit().await.during(OPERATION)
+    }
+
+    async fn action(&self, id_or_prefix: &str) -> Result<Action> {
+        const OPERATION: &str = "read an action";
+        let not_found = || Error::NotFound { what: WHAT, id: id_or_prefix.to_owned() };
+        if id_or_prefix.is_empty() {
+            return Err(not_found());
+        }
+        let end = row::prefix_end(id_or_prefix);
+        // A whole id wins over longer ones that start with it.
+        let ids = sqlx::query_scalar!(
+            "SELECT id FROM actions WHERE id >= ?1 AND id < ?2 ORDER BY id",
+            id_or_prefix,
+            end
+        )
+        .fetch_all(&self.readers)
+        .await
+        .during(OPERATION)?;
+        let id = match ids.as_slice() {
+            [] => return Err(not_found()),
+            [id] => id,
+            [id, ..] if id == id_or_prefix => id,
+            several => {
+                return Err(Error::Ambiguous {
+                    what: WHAT,
+                    prefix: id_or_prefix.to_owned(),
+                    count: several.len(),
+                });
+            }
+        };
+        sqlx::query_as!(
+            ActionRow,
+            "SELECT id, tenant, cluster, object_kind, object_name, kind, plan_id, step, binding, \
+             source, actor, reason, mode, rule, state, revision, approval_id, detail, created_at, \
+             updated_at, granted_at, start_by FROM actions WHERE id = ?",
+            id
+        )
+        .fetch_one(&self.readers)
+        .await
+        .during(OPERATION)?
+        .read()
+    }
+
+    async fn actions(&self, filter: &ActionFilter) -> Result<Vec<Action>> {
+        let mut query = QueryBuilder::<Sqlite>::new(
+            "SELECT id, tenant, cluster, object_kind, object_name, kind, plan_id, step, binding, \
+             source, actor, reason, mode, rule, state, revision, approval_id, detail, created_at, \
+             updated_at, granted_at, start_by FROM actions AS a WHERE true",
+        );
+        if filter.latest_per_key {
+            query.push(
+                " AND NOT EXISTS (SELECT 1 FROM actions AS later WHERE later.tenant = a.tenant \
+                 AND later.cluster = a.cluster AND later.object_kind = a.object_kind \
+                 AND later.object_name = a.object_name AND later.seq > a.seq)",
+            );
+        }
+        if !filter.states.is_empty() {
+            query.push(" AND state IN (");
+            let mut states = query.separated(", ");
+            for state in &filter.states {
+                states.push_bind(state.as_str());
+            }
+            query.push(")");
+        }
+        if let Some(key) = &filter.key {
+            query.push(" AND tenant = ").push_bind(key.tenant.as_str());
+            query.push(" AND cluster = ").push_bind(key.cluster.as_str());
+            query.push(" AND object_kind = ").push_bind(key.kind.as_str());
+            query.push(" AND object_name = ").push_bind(key.name.as_str());
+        }
+        query.push(" ORDER BY seq DESC LIMIT ").push_bind(row::limit(filter.limit));
+        let rows: Vec<ActionRow> =
+            query.build_query_as().fetch_all(&self.readers).await.during("list actions")?;
+        rows.into_iter().map(ActionRow::read).collect()
+    }
+}

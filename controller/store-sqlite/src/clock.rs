@@ -1,0 +1,58 @@
+//! Time in the database: its own clock, and the form of instants in columns.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use skep_store::{Error, Result};
+use sqlx::{Sqlite, Transaction};
+
+use crate::error::IntoStoreError as _;
+
+/// Moves the database's clock for a test of the lease. In production it is never moved: the only
+/// way to hand one in is [`crate::SqliteStore::open_with_clock`].
+///
+/// It lives in the process, not in the file, so that no stored row can stretch a lease. Stores
+/// that a test opens on the same file get clones of the same shift.
+#[derive(Debug, Clone, Default)]
+pub struct ClockShift(Arc<AtomicI64>);
+
+impl ClockShift {
+    /// Moves the clock forward.
+    pub fn advance(&self, by: Duration) {
+        self.0.fetch_add(micros(by), Ordering::SeqCst);
+    }
+}
+
+/// The database's clock inside a transaction.
+///
+/// SQLite evaluates `now` once per statement, so a time read after `BEGIN IMMEDIATE` is one at
+/// which the write lock was held. Its resolution is a millisecond.
+pub(crate) async fn now(tx: &mut Transaction<'_, Sqlite>, shift: &ClockShift) -> Result<Timestamp> {
+    let shift = shift.0.load(Ordering::SeqCst);
+    let now = sqlx::query_scalar!(
+        r#"SELECT CAST(round(unixepoch('subsec') * 1000.0) AS INTEGER) * 1000 + ? AS "now!: i64""#,
+        shift
+    )
+    .fetch_one(&mut **tx)
+    .await
+    .during("read the database's clock")?;
+    from_column(now, "clock")
+}
+
+/// The form of an instant in a column: microseconds since 1970-01-01 UTC.
+pub(crate) fn to_column(instant: Timestamp) -> i64 {
+    instant.as_microsecond()
+}
+
+/// Reads a column back.
+pub(crate) fn from_column(micros: i64, what: &'static str) -> Result<Timestamp> {
+    Timestamp::from_microsecond(micros)
+        .map_err(|source| Error::Corrupt { what, source: source.into() })
+}
+
+/// A length of time in the same unit; one that does not fit is "for ever".
+pub(crate) fn micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,238 @@
+//! Intents: *unknown* is on disk before the remote write, and the outcome after it.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use skep_core::action::{ActionEvent, ActuatorMode};
+use skep_core::approval::ApprovalStatus;
+use skep_core::identity::{ActionId, IntentId, ObjectKey, SwarmId};
+use skep_store::{Error, Fence, Intent, IntentOutcome, Intents, OwnershipChange, Result};
+use sqlx::{Sqlite, Transaction};
+
+use crate::actions::{Change, Head};
+use crate::error::IntoStoreError as _;
+use crate::{SqliteStore, approvals, clock, ownership, row};
+
+const WHAT: &str = "intent";
+
+/// The word for an outcome in the tables.
+fn word(outcome: &IntentOutcome) -> &'static str {
+    match outcome {
+        IntentOutcome::Done { .. } => "done",
+        IntentOutcome::Refused { .. } => "refused",
+        IntentOutcome::NoEffect { .. } => "no_effect",
+        IntentOutcome::Retry { .. } => "retry",
+    }
+}
+
+/// Moves the action on by the outcome, and everything that belongs to it.
+async fn close(
+    tx: &mut Transaction<'_, Sqlite>,
+    outcome: &IntentOutcome,
+    head: &Head,
+    actor: &str,
+    now: Timestamp,
+    operation: &'static str,
+) -> Result<()> {
+    if let IntentOutcome::Done { ownership: Some(change), .. } = outcome {
+        if object_of(change) != &head.key {
+            return Err(head.refused("its outcome is about another object"));
+        }
+        ownership::apply(tx, change, operation).await?;
+    }
+    let change = Change {
+        event: outcome.event(),
+        actor,
+        said: outcome.detail(),
+        detail: Some(outcome.detail()),
+        start_by: None,
+    };
+    head.apply(tx, change, now, operation).await?;
+    if outcome.event() == ActionEvent::Supersede {
+        let status = ApprovalStatus::Superseded;
+        approvals::end(tx, &head.id, status, None, now, operation).await?;
+    }
+    Ok(())
+}
+
+fn object_of(change: &OwnershipChange) -> &ObjectKey {
+    match change {
+        OwnershipChange::Record(object) => &object.key,
+        OwnershipChange::Forget(key) => key,
+    }
+}
+
+/// Last line of a promise that the layers above make too.
+fn may_run(head: &Head) -> Result<()> {
+    match head.mode {
+        ActuatorMode::Swarm => Ok(()),
+        ActuatorMode::DryRun => {
+            Err(head.refused("what was approved as a rehearsal never runs for real"))
+        }
+    }
+}
+
+async fn insert(
+    tx: &mut Transaction<'_, Sqlite>,
+    intent: &Intent,
+    operation: &'static str,
+) -> Result<()> {
+    let id = intent.id.as_str();
+    let action = intent.action.as_str();
+    let tenant = intent.key.tenant.as_str();
+    let cluster = intent.key.cluster.as_str();
+    let kind = intent.key.kind.as_str();
+    let object = intent.object.as_ref().map(SwarmId::as_str);
+    let version = intent.version.map(i64::try_from).transpose().map_err(|_| Error::Refused {
+        what: WHAT,
+        id: id.to_owned(),
+        why: "its Version is larger than any that the engine gives",
+    })?;
+    let created_at = clock::to_column(intent.created_at);
+    sqlx::query!(
+        "INSERT INTO intents (id, action_id, tenant, cluster, object_kind, object_name, \
+         object_id, version, body, outcome, detail, created_at) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'unknown', '', ?)",
+        id,
+        action,
+        tenant,
+        cluster,
+        kind,
+        intent.key.name,
+        object,
+        version,
+        intent.body,
+        created_at
+    )
+    .execute(&mut **tx)
+    .await
+    .during(operation)?;
+    Ok(())
+}
+
+#[async_trait]
+impl Intents for SqliteStore {
+    async fn begin(
+        &self,
+        fence: &Fence,
+        revision: i64,
+        intent: &Intent,
+        now: Timestamp,
+    ) -> Result<()> {
+        const OPERATION: &str = "store an intent";
+        let (mut tx, leader) = self.write_fenced(fence, OPERATION).await?;
+        let head = Head::load(&mut tx, &intent.action, OPERATION).await?;
+        head.at_revision(revision)?;
+        may_run(&head)?;
+        if head.key != intent.key {
+            return Err(head.refused("its intent is about another object"));
+        }
+        if head.kind.writes_nothing_to_the_engine() {
+            return Err(head.refused("it only changes our own records and needs no intent"));
+        }
+        let said = format!("intent {}", intent.id);
+        let change = Change {
+            event: ActionEvent::Begin,
+            actor: &leader,
+            said: &said,
+            detail: None,
+            start_by: None,
+        };
+        head.apply(&mut tx, change, now, OPERATION).await?;
+        insert(&mut tx, intent, OPERATION).await?;
+        tx.commit().await.during(OPERATION)
+    }
+
+    async fn settle(
+        &self,
+        fence: &Fence,
+        intent: &IntentId,
+        outcome: &IntentOutcome,
+        now: Timestamp,
+    ) -> Result<()> {
+        const OPERATION: &str = "store the outcome of an intent";
+        let (mut tx, leader) = self.write_fenced(fence, OPERATION).await?;
+        let id = intent.as_str();
+        let row = sqlx::query!("SELECT action_id, outcome FROM intents WHERE id = ?", id)
+            .fetch_optional(&mut *tx)
+            .await
+            .during(OPERATION)?
+            .ok_or_else(|| Error::NotFound { what: WHAT, id: id.to_owned() })?;
+        if row.outcome != "unknown" {
+            let current = format!("settled as {}", row.outcome);
+            return Err(Error::Conflict { what: WHAT, id: id.to_owned(), current });
+        }
+        let settled_at = clock::to_column(now);
+        let (word, detail) = (word(outcome), outcome.detail());
+        sqlx::query!(
+            "UPDATE intents SET outcome = ?, detail = ?, settled_at = ? WHERE id = ?",
+            word,
+            detail,
+            settled_at,
+            id
+        )
+        .execute(&mut *tx)
+        .await
+        .during(OPERATION)?;
+        let head = Head::load(&mut tx, &ActionId::new(row.action_id), OPERATION).await?;
+        close(&mut tx, outcome, &head, &leader, now, OPERATION).await?;
+        tx.commit().await.during(OPERATION)
+    }
+
+    async fn settle_without_write(
+        &self,
+        fence: &Fence,
+        action: &ActionId,
+        revision: i64,
+        outcome: &IntentOutcome,
+        now: Timestamp,
+    ) -> Result<()> {
+        const OPERATION: &str = "carry out a change of our own records";
+        let (mut tx, leader) = self.write_fenced(fence, OPERATION).await?;
+        let head = Head::load(&mut tx, action, OPERATION).await?;
+        head.at_revision(revision)?;
+        may_run(&head)?;
+        if !head.kind.writes_nothing_to_the_engine() {
+            return Err(head.refused("it writes to the engine and needs an intent"));
+        }
+        // It passes through `executing` like every action, so that the trail has one form; nobody
+        // ever sees it there.
+        let change = Change {
+            event: ActionEvent::Begin,
+            actor: &leader,
+            said: "nothing is sent to the engine",
+            detail: None,
+            start_by: None,
+        };
+        head.apply(&mut tx, change, now, OPERATION).await?;
+        let head = Head::load(&mut tx, action, OPERATION).await?;
+        close(&mut tx, outcome, &head, &leader, now, OPERATION).await?;
+        tx.commit().await.during(OPERATION)
+    }
+
+    async fn open_intents(&self) -> Result<Vec<Intent>> {
+        let rows = sqlx::query!(
+            "SELECT id, action_id, tenant, cluster, object_kind, object_name, object_id, version, \
+             body, created_at FROM intents WHERE outcome = 'unknown' ORDER BY seq"
+        )
+        .fetch_all(&self.readers)
+        .await
+        .during("read the open intents")?;
+        rows.into_iter()
+            .map(|row| {
+                let key =
+                    row::key(row.tenant, row.cluster, &row.object_kind, row.object_name, WHAT)?;
+                let version = row.version.map(u64::try_from).transpose();
+                Ok(Intent {
+                    id: IntentId::new(row.id),
+                    action: ActionId::new(row.action_id),
+                    key,
+                    object: row.object_id.map(SwarmId::new),
+                    version: version
+                        .map_err(|source| Error::Corrupt { what: WHAT, source: source.into() })?,
+                    body: row.body,
+                    created_at: clock::from_column(row.created_at, WHAT)?,
+                })
+            })
+            .collect()
+    }
+}

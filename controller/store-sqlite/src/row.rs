@@ -1,0 +1,180 @@
+//! Rows as they stand in the tables, and the way back to the types of skep-core.
+//!
+//! No row is `Debug`: steps and bodies hold values of the environment.
+
+use jiff::Timestamp;
+use skep_core::action::{Action, ActionKind, ActionState, ActuatorMode, Source};
+use skep_core::approval::{Approval, ApprovalStatus};
+use skep_core::canonical::Digest;
+use skep_core::identity::{
+    ActionId, ApprovalId, ClusterId, ObjectKey, ObjectKind, PlanId, ServiceName, TenantId,
+};
+use skep_store::{Error, Result};
+
+use crate::clock::from_column;
+
+/// A row of `actions`.
+#[derive(sqlx::FromRow)]
+pub(crate) struct ActionRow {
+    pub(crate) id: String,
+    pub(crate) tenant: String,
+    pub(crate) cluster: String,
+    pub(crate) object_kind: String,
+    pub(crate) object_name: String,
+    pub(crate) kind: String,
+    pub(crate) plan_id: String,
+    pub(crate) step: String,
+    pub(crate) binding: String,
+    pub(crate) source: String,
+    pub(crate) actor: String,
+    pub(crate) reason: String,
+    pub(crate) mode: String,
+    pub(crate) rule: String,
+    pub(crate) state: String,
+    pub(crate) revision: i64,
+    pub(crate) approval_id: Option<String>,
+    pub(crate) detail: String,
+    pub(crate) created_at: i64,
+    pub(crate) updated_at: i64,
+    pub(crate) granted_at: Option<i64>,
+    pub(crate) start_by: Option<i64>,
+}
+
+impl ActionRow {
+    pub(crate) fn read(self) -> Result<Action> {
+        const WHAT: &str = "action";
+        Ok(Action {
+            id: ActionId::new(self.id),
+            key: key(self.tenant, self.cluster, &self.object_kind, self.object_name, WHAT)?,
+            kind: word(&self.kind, ActionKind::from_word, WHAT)?,
+            plan: PlanId::new(self.plan_id),
+            step: serde_json::from_str(&self.step).map_err(|error| json_error(&error, WHAT))?,
+            binding: Digest::from_stored(self.binding),
+            source: word(&self.source, Source::from_word, WHAT)?,
+            actor: self.actor,
+            reason: self.reason,
+            mode: word(&self.mode, ActuatorMode::from_word, WHAT)?,
+            rule: self.rule,
+            state: word(&self.state, ActionState::from_word, WHAT)?,
+            revision: self.revision,
+            approval: self.approval_id.map(ApprovalId::new),
+            detail: self.detail,
+            created_at: from_column(self.created_at, WHAT)?,
+            updated_at: from_column(self.updated_at, WHAT)?,
+            granted_at: instant(self.granted_at, WHAT)?,
+            start_by: instant(self.start_by, WHAT)?,
+        })
+    }
+}
+
+/// A row of `approvals`.
+#[derive(sqlx::FromRow)]
+pub(crate) struct ApprovalRow {
+    pub(crate) id: String,
+    pub(crate) action_id: String,
+    pub(crate) kind: String,
+    pub(crate) target: String,
+    pub(crate) plan_id: String,
+    pub(crate) binding: String,
+    pub(crate) status: String,
+    pub(crate) revision: i64,
+    pub(crate) created_at: i64,
+    pub(crate) expires_at: i64,
+    pub(crate) decided_at: Option<i64>,
+    pub(crate) decided_by: Option<String>,
+    pub(crate) comment: Option<String>,
+}
+
+impl ApprovalRow {
+    pub(crate) fn read(self) -> Result<Approval> {
+        const WHAT: &str = "approval";
+        Ok(Approval {
+            id: ApprovalId::new(self.id),
+            action: ActionId::new(self.action_id),
+            kind: word(&self.kind, ActionKind::from_word, WHAT)?,
+            target: ServiceName::new(self.target),
+            plan: PlanId::new(self.plan_id),
+            binding: Digest::from_stored(self.binding),
+            status: word(&self.status, ApprovalStatus::from_word, WHAT)?,
+            revision: self.revision,
+            created_at: from_column(self.created_at, WHAT)?,
+            expires_at: from_column(self.expires_at, WHAT)?,
+            decided_at: instant(self.decided_at, WHAT)?,
+            decided_by: self.decided_by,
+            comment: self.comment,
+        })
+    }
+}
+
+/// The columns of an object's key.
+pub(crate) fn key(
+    tenant: String,
+    cluster: String,
+    kind: &str,
+    name: String,
+    what: &'static str,
+) -> Result<ObjectKey> {
+    Ok(ObjectKey {
+        tenant: TenantId::new(tenant),
+        cluster: ClusterId::new(cluster),
+        kind: word(kind, ObjectKind::from_word, what)?,
+        name,
+    })
+}
+
+/// A column that may be empty.
+pub(crate) fn instant(micros: Option<i64>, what: &'static str) -> Result<Option<Timestamp>> {
+    micros.map(|micros| from_column(micros, what)).transpose()
+}
+
+/// A column that holds one of a fixed set of words.
+pub(crate) fn word<T>(
+    text: &str,
+    read: impl FnOnce(&str) -> Option<T>,
+    what: &'static str,
+) -> Result<T> {
+    read(text).ok_or_else(|| Error::Corrupt {
+        what,
+        source: format!("the word {text:?} is not known to this version").into(),
+    })
+}
+
+/// serde's own message repeats values ("invalid type: string …"), and a step holds those of the
+/// environment; the place is enough.
+pub(crate) fn json_error(error: &serde_json::Error, what: &'static str) -> Error {
+    let place = format!(
+        "its JSON does not have the expected form (line {}, column {})",
+        error.line(),
+        error.column()
+    );
+    Error::Corrupt { what, source: place.into() }
+}
+
+/// The range of texts that start with `prefix`: `[prefix, end)` in the order of bytes.
+pub(crate) fn prefix_end(prefix: &str) -> String {
+    format!("{prefix}\u{10FFFF}")
+}
+
+/// SQLite's `LIMIT`: negative is none; our zero is none.
+pub(crate) fn limit(limit: u32) -> i64 {
+    if limit == 0 { -1 } else { i64::from(limit) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_json_error_never_repeats_a_value() {
+        let error = serde_json::from_str::<u8>(r#""hunter2""#).unwrap_err();
+        assert!(error.to_string().contains("hunter2"), "otherwise this test proves nothing");
+        let ours = json_error(&error, "action");
+        let mut text = format!("{ours} {ours:?}");
+        let mut source = std::error::Error::source(&ours);
+        while let Some(error) = source {
+            text.push_str(&error.to_string());
+            source = error.source();
+        }
+        assert!(!text.contains("hunter2"), "{text}");
+    }
+}

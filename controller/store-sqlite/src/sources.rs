@@ -1,0 +1,49 @@
+//! The last good content of every source.
+
+use async_trait::async_trait;
+use skep_store::{Fence, LastGoodContent, Result, Sources};
+
+use crate::error::IntoStoreError as _;
+use crate::{SqliteStore, clock};
+
+#[async_trait]
+impl Sources for SqliteStore {
+    async fn put_last_good(&self, fence: &Fence, content: &LastGoodContent) -> Result<()> {
+        const OPERATION: &str = "store the last good content of a source";
+        let (mut tx, _) = self.write_fenced(fence, OPERATION).await?;
+        let loaded_at = clock::to_column(content.loaded_at);
+        sqlx::query!(
+            "INSERT INTO source_contents (source, digest, content, loaded_at) \
+             VALUES (?, ?, ?, ?) \
+             ON CONFLICT (source) DO UPDATE SET digest = excluded.digest, \
+             content = excluded.content, loaded_at = excluded.loaded_at",
+            content.source,
+            content.digest,
+            content.content,
+            loaded_at
+        )
+        .execute(&mut *tx)
+        .await
+        .during(OPERATION)?;
+        tx.commit().await.during(OPERATION)
+    }
+
+    async fn last_good(&self, source: &str) -> Result<Option<LastGoodContent>> {
+        let row = sqlx::query!(
+            "SELECT source, digest, content, loaded_at FROM source_contents WHERE source = ?",
+            source
+        )
+        .fetch_optional(&self.readers)
+        .await
+        .during("read the last good content of a source")?;
+        row.map(|row| {
+            Ok(LastGoodContent {
+                source: row.source,
+                digest: row.digest,
+                content: row.content,
+                loaded_at: clock::from_column(row.loaded_at, "source content")?,
+            })
+        })
+        .transpose()
+    }
+}

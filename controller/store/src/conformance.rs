@@ -1,0 +1,158 @@
+//! One suite for every backend: what the traits promise, as tests that a backend calls.
+//!
+//! A backend implements [`Harness`] and invokes [`crate::conformance_tests!`], which makes one
+//! `#[tokio::test]` of every behaviour. Nothing here waits: time is moved through the harness.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests, compiled as a library so that every backend can call them"
+)]
+
+mod actions;
+mod approvals;
+mod fencing;
+mod fixtures;
+mod intents;
+mod leases;
+mod records;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::Store;
+
+/// One empty database of a backend.
+#[async_trait]
+pub trait Harness: Send + Sync {
+    /// Opens the database as one more process would.
+    async fn connect(&self) -> Arc<dyn Store>;
+
+    /// Moves the database's clock forward, for all that have opened it.
+    fn advance(&self, by: Duration);
+}
+
+/// The list of all behaviours, handed to a macro. A behaviour that is missing here is dead code,
+/// which the compiler reports.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! for_each_behaviour {
+    ([$($callback:tt)+] $($args:tt)*) => {
+        $($callback)+! {
+            ($($args)*)
+            leases {
+                a_lease_goes_to_one_of_many
+                a_lease_is_taken_over_only_after_its_end
+                a_release_hands_over_at_once
+                a_renewal_extends_the_lease
+                a_late_renewal_counts_if_nobody_took_over
+                an_old_holder_can_neither_renew_nor_release
+                a_repeated_request_gets_the_same_epoch
+                epochs_only_grow
+                the_holder_is_named_while_it_holds
+            }
+            fencing {
+                no_leader_write_after_a_takeover
+                no_leader_write_after_a_release
+                no_leader_write_with_another_term_of_the_same_epoch
+                no_leader_write_without_a_lease
+                writes_go_on_after_the_end_while_nobody_took_over
+            }
+            actions {
+                a_proposal_is_recorded_with_all_its_parts
+                a_key_has_one_open_action
+                a_batch_is_recorded_in_order_and_a_busy_key_leaves_nothing
+                fifty_proposals_for_one_key_leave_one
+                a_key_is_free_after_its_action_ended
+                a_proposal_that_contradicts_itself_refuses_the_batch
+                closing_ends_the_action_and_its_request
+                closing_compares_the_revision
+                closing_never_ends_what_may_have_happened
+                closing_never_starts_anything
+                what_has_ended_never_moves_again
+                actions_are_found_by_the_start_of_their_id
+                actions_are_listed_newest_first_and_filtered
+            }
+            approvals {
+                approving_grants_the_action
+                denying_ends_the_action
+                fifty_decisions_leave_one
+                a_decision_is_made_once
+                a_decision_compares_the_revision
+                a_decision_comes_too_late_after_the_deadline
+                a_grant_needs_a_deadline
+                a_request_ends_with_its_action
+                approvals_are_found_by_the_start_of_any_of_their_ids
+                approvals_are_listed_oldest_first_and_filtered
+            }
+            intents {
+                beginning_stores_the_exact_bytes_as_unknown
+                fifty_beginnings_leave_one
+                only_a_granted_action_begins
+                beginning_compares_the_revision
+                a_rehearsal_never_begins
+                an_intent_fits_its_action
+                each_outcome_ends_the_action_in_its_way
+                a_retry_keeps_the_grant
+                settling_happens_once
+                fifty_outcomes_leave_one
+                a_new_leader_settles_what_the_old_one_began
+                ownership_changes_only_with_an_outcome
+                ownership_follows_only_its_own_object
+                our_own_records_change_without_an_intent
+            }
+            records {
+                what_one_process_writes_the_others_see
+                the_change_counter_moves_with_what_is_recorded
+                last_good_content_comes_back_byte_for_byte
+                the_ledger_is_read_from_a_moment_on
+                the_audit_trail_is_filtered_newest_first
+                ownership_is_listed_by_cluster
+                every_process_sees_the_same_installation
+            }
+        }
+    };
+}
+
+macro_rules! entry_points {
+    (() $($module:ident { $($name:ident)+ })+) => {
+        $($(
+            #[doc = concat!("See the name; in `", stringify!($module), "`.")]
+            pub async fn $name(harness: &dyn Harness) {
+                $module::$name(harness).await;
+            }
+        )+)+
+    };
+}
+for_each_behaviour!([entry_points]);
+
+/// Makes a test of every behaviour. The argument is an expression for a future of a [`Harness`]
+/// on a new, empty database. The caller needs `tokio` with its test macro.
+#[macro_export]
+macro_rules! conformance_tests {
+    ($harness:expr) => {
+        $crate::for_each_behaviour!([$crate::behaviour_tests] $harness);
+    };
+}
+
+/// Part of [`crate::conformance_tests!`].
+#[doc(hidden)]
+#[macro_export]
+macro_rules! behaviour_tests {
+    (($harness:expr) $($module:ident { $($name:ident)+ })+) => {
+        $(mod $module {
+            use super::*;
+
+            $(
+                #[tokio::test]
+                async fn $name() {
+                    let harness = $harness.await;
+                    $crate::conformance::$name(&harness).await;
+                }
+            )+
+        })+
+    };
+}

@@ -1,0 +1,94 @@
+//! No write of a process that no longer leads.
+
+use skep_core::action::{ActionEvent, ActionKind};
+use skep_core::identity::{ActionId, TermId};
+
+use super::Harness;
+use super::fixtures::*;
+use crate::{Fence, Lease, OwnershipChange, Result};
+
+/// A database with something for every leader write to do.
+async fn prepared(harness: &dyn Harness) -> (Leader, Lease) {
+    let store = harness.connect().await;
+    let lease = take_lease(&store, "first").await;
+    let leader = Leader { store, fence: lease.fence.clone() };
+    leader.propose(pending("to-close", "one")).await;
+    leader.propose(granted("to-begin", "two")).await;
+    leader.begin("to-settle", "three").await;
+    leader.propose(adoption("to-adopt", "four", ActionKind::AdoptService)).await;
+    (leader, lease)
+}
+
+/// Every leader write of [`crate::Store`], each of which would succeed with a valid fence.
+async fn attempts(leader: &Leader, fence: &Fence) -> Vec<(&'static str, Result<()>)> {
+    let store = &leader.store;
+    let own = |name| done(Some(OwnershipChange::Record(owned(name, "id"))));
+    let new = [pending("new", "five")];
+    let close = closing("to-close", 1, ActionEvent::Supersede);
+    let begin = intent("i-begin", "to-begin", "two");
+    let settle = intent("i-to-settle", "to-settle", "three").id;
+    let adopt = ActionId::new("to-adopt");
+    let good = content("registry", b"connectors: []");
+    vec![
+        ("propose", store.propose(fence, &new, at(9)).await.map(drop)),
+        ("close_action", store.close_action(fence, &close, at(9)).await),
+        ("begin", store.begin(fence, 1, &begin, at(9)).await),
+        ("settle", store.settle(fence, &settle, &own("three"), at(9)).await),
+        (
+            "settle_without_write",
+            store.settle_without_write(fence, &adopt, 1, &own("four"), at(9)).await,
+        ),
+        ("put_last_good", store.put_last_good(fence, &good).await),
+    ]
+}
+
+async fn assert_fenced(leader: &Leader, fence: &Fence) {
+    let before = everything(&leader.store).await;
+    for (write, result) in attempts(leader, fence).await {
+        assert!(is_fenced(&result), "{write}: {result:?}");
+    }
+    assert_eq!(everything(&leader.store).await, before, "a refused write left something");
+}
+
+async fn assert_passes(leader: &Leader, fence: &Fence) {
+    for (write, result) in attempts(leader, fence).await {
+        assert!(result.is_ok(), "{write}: {result:?}");
+    }
+}
+
+pub(super) async fn no_leader_write_after_a_takeover(harness: &dyn Harness) {
+    let (old, _) = prepared(harness).await;
+    harness.advance(TTL);
+    let successor = harness.connect().await;
+    let lease = take_lease(&successor, "second").await;
+    assert_fenced(&old, &old.fence).await;
+    // The successor can do all of it, so nothing but the fence stood in the way.
+    assert_passes(&old, &lease.fence).await;
+}
+
+pub(super) async fn no_leader_write_after_a_release(harness: &dyn Harness) {
+    let (leader, lease) = prepared(harness).await;
+    leader.store.release_lease(&lease).await.unwrap();
+    assert_fenced(&leader, &leader.fence).await;
+}
+
+/// A database that lost commits can give the same epoch twice.
+pub(super) async fn no_leader_write_with_another_term_of_the_same_epoch(harness: &dyn Harness) {
+    let (leader, _) = prepared(harness).await;
+    let fence = Fence { epoch: leader.fence.epoch, term: TermId::new("another") };
+    assert_fenced(&leader, &fence).await;
+}
+
+pub(super) async fn no_leader_write_without_a_lease(harness: &dyn Harness) {
+    let store = harness.connect().await;
+    let fence = Fence { epoch: 0, term: TermId::new("") };
+    let result = store.propose(&fence, &[pending("a", "one")], at(0)).await;
+    assert!(is_fenced(&result), "{result:?}");
+}
+
+/// While nobody has taken over, the holder is still alone; stopping it is its own clock's task.
+pub(super) async fn writes_go_on_after_the_end_while_nobody_took_over(harness: &dyn Harness) {
+    let (leader, _) = prepared(harness).await;
+    harness.advance(TTL * 2);
+    assert_passes(&leader, &leader.fence).await;
+}

@@ -1,0 +1,145 @@
+//! Intents: *unknown* is written before each remote write, and the outcome after it.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use skep_core::action::ActionEvent;
+use skep_core::identity::{ActionId, IntentId, ObjectKey, SwarmId};
+
+use crate::{Fence, OwnedObject, Result};
+
+/// The exact write that is about to be sent. A later leader can send it again, byte for byte.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Intent {
+    /// Its id.
+    pub id: IntentId,
+    /// The action that it carries out.
+    pub action: ActionId,
+    /// The object.
+    pub key: ObjectKey,
+    /// The object's id; `None` for a create.
+    pub object: Option<SwarmId>,
+    /// The Version to compare-and-set; `None` for a create.
+    pub version: Option<u64>,
+    /// The request body.
+    pub body: Vec<u8>,
+    /// When it was stored.
+    pub created_at: Timestamp,
+}
+
+// The body holds values of the environment.
+impl std::fmt::Debug for Intent {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Intent")
+            .field("id", &self.id)
+            .field("action", &self.action)
+            .field("key", &self.key)
+            .field("object", &self.object)
+            .field("version", &self.version)
+            .field("body_bytes", &self.body.len())
+            .finish()
+    }
+}
+
+/// How an intent was settled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum IntentOutcome {
+    /// The engine has done it: the action succeeded.
+    Done {
+        /// What happened, in one sentence.
+        detail: String,
+        /// What changes on record.
+        ownership: Option<OwnershipChange>,
+    },
+    /// The engine refused it: the action failed.
+    Refused {
+        /// Why, in the engine's words.
+        detail: String,
+    },
+    /// It provably had no effect and the object has moved: the action is superseded.
+    NoEffect {
+        /// What moved.
+        detail: String,
+    },
+    /// It provably had no effect and may be tried again, with a new intent: the action is
+    /// `granted` again, its grant and deadline unchanged ([`ActionEvent::Retry`]).
+    Retry {
+        /// Why it had no effect.
+        detail: String,
+    },
+}
+
+impl IntentOutcome {
+    /// What the outcome does to the action.
+    #[must_use]
+    pub fn event(&self) -> ActionEvent {
+        match self {
+            Self::Done { .. } => ActionEvent::Succeed,
+            Self::Refused { .. } => ActionEvent::Fail,
+            Self::NoEffect { .. } => ActionEvent::Supersede,
+            Self::Retry { .. } => ActionEvent::Retry,
+        }
+    }
+
+    /// What happened, in one sentence.
+    #[must_use]
+    pub fn detail(&self) -> &str {
+        match self {
+            Self::Done { detail, .. }
+            | Self::Refused { detail }
+            | Self::NoEffect { detail }
+            | Self::Retry { detail } => detail,
+        }
+    }
+}
+
+/// A change of what is on record as ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OwnershipChange {
+    /// Put on record, replacing an earlier id under the same name.
+    Record(OwnedObject),
+    /// Take off record.
+    Forget(ObjectKey),
+}
+
+/// The intents of one database.
+#[async_trait]
+pub trait Intents {
+    /// Moves the action from `granted` to `executing` and stores the intent as *unknown*, in one
+    /// fenced transaction. [`crate::Error::Conflict`] when the action's revision has moved:
+    /// somebody else has started it, denied it or superseded it. [`crate::Error::Refused`] for an
+    /// action that was proposed as a dry run, that writes nothing to the engine, or whose key is
+    /// not the intent's.
+    async fn begin(
+        &self,
+        fence: &Fence,
+        revision: i64,
+        intent: &Intent,
+        now: Timestamp,
+    ) -> Result<()>;
+
+    /// Stores the outcome: intent settled, action closed, ownership changed, audit appended, in
+    /// one fenced transaction. Settling twice is a [`crate::Error::Conflict`]; a change of
+    /// ownership of another object than the intent's is [`crate::Error::Refused`].
+    async fn settle(
+        &self,
+        fence: &Fence,
+        intent: &IntentId,
+        outcome: &IntentOutcome,
+        now: Timestamp,
+    ) -> Result<()>;
+
+    /// Carries out an action that only changes our own records (adopt, release): `granted` to
+    /// `succeeded` with the ownership change, in one fenced transaction.
+    /// [`crate::Error::Refused`] for any other kind of action, and for a dry run.
+    async fn settle_without_write(
+        &self,
+        fence: &Fence,
+        action: &ActionId,
+        revision: i64,
+        outcome: &IntentOutcome,
+        now: Timestamp,
+    ) -> Result<()>;
+
+    /// Intents whose outcome is still unknown, oldest first. A new leader settles these first.
+    async fn open_intents(&self) -> Result<Vec<Intent>>;
+}

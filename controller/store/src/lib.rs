@@ -1,0 +1,53 @@
+//! What Skep remembers, as traits: SQLite and Postgres implement them and pass one conformance
+//! suite.
+//!
+//! Two kinds of writes exist. The leader's writes take a [`Fence`] and fail with
+//! [`Error::Fenced`] when the lease has moved on, inside the same transaction. People's writes
+//! (decisions) take none: anybody may approve while any replica leads. Every write appends its
+//! audit rows in the same transaction, so nothing happens unrecorded. (Two writes decide nothing
+//! and append none: renewing the lease, and replacing a source's last good content.)
+//!
+//! Instants are kept in microseconds; a finer fraction is cut off.
+
+mod actions;
+mod approvals;
+mod audit;
+pub mod conformance;
+mod error;
+mod intents;
+mod leases;
+mod ledger;
+mod ownership;
+mod sources;
+
+use async_trait::async_trait;
+
+pub use self::actions::{ActionFilter, Actions, Closing, NewAction, ProposeOutcome};
+pub use self::approvals::{ApprovalFilter, Approvals, Decision, DecisionRequest};
+pub use self::audit::{Audit, AuditFilter};
+pub use self::error::{BoxError, Category, Error};
+pub use self::intents::{Intent, IntentOutcome, Intents, OwnershipChange};
+pub use self::leases::{Fence, Lease, LeaseHolder, LeaseRequest, Leases};
+pub use self::ledger::{DecisionRow, Ledger, LedgerFilter};
+pub use self::ownership::{OwnedObject, Ownership};
+pub use self::sources::{LastGoodContent, Sources};
+
+/// A result of the store.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// All repositories of one database.
+#[async_trait]
+pub trait Store:
+    Leases + Actions + Approvals + Intents + Ownership + Sources + Audit + Ledger + Send + Sync
+{
+    /// A number that grows with everything that is recorded, by this process or by another: the
+    /// cheap poll that wakes the loop after an approval. Renewing the lease does not move it, or
+    /// the loop would never rest.
+    async fn change_counter(&self) -> Result<i64>;
+
+    /// Whether the database answers, for readiness.
+    async fn ping(&self) -> Result<()>;
+
+    /// A random id made when the database was created. It names this installation in leases.
+    fn installation_id(&self) -> &str;
+}
