@@ -1,0 +1,31 @@
+//! The loop with I/O: it observes, plans, asks the gate, acts through the actuator and records.
+//!
+//! Decisions are made in `skep-core`; this crate fetches what they need and carries out what they
+//! allow. A trigger (event, approval, timer, changed file) only wakes the loop; every pass looks
+//! at the world again.
+
+mod backoff;
+mod controller;
+mod error;
+mod leader;
+mod metrics;
+mod options;
+mod policy;
+mod reconcile;
+mod report;
+mod serve;
+mod settle;
+mod sources;
+mod status;
+mod system;
+mod wake;
+
+pub use self::controller::{Controller, Parts, Planned};
+pub use self::error::Error;
+pub use self::metrics::Metrics;
+pub use self::options::Options;
+pub use self::policy::PolicySource;
+pub use self::report::{ActionReport, PassReport};
+pub use self::sources::SourceSet;
+pub use self::status::Status;
+pub use self::system::{SystemClock, SystemRandom};

@@ -1,0 +1,54 @@
+//! How a controller is told to behave. Defaults are inert: it plans and queues, and its actuator
+//! is a dry run.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use skep_core::action::ActuatorMode;
+use skep_core::approval::Clocks;
+use skep_core::identity::{FleetName, ServiceName};
+
+/// Behaviour of a controller.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The fleet's name; goes into the label `dev.skep.fleet`.
+    pub fleet: FleetName,
+    /// How authorised steps are carried out.
+    pub mode: ActuatorMode,
+    /// False: observe and plan only; nothing is proposed and nothing is carried out.
+    pub propose: bool,
+    /// How often a pass runs when nothing wakes it; also the window of `max_actions`.
+    pub interval: Duration,
+    /// The storm guard: how many actions rules alone may start within one interval.
+    pub max_actions: u32,
+    /// How many actions run side by side.
+    pub max_parallel: usize,
+    /// Only these services, when given.
+    pub only: Option<BTreeSet<ServiceName>>,
+    /// Who this process is, for people: host, process id, command.
+    pub holder: String,
+    /// How long requests and grants live.
+    pub clocks: Clocks,
+    /// How long the lease is valid without renewal.
+    pub lease_ttl: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            fleet: FleetName::default(),
+            mode: ActuatorMode::DryRun,
+            propose: true,
+            interval: Duration::from_secs(120),
+            max_actions: 5,
+            // More gains little: the managers apply writes one after another.
+            max_parallel: 16,
+            only: None,
+            holder: "skep".to_owned(),
+            clocks: Clocks::default(),
+            // Renewed every quarter of it; long enough to survive a slow disk, short enough that
+            // a crashed leader is replaced within seconds.
+            lease_ttl: Duration::from_secs(6),
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! Stage 5, act: carry out one granted action, exactly as it was decided, once, or not at all.
+//!
+//! Read the object again, plan that key again, ask the gate again; only if all three still say
+//! what was decided is the step bound to bytes, the intent stored, and the request sent.
+
+use std::sync::Arc;
+
+use skep_core::action::{Action, ActionEvent, ActuatorMode};
+use skep_core::approval::{RedeemError, redeem};
+use skep_core::gate::{Authorised, LedgerView, Request, Unreadable, Verdict, decide};
+use skep_core::identity::{IntentId, ServiceName};
+use skep_core::observed::ObservedService;
+use skep_core::plan::{BindError, Late, Operation, Step, bind, plan_key};
+use skep_store::{Closing, Intent, IntentOutcome, OwnedObject, OwnershipChange};
+use skep_swarm::{Error as EngineError, observe};
+
+use super::World;
+use crate::controller::Context;
+use crate::leader::Leadership;
+use crate::{Error, settle};
+
+/// What became of one attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Attempt {
+    /// The action has ended; the sentence says how.
+    Ended(&'static str, String),
+    /// It stays granted: what it waits for may come. No back-off.
+    Waiting(String),
+    /// It stays granted or unknown: try again later, waiting longer each time.
+    Retry(String),
+}
+
+/// Carries out one granted action.
+pub(crate) async fn carry_out(
+    context: &Context,
+    leadership: &Leadership,
+    world: &World,
+    action: &Action,
+) -> Result<Attempt, Error> {
+    let name = ServiceName::new(action.key.name.as_str());
+    // Read the object again: what was decided must still be true at this moment.
+    let world = match refreshed(context, world, &name).await {
+        Ok(world) => world,
+        Err(error) => return Ok(Attempt::Retry(format!("the service cannot be read: {error}"))),
+    };
+    let closing = Closer { context, leadership, action };
+    if action.key.cluster != world.snapshot.cluster {
+        return closing.end(ActionEvent::Supersede, "it was decided for another swarm").await;
+    }
+    let Some(fresh) = plan_key(&world.input(context), &name) else {
+        return closing
+            .end(ActionEvent::Supersede, "nothing differs any more, or a rollout is running")
+            .await;
+    };
+    let verdict = verdict(context, &fresh, Some(action)).await;
+    let now = context.clock.now();
+    let step = match redeem(action, &fresh, &verdict, context.options.mode, now) {
+        Ok(step) => step,
+        Err(error @ RedeemError::OutsideWindow { .. }) => {
+            return Ok(Attempt::Waiting(error.to_string()));
+        }
+        Err(error @ RedeemError::NotGranted { .. }) => {
+            return Ok(Attempt::Ended("lost", error.to_string()));
+        }
+        Err(error) => {
+            return match error.event() {
+                Some(event) => closing.end(event, error.to_string()).await,
+                None => Ok(Attempt::Retry(error.to_string())),
+            };
+        }
+    };
+    match context.options.mode {
+        ActuatorMode::DryRun => {
+            let step = step.into_inner();
+            let detail =
+                format!("dry-run: would {}({}): {}", step.action, step.target, step.reason);
+            closing.end(ActionEvent::Rehearse, detail).await
+        }
+        ActuatorMode::Swarm if action.kind.writes_nothing_to_the_engine() => {
+            adopt(context, leadership, &world, action, step).await
+        }
+        ActuatorMode::Swarm => send(context, leadership, &world, action, step).await,
+    }
+}
+
+/// What the gate says about a step now, from the ledger as it is now.
+pub(crate) async fn verdict(context: &Context, step: &Step, again: Option<&Action>) -> Verdict {
+    let policy = context.policy.current();
+    let now = context.clock.now();
+    let ledger = ledger(context, &policy).await;
+    let mut request = Request::for_step(step, context.options.mode, now);
+    if let Some(action) = again {
+        request = request.again_for(&action.id);
+    }
+    decide(&policy, &request, ledger.as_ref().map_err(|unreadable| *unreadable))
+}
+
+/// The allowed decisions that any limit of the policy could count.
+pub(crate) async fn ledger(
+    context: &Context,
+    policy: &skep_core::gate::Policy,
+) -> Result<LedgerView, Unreadable> {
+    let since = policy.ledger_since(context.clock.now());
+    let filter = skep_store::LedgerFilter { since, allowed_only: true };
+    match context.store.decisions(&filter).await {
+        Ok(rows) => {
+            let mut view = LedgerView::default();
+            for row in rows {
+                let kind = row.kind.as_str();
+                view.record(kind, row.target.as_str(), row.decided_at, Some(row.action));
+            }
+            Ok(view)
+        }
+        Err(error) => {
+            tracing::error!(error = %error, "gate.ledger_unreadable");
+            Err(Unreadable)
+        }
+    }
+}
+
+/// The world with this one service as it is now.
+async fn refreshed(
+    context: &Context,
+    world: &World,
+    name: &ServiceName,
+) -> Result<World, EngineError> {
+    let mut snapshot = (*world.snapshot).clone();
+    match read_by_name(context, name.as_str()).await? {
+        Some(service) => snapshot.services.insert(name.clone(), service),
+        None => snapshot.services.remove(name),
+    };
+    Ok(World { snapshot: Arc::new(snapshot), now: context.clock.now(), ..world.clone() })
+}
+
+/// The service of exactly this name, with its tasks.
+pub(crate) async fn read_by_name(
+    context: &Context,
+    name: &str,
+) -> Result<Option<ObservedService>, EngineError> {
+    let engine = context.engine.as_ref();
+    let found = match engine.inspect_service(name).await {
+        Ok(found) => observe::service(found)?,
+        Err(EngineError::NotFound { .. }) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    // The engine also answers to the start of an id, which a name may happen to be.
+    if found.name.as_str() != name {
+        return Ok(None);
+    }
+    Ok(observe::read_services(engine, &[found.id]).await?.into_iter().next())
+}
+
+struct Closer<'a> {
+    context: &'a Context,
+    leadership: &'a Leadership,
+    action: &'a Action,
+}
+
+impl Closer<'_> {
+    /// Ends an action that never reached the engine.
+    async fn end(&self, event: ActionEvent, detail: impl Into<String>) -> Result<Attempt, Error> {
+        let closing = Closing {
+            action: self.action.id.clone(),
+            revision: self.action.revision,
+            event,
+            actor: self.context.options.holder.clone(),
+            detail: detail.into(),
+        };
+        let now = self.context.clock.now();
+        self.context.store.close_action(self.leadership.fence(), &closing, now).await?;
+        let state = self.action.state.after(event).map_or("ended", |state| state.as_str());
+        Ok(Attempt::Ended(state, closing.detail))
+    }
+}
+
+async fn adopt(
+    context: &Context,
+    leadership: &Leadership,
+    world: &World,
+    action: &Action,
+    step: Authorised<Step>,
+) -> Result<Attempt, Error> {
+    let step = step.into_inner();
+    let Some(live) = world.snapshot.services.get(&step.target) else {
+        return Ok(Attempt::Retry("the service is gone".to_owned()));
+    };
+    let now = context.clock.now();
+    let detail = format!("{} is on record as ours; nothing was written to Docker", step.target);
+    let owned = OwnedObject {
+        key: action.key.clone(),
+        id: live.id.clone(),
+        source: step.source,
+        since: now,
+    };
+    let outcome = IntentOutcome::Done {
+        detail: detail.clone(),
+        ownership: Some(OwnershipChange::Record(owned)),
+    };
+    let store = &context.store;
+    let fence = leadership.fence();
+    store.settle_without_write(fence, &action.id, action.revision, &outcome, now).await?;
+    Ok(Attempt::Ended("succeeded", detail))
+}
+
+async fn send(
+    context: &Context,
+    leadership: &Leadership,
+    world: &World,
+    action: &Action,
+    step: Authorised<Step>,
+) -> Result<Attempt, Error> {
+    let late = Late {
+        snapshot: &world.snapshot,
+        live: world.snapshot.services.get(&step.get().target),
+        secrets: &world.desired.secrets,
+        action: &action.id,
+        fleet: &context.options.fleet,
+    };
+    let request = match bind(step.get(), late) {
+        Ok(request) => request,
+        Err(error @ (BindError::NetworkMissing(_) | BindError::ReferenceUnresolved(_))) => {
+            return Ok(Attempt::Waiting(error.to_string()));
+        }
+        Err(error @ (BindError::ObjectMoved | BindError::NothingToSend)) => {
+            let closing = Closer { context, leadership, action };
+            return closing.end(ActionEvent::Supersede, error.to_string()).await;
+        }
+    };
+    // The database would refuse the intent as well; this saves the round trip and is counted.
+    if !leadership.is_trusted() {
+        context.metrics.writes_dropped.inc();
+        return Err(Error::LeaseLost);
+    }
+    let now = context.clock.now();
+    let (object, version) = request.update.clone().unzip();
+    let intent = Intent {
+        id: IntentId::generate(context.random.as_ref()),
+        action: action.id.clone(),
+        key: action.key.clone(),
+        object,
+        version,
+        body: request.body,
+        created_at: now,
+    };
+    let is_restart = matches!(step.get().operation, Operation::Restart);
+    match context.store.begin(leadership.fence(), action.revision, &intent, now).await {
+        Ok(()) => {}
+        Err(skep_store::Error::Conflict { current, .. }) => {
+            return Ok(Attempt::Ended("lost", format!("somebody else was faster: {current}")));
+        }
+        Err(error) => return Err(error.into()),
+    }
+    tracing::info!(
+        action.id = %action.id,
+        service.name = %action.key.name,
+        action.kind = %action.kind,
+        restart = is_restart,
+        "act.intent_stored"
+    );
+    drop(step.into_inner());
+    settle::send_and_settle(context, leadership, &intent, settle::Sending::First).await
+}

@@ -1,0 +1,63 @@
+//! One pass, as numbered stages: observe (I/O), desire (I/O, then pure), plan (pure), gate (pure,
+//! reads the ledger), act (I/O), record (I/O).
+
+pub(crate) mod act;
+pub(crate) mod propose;
+pub(crate) mod world;
+
+use std::sync::Arc;
+
+use skep_core::plan::{Plan, plan};
+use tracing::Instrument as _;
+
+pub(crate) use self::world::World;
+use crate::controller::Context;
+use crate::leader::Leadership;
+use crate::report::{Health, PassReport, PlanReport};
+use crate::{Error, settle};
+
+/// A pass that has decided and not yet acted.
+pub(crate) struct Pass {
+    pub(crate) world: Arc<World>,
+    pub(crate) plan: Plan,
+    pub(crate) report: PassReport,
+}
+
+/// Stages 1 to 4: look, compare, decide. Writes proposals, touches nothing on the swarm but what
+/// an earlier leader left open.
+pub(crate) async fn decide(context: &Context, leadership: &Leadership) -> Result<Pass, Error> {
+    // Read before the world is: what a worker finishes meanwhile may be missing from the snapshot.
+    let busy = context.in_flight.keys();
+    // 1 observe (I/O)
+    let snapshot = context.observe().instrument(tracing::info_span!("observe")).await?;
+    // 2 desire (I/O, then pure)
+    let desired =
+        context.desire(Some(leadership)).instrument(tracing::info_span!("desire")).await?;
+    // What an earlier leader began comes before anything new: it may already be done.
+    if context.options.propose {
+        settle::open_intents(context, leadership).await?;
+    }
+    let world = Arc::new(World::gather(context, snapshot, desired).await?);
+    // 3 plan (pure)
+    let plan = tracing::info_span!("plan").in_scope(|| plan(&world.input(context)));
+    context.metrics.show_plan(&plan.summary);
+    let mut report = PassReport {
+        divergences: plan.steps.len(),
+        actuator: context.options.mode.to_string(),
+        health: Health { status: "healthy".to_owned(), reason: None },
+        plan: Some(PlanReport {
+            plan_id: plan.plan_id.clone(),
+            digest: plan.digest.to_string(),
+            summary: plan.summary,
+        }),
+        waiting: plan.waiting.clone(),
+        ..PassReport::default()
+    };
+    // 4 gate (pure; reads the ledger)
+    if context.options.propose {
+        propose::propose(context, leadership, &world, &plan, &busy, &mut report)
+            .instrument(tracing::info_span!("gate"))
+            .await?;
+    }
+    Ok(Pass { world, plan, report })
+}

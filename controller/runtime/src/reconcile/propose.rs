@@ -1,0 +1,352 @@
+//! Stage 4, gate: ask for a verdict about every step, keep the queue equal to the plan, and file
+//! what is new. Nothing is carried out here.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use skep_core::action::{Action, ActionEvent, ActionState};
+use skep_core::approval::{self, ApprovalStatus, Proposal, binding};
+use skep_core::gate::{Cause, Decision, LedgerView, Request, Unreadable, Verdict, decide};
+use skep_core::identity::{ActionId, ApprovalId, ObjectKey, ServiceName};
+use skep_core::plan::{Plan, Step, Waiting};
+use skep_store::{
+    ActionFilter, ApprovalFilter, Closing, DecisionRow, LedgerFilter, NewAction, ProposeOutcome,
+};
+
+use super::act;
+use super::world::World;
+use crate::Error;
+use crate::controller::Context;
+use crate::leader::Leadership;
+use crate::report::{ActionReport, PassReport};
+
+/// Makes the queue equal to the plan.
+pub(crate) async fn propose(
+    context: &Context,
+    leadership: &Leadership,
+    world: &World,
+    plan: &Plan,
+    in_flight: &BTreeSet<ObjectKey>,
+    report: &mut PassReport,
+) -> Result<(), Error> {
+    expire_requests(context, leadership, world).await?;
+    let latest = latest_actions(context, world).await?;
+    let policy = context.policy.current();
+    let mut ledger = act::ledger(context, &policy).await;
+    let mut storm_budget = storm_budget(context, world).await?;
+    let busy: Vec<&ServiceName> =
+        plan.waiting.iter().filter_map(|waiting| waiting.target.as_ref()).collect();
+    let mut proposals = Vec::new();
+    let mut still_wanted: BTreeSet<&ServiceName> = BTreeSet::new();
+
+    for step in &plan.steps {
+        still_wanted.insert(&step.target);
+        if in_flight.contains(&ObjectKey::service(&world.snapshot.cluster, &step.target)) {
+            continue;
+        }
+        let last = latest.get(&step.target);
+        if step.blocked.is_some() {
+            if let Some(open) = last.filter(|action| is_idle(action)) {
+                close(context, leadership, open, ActionEvent::Supersede, "it is blocked now")
+                    .await?;
+            }
+            continue;
+        }
+        let request = Request::for_step(step, context.options.mode, world.now);
+        let verdict = decide(&policy, &request, by_reference(&ledger));
+        let bound = binding(step, verdict.rule(), context.options.mode);
+        if let Some(last) = last {
+            match standing(last, &bound, &verdict, world.now) {
+                Standing::Keep => continue,
+                Standing::Settled(waiting) => {
+                    report.waiting.push(waiting);
+                    continue;
+                }
+                Standing::Close(event, why) => {
+                    close(context, leadership, last, event, why).await?;
+                }
+                Standing::New => {}
+            }
+        }
+        match file(context, plan, world, step, &verdict) {
+            Filed::New(new) => {
+                if verdict.decision().is_allowed() {
+                    if storm_budget == 0 {
+                        report.deferred.push(described(step, &verdict, None));
+                        continue;
+                    }
+                    storm_budget -= 1;
+                    if let Ok(ledger) = &mut ledger {
+                        let action = Some(new.action.id.clone());
+                        ledger.record(
+                            step.action.as_str(),
+                            step.target.as_str(),
+                            world.now,
+                            action,
+                        );
+                    }
+                }
+                report.actions.push(described(step, &verdict, Some(&new)));
+                proposals.push(*new);
+            }
+            Filed::Refused => report.waiting.push(denied(step, &verdict)),
+        }
+    }
+
+    // Requests for steps that are no longer in the plan. A service that is only waiting (a rollout
+    // runs) keeps its request; what it was decided for is checked again before anything happens.
+    for (name, open) in latest.iter().filter(|(_, action)| is_idle(action)) {
+        let in_scope = context.options.only.as_ref().is_none_or(|only| only.contains(name));
+        if in_scope
+            && !in_flight.contains(&open.key)
+            && !still_wanted.contains(name)
+            && !busy.contains(&name)
+        {
+            let why = "the plan no longer needs it";
+            close(context, leadership, open, ActionEvent::Supersede, why).await?;
+        }
+    }
+
+    if proposals.is_empty() {
+        return Ok(());
+    }
+    let outcomes = context.store.propose(leadership.fence(), &proposals, world.now).await?;
+    report.processed = outcomes.iter().filter(|o| **o == ProposeOutcome::Recorded).count();
+    for (new, outcome) in proposals.iter().zip(&outcomes) {
+        if *outcome == ProposeOutcome::Recorded {
+            let action = &new.action;
+            context.metrics.count_action(action.kind.as_str(), action.state.as_str());
+            tracing::info!(
+                action.id = %action.id,
+                action.kind = %action.kind,
+                service.name = %action.step.target,
+                plan.id = %action.plan,
+                gate.decision = new.decision.decision,
+                "action.proposed"
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Ends requests that nobody decided in time; the same pass files them anew if they still hold.
+async fn expire_requests(
+    context: &Context,
+    leadership: &Leadership,
+    world: &World,
+) -> Result<(), Error> {
+    let pending =
+        ApprovalFilter { status: Some(ApprovalStatus::Pending), ..ApprovalFilter::default() };
+    for request in context.store.approvals(&pending).await? {
+        if request.expires_at <= world.now {
+            let action = context.store.action(request.action.as_str()).await?;
+            let why = "nobody decided in time";
+            close(context, leadership, &action, ActionEvent::Expire, why).await?;
+        }
+    }
+    Ok(())
+}
+
+/// The newest action of each service of this swarm.
+async fn latest_actions(
+    context: &Context,
+    world: &World,
+) -> Result<BTreeMap<ServiceName, Action>, Error> {
+    let filter = ActionFilter { latest_per_key: true, ..ActionFilter::default() };
+    Ok(context
+        .store
+        .actions(&filter)
+        .await?
+        .into_iter()
+        .filter(|action| action.key.cluster == world.snapshot.cluster)
+        .map(|action| (ServiceName::new(action.key.name.as_str()), action))
+        .collect())
+}
+
+/// How many actions rules alone may still start within the current interval. Counted from the
+/// ledger, so that a restart or a new leader does not begin again at the full number.
+async fn storm_budget(context: &Context, world: &World) -> Result<u32, Error> {
+    let interval = jiff::SignedDuration::try_from(context.options.interval)
+        .unwrap_or(jiff::SignedDuration::MAX);
+    let since = world.now.checked_sub(interval).unwrap_or(jiff::Timestamp::MIN);
+    let started = context.store.decisions(&LedgerFilter { since, allowed_only: true }).await?.len();
+    Ok(context.options.max_actions.saturating_sub(u32::try_from(started).unwrap_or(u32::MAX)))
+}
+
+fn by_reference(ledger: &Result<LedgerView, Unreadable>) -> Result<&LedgerView, Unreadable> {
+    ledger.as_ref().map_err(|unreadable| *unreadable)
+}
+
+fn is_idle(action: &Action) -> bool {
+    matches!(action.state, ActionState::Pending | ActionState::Granted)
+}
+
+/// What the newest action of a service means for a step of the new plan.
+enum Standing {
+    /// It is about the same thing and still open.
+    Keep,
+    /// It was about the same thing, has ended, and is not to be asked again.
+    Settled(Waiting),
+    /// It is about something else, or its time is up: end it, then file the step.
+    Close(ActionEvent, &'static str),
+    /// It says nothing about the step.
+    New,
+}
+
+fn standing(
+    last: &Action,
+    bound: &skep_core::canonical::Digest,
+    verdict: &Verdict,
+    now: jiff::Timestamp,
+) -> Standing {
+    let same = last.binding == *bound;
+    let settled = |code: &str, reason: String| {
+        Standing::Settled(Waiting {
+            target: Some(last.step.target.clone()),
+            code: code.to_owned(),
+            reason,
+        })
+    };
+    match last.state {
+        ActionState::Executing => Standing::Keep,
+        ActionState::Pending if same => Standing::Keep,
+        // A granted action that waited too long says so when it is tried.
+        ActionState::Granted if same => {
+            match approval::deadline(last, verdict).is_some_and(|deadline| deadline < now) {
+                true => Standing::Close(ActionEvent::Expire, "it was not started in time"),
+                false => Standing::Keep,
+            }
+        }
+        ActionState::Pending | ActionState::Granted => {
+            Standing::Close(ActionEvent::Supersede, "the plan, the policy or the actuator changed")
+        }
+        ActionState::Rehearsed if same => settled(
+            "REHEARSED",
+            format!("rehearsed as action {}; the actuator is a dry run", last.id),
+        ),
+        ActionState::Denied if same => settled(
+            "DENIED",
+            format!("denied as action {}; it is asked again when something changes", last.id),
+        ),
+        ActionState::Failed if same => settled(
+            "DEGRADED",
+            format!(
+                "action {} failed ({}); a change or a person starts it again",
+                last.id, last.detail
+            ),
+        ),
+        ActionState::Rehearsed
+        | ActionState::Denied
+        | ActionState::Failed
+        | ActionState::Succeeded
+        | ActionState::Superseded
+        | ActionState::Expired => Standing::New,
+    }
+}
+
+enum Filed {
+    New(Box<NewAction>),
+    Refused,
+}
+
+fn file(context: &Context, plan: &Plan, world: &World, step: &Step, verdict: &Verdict) -> Filed {
+    let id = ActionId::generate(context.random.as_ref());
+    let key = ObjectKey::service(&world.snapshot.cluster, &step.target);
+    let proposal = Proposal {
+        id: &id,
+        key: &key,
+        plan: &plan.plan_id,
+        step,
+        verdict,
+        mode: context.options.mode,
+        actor: &context.options.holder,
+        now: world.now,
+    };
+    let clocks = &context.options.clocks;
+    let made = match verdict.decision() {
+        Decision::Allow | Decision::AllowNotify => {
+            approval::granted(&proposal, clocks).map(|action| (action, None))
+        }
+        Decision::QueueApproval => {
+            let approval = ApprovalId::generate(context.random.as_ref());
+            approval::request(&proposal, approval, clocks)
+                .map(|(action, approval)| (action, Some(approval)))
+        }
+        Decision::Deny => return Filed::Refused,
+    };
+    match made {
+        Ok((action, approval)) => {
+            let decision = DecisionRow {
+                action: action.id.clone(),
+                kind: action.kind,
+                target: step.target.clone(),
+                source: step.source,
+                decision: verdict.decision().to_string(),
+                tier: verdict.tier().as_str().to_owned(),
+                rule: verdict.rule().to_string(),
+                reason: verdict.reason().to_owned(),
+                decided_at: world.now,
+            };
+            Filed::New(Box::new(NewAction { action, approval, decision }))
+        }
+        // The verdict was made a few lines above about this very step.
+        Err(error) => {
+            tracing::error!(error = %error, "gate.not_proposable");
+            Filed::Refused
+        }
+    }
+}
+
+fn denied(step: &Step, verdict: &Verdict) -> Waiting {
+    let code = match verdict.cause() {
+        Cause::RateLimit => "RATE_LIMITED",
+        _ => "DENIED_BY_POLICY",
+    };
+    Waiting {
+        target: Some(step.target.clone()),
+        code: code.to_owned(),
+        reason: format!(
+            "{} is denied by rule {}: {}",
+            step.action,
+            verdict.rule().label(),
+            verdict.reason()
+        ),
+    }
+}
+
+async fn close(
+    context: &Context,
+    leadership: &Leadership,
+    action: &Action,
+    event: ActionEvent,
+    why: &str,
+) -> Result<(), Error> {
+    let closing = Closing {
+        action: action.id.clone(),
+        revision: action.revision,
+        event,
+        actor: context.options.holder.clone(),
+        detail: why.to_owned(),
+    };
+    match context.store.close_action(leadership.fence(), &closing, context.clock.now()).await {
+        // Somebody decided it, or a worker started it, in this very moment: the next pass sees it.
+        Ok(()) | Err(skep_store::Error::Conflict { .. } | skep_store::Error::Transition(_)) => {
+            Ok(())
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn described(step: &Step, verdict: &Verdict, new: Option<&NewAction>) -> ActionReport {
+    ActionReport {
+        kind: step.action.to_string(),
+        target: step.target.to_string(),
+        reason: step.reason.clone(),
+        decision: verdict.decision().to_string(),
+        action_id: new.map(|new| new.action.id.to_string()),
+        approval_id: new
+            .and_then(|new| new.approval.as_ref())
+            .map(|approval| approval.id.to_string()),
+        state: new.map(|new| new.action.state.to_string()),
+        execution: None,
+    }
+}

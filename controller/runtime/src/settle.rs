@@ -1,0 +1,255 @@
+//! Intents: sending one, and finding out what became of one whose outcome nobody knows.
+//!
+//! An unknown intent is settled by sending *the same bytes with the same Version* again. If the
+//! first request was lost, this one does the work; if it was not, the engine refuses this one and
+//! the object shows whose write it carries. The same change is never sent with a fresh Version.
+
+use serde_json::Value;
+use skep_core::action::{ActuatorMode, Source};
+use skep_core::identity::SwarmId;
+use skep_core::labels;
+use skep_core::observed::ObservedService;
+use skep_core::plan::{NetworkNames, normalise};
+use skep_store::{Intent, IntentOutcome, OwnedObject, OwnershipChange};
+use skep_swarm::{Error as EngineError, observe};
+
+use crate::Error;
+use crate::controller::Context;
+use crate::leader::Leadership;
+use crate::reconcile::act::{Attempt, read_by_name};
+
+/// Whether an earlier copy of the request may have arrived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sending {
+    /// The intent was stored a moment ago by this process.
+    First,
+    /// An earlier process, or a lost reply, may have done it already.
+    Again,
+}
+
+/// Settles every intent that an earlier leader, or a lost reply, left open.
+pub(crate) async fn open_intents(context: &Context, leadership: &Leadership) -> Result<(), Error> {
+    for intent in context.store.open_intents().await? {
+        // The workers of this process settle their own.
+        if context.in_flight.contains(&intent.key) {
+            continue;
+        }
+        let attempt = match context.options.mode {
+            ActuatorMode::Swarm => {
+                send_and_settle(context, leadership, &intent, Sending::Again).await?
+            }
+            // A dry run writes nothing, not even the rest of what a live actuator began.
+            ActuatorMode::DryRun => look_and_settle(context, leadership, &intent).await?,
+        };
+        tracing::info!(
+            action.id = %intent.action,
+            service.name = %intent.key.name,
+            outcome = ?attempt,
+            "settle.attempted"
+        );
+    }
+    Ok(())
+}
+
+/// Sends the request of an intent and stores what came of it.
+pub(crate) async fn send_and_settle(
+    context: &Context,
+    leadership: &Leadership,
+    intent: &Intent,
+    sending: Sending,
+) -> Result<Attempt, Error> {
+    if !leadership.is_trusted() {
+        context.metrics.writes_dropped.inc();
+        return Err(Error::LeaseLost);
+    }
+    let outcome = match send(context, intent).await {
+        Ok(sent) => Ok(done(context, intent, sent).await),
+        Err(error) if error.may_have_had_effect() => {
+            tracing::warn!(action.id = %intent.action, error = %error, "act.outcome_unknown");
+            return Ok(Attempt::Retry(format!("the outcome is unknown: {error}")));
+        }
+        Err(EngineError::OutOfSequence { .. }) if sending == Sending::First => {
+            Ok(IntentOutcome::Retry {
+                detail: "the service moved between reading and writing; nothing was written"
+                    .to_owned(),
+            })
+        }
+        Err(EngineError::OutOfSequence { .. } | EngineError::NotFound { .. }) => {
+            read_back(context, intent, None).await
+        }
+        Err(EngineError::Conflict { message, .. }) => {
+            read_back(context, intent, Some(message)).await
+        }
+        Err(error @ EngineError::Refused { .. }) => {
+            Ok(IntentOutcome::Refused { detail: error.to_string() })
+        }
+        // It was never sent; the grant still holds.
+        Err(error) if sending == Sending::First => {
+            Ok(IntentOutcome::Retry { detail: format!("nothing was sent: {error}") })
+        }
+        Err(error) => return Ok(Attempt::Retry(format!("the outcome is unknown: {error}"))),
+    };
+    match outcome {
+        Ok(outcome) => store(context, leadership, intent, outcome).await,
+        Err(error) => Ok(Attempt::Retry(format!("the outcome is unknown: {error}"))),
+    }
+}
+
+/// Settles without writing: only proof counts.
+async fn look_and_settle(
+    context: &Context,
+    leadership: &Leadership,
+    intent: &Intent,
+) -> Result<Attempt, Error> {
+    match live(context, intent).await {
+        Ok(Some(service)) if carries(&service, intent) => {
+            let outcome = recorded(context, intent, &service.id, "found done");
+            store(context, leadership, intent, outcome).await
+        }
+        Ok(_) => Ok(Attempt::Waiting(
+            "its outcome is unknown and the actuator is a dry run: turn it on to settle it"
+                .to_owned(),
+        )),
+        Err(error) => Ok(Attempt::Retry(error.to_string())),
+    }
+}
+
+async fn store(
+    context: &Context,
+    leadership: &Leadership,
+    intent: &Intent,
+    outcome: IntentOutcome,
+) -> Result<Attempt, Error> {
+    let now = context.clock.now();
+    match context.store.settle(leadership.fence(), &intent.id, &outcome, now).await {
+        Ok(()) => {}
+        Err(skep_store::Error::Conflict { .. }) => {
+            return Ok(Attempt::Ended("settled", "settled meanwhile".to_owned()));
+        }
+        Err(error) => return Err(error.into()),
+    }
+    Ok(match outcome {
+        IntentOutcome::Done { detail, .. } => Attempt::Ended("succeeded", detail),
+        IntentOutcome::Refused { detail } => Attempt::Ended("failed", detail),
+        IntentOutcome::NoEffect { detail } => Attempt::Ended("superseded", detail),
+        IntentOutcome::Retry { detail } => Attempt::Retry(detail),
+    })
+}
+
+/// What the engine answered to an accepted request.
+struct Sent {
+    id: SwarmId,
+    warnings: Vec<String>,
+}
+
+async fn send(context: &Context, intent: &Intent) -> Result<Sent, EngineError> {
+    let body = intent.body.clone().into();
+    match (&intent.object, intent.version) {
+        (Some(id), Some(version)) => {
+            let updated = context.engine.update_service(id, version, body).await?;
+            Ok(Sent { id: id.clone(), warnings: updated.warnings })
+        }
+        _ => {
+            let created = context.engine.create_service(body).await?;
+            Ok(Sent { id: created.id, warnings: created.warnings })
+        }
+    }
+}
+
+/// The engine said yes. Its answer is the proof; reading back tells whether the picture agrees.
+async fn done(context: &Context, intent: &Intent, sent: Sent) -> IntentOutcome {
+    let mut detail = String::from(if intent.object.is_some() { "updated" } else { "created" });
+    match live(context, intent).await {
+        Ok(Some(service)) if carries(&service, intent) => detail.push_str(" and read back"),
+        // The manager that answers may lag behind the one that wrote.
+        Ok(_) => detail.push_str("; reading back does not show it yet"),
+        Err(error) => detail.push_str(&format!("; reading back failed: {error}")),
+    }
+    if !sent.warnings.is_empty() {
+        detail.push_str(&format!("; the engine warns: {}", sent.warnings.join("; ")));
+    }
+    recorded(context, intent, &sent.id, &detail)
+}
+
+/// The engine said no to a copy of the request: decide by what is there now.
+async fn read_back(
+    context: &Context,
+    intent: &Intent,
+    refusal: Option<String>,
+) -> Result<IntentOutcome, EngineError> {
+    Ok(match live(context, intent).await? {
+        Some(service) if carries(&service, intent) => {
+            recorded(context, intent, &service.id, "found done: the reply had been lost")
+        }
+        // The label may be gone while the change is there: Swarm's own rollback, or another
+        // client that rewrote the labels. Equal specs are as good as done.
+        Some(service)
+            if intent.object.as_ref() == Some(&service.id) && equals(&service, intent) =>
+        {
+            recorded(context, intent, &service.id, "found as wanted")
+        }
+        Some(service) if intent.object.is_none() => IntentOutcome::Refused {
+            detail: format!(
+                "FOREIGN_NAME: a service named {:?} that is not ours was created meanwhile ({}){}",
+                intent.key.name,
+                service.id,
+                refusal.map(|text| format!(": {text}")).unwrap_or_default()
+            ),
+        },
+        Some(_) => IntentOutcome::NoEffect {
+            detail: "somebody else changed the service meanwhile".to_owned(),
+        },
+        None if intent.object.is_some() => {
+            IntentOutcome::NoEffect { detail: "the service was removed meanwhile".to_owned() }
+        }
+        None => IntentOutcome::Refused {
+            detail: refusal.unwrap_or_else(|| "the engine refused the create".to_owned()),
+        },
+    })
+}
+
+async fn live(context: &Context, intent: &Intent) -> Result<Option<ObservedService>, EngineError> {
+    let Some(id) = &intent.object else {
+        return read_by_name(context, &intent.key.name).await;
+    };
+    match context.engine.inspect_service(id.as_str()).await {
+        Ok(found) => observe::service(found).map(Some),
+        Err(EngineError::NotFound { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// True when the live spec carries this action's label: proof that the write arrived.
+fn carries(service: &ObservedService, intent: &Intent) -> bool {
+    let label = service.spec.get("Labels").and_then(|own| own.get(labels::ACTION));
+    label.and_then(Value::as_str) == Some(intent.action.as_str())
+}
+
+fn equals(service: &ObservedService, intent: &Intent) -> bool {
+    let names = NetworkNames::default();
+    serde_json::from_slice::<Value>(&intent.body)
+        .is_ok_and(|wanted| normalise(&wanted, &names) == normalise(&service.spec, &names))
+}
+
+fn recorded(context: &Context, intent: &Intent, id: &SwarmId, detail: &str) -> IntentOutcome {
+    // An update is about a service that is on record already; only a create adds one.
+    let ownership = intent.object.is_none().then(|| {
+        OwnershipChange::Record(OwnedObject {
+            key: intent.key.clone(),
+            id: id.clone(),
+            source: declared_by(intent),
+            since: context.clock.now(),
+        })
+    });
+    IntentOutcome::Done { detail: detail.to_owned(), ownership }
+}
+
+/// The source that the written spec names in its label.
+fn declared_by(intent: &Intent) -> Source {
+    serde_json::from_slice::<Value>(&intent.body)
+        .ok()
+        .as_ref()
+        .and_then(|spec| spec.get("Labels")?.get(labels::SOURCE)?.as_str())
+        .and_then(Source::from_word)
+        .unwrap_or(Source::Registry)
+}

@@ -1,0 +1,30 @@
+//! What a running controller says about itself.
+
+use jiff::Timestamp;
+use serde::Serialize;
+use skep_core::desired::SourceStatus;
+
+use crate::report::PassReport;
+
+/// The state of a running controller. Cheap to clone, replaced as a whole.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Status {
+    /// True while this process leads.
+    pub leader: bool,
+    /// The epoch of its leadership.
+    pub epoch: Option<i64>,
+    /// Who leads, when it is somebody else.
+    pub holder: Option<String>,
+    /// When the last pass ended.
+    pub last_pass_at: Option<Timestamp>,
+    /// What it found and did.
+    pub last_pass: Option<PassReport>,
+    /// Why the last pass failed, when it did.
+    pub last_error: Option<String>,
+    /// How each source stands.
+    pub sources: Vec<SourceStatus>,
+    /// When the swarm was last read.
+    pub observed_at: Option<Timestamp>,
+    /// Why the picture of the swarm is not fresh, when it is not.
+    pub stale_reason: Option<String>,
+}
