@@ -1,0 +1,56 @@
+//! The project's chores: `cargo xtask …`.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a chore reports to its terminal")]
+
+mod checks;
+mod demo;
+mod engine;
+mod error;
+mod fleet;
+mod interrupt;
+mod stage;
+mod test;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Builds, tests and shows Skep.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Debug, Subcommand)]
+enum Chore {
+    /// Everything that must hold before a change is accepted.
+    Test(test::Options),
+    /// Only this repository's own rules: sizes, directions, licences.
+    Check,
+    /// Skep on this machine's swarm (changing nothing) or on a private one.
+    Demo(demo::Options),
+    /// A private engine in swarm mode for development.
+    #[command(subcommand)]
+    Engine(engine::Command),
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().chore {
+        Chore::Test(options) => test::run(&options),
+        Chore::Check => checks::run().map(|note| {
+            println!("{note}: all rules hold");
+            ExitCode::SUCCESS
+        }),
+        Chore::Demo(options) => demo::run(&options),
+        Chore::Engine(command) => engine::run(&command),
+    };
+    match result {
+        Ok(code) => code,
+        Err(error) => {
+            error.report();
+            ExitCode::FAILURE
+        }
+    }
+}
