@@ -2,9 +2,7 @@
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use skep_core::action::{
-    Action, ActionEvent, ActionKind, ActionState, ActuatorMode, IllegalTransition,
-};
+use skep_core::action::{Action, ActionEvent, ActionState, IllegalTransition};
 use skep_core::approval::ApprovalStatus;
 use skep_core::audit::{AuditEvent, AuditKind};
 use skep_core::identity::{ActionId, ObjectKey};
@@ -13,134 +11,10 @@ use sqlx::{QueryBuilder, Sqlite, Transaction};
 
 use crate::error::IntoStoreError as _;
 use crate::row::ActionRow;
+use crate::transition::{Change, Head};
 use crate::{SqliteStore, approvals, audit, clock, ledger, row};
 
 const WHAT: &str = "action";
-
-/// What a change of state needs to know: everything but the step, so that an action whose step
-/// this version cannot read can still be closed.
-pub(crate) struct Head {
-    pub(crate) id: ActionId,
-    pub(crate) key: ObjectKey,
-    pub(crate) kind: ActionKind,
-    pub(crate) mode: ActuatorMode,
-    pub(crate) state: ActionState,
-    pub(crate) revision: i64,
-}
-
-impl Head {
-    pub(crate) async fn load(
-        tx: &mut Transaction<'_, Sqlite>,
-        id: &ActionId,
-        operation: &'static str,
-    ) -> Result<Self> {
-        let text = id.as_str();
-        let row = sqlx::query!(
-            "SELECT tenant, cluster, object_kind, object_name, kind, mode, state, revision \
-             FROM actions WHERE id = ?",
-            text
-        )
-        .fetch_optional(&mut **tx)
-        .await
-        .during(operation)?
-        .ok_or_else(|| Error::NotFound { what: WHAT, id: text.to_owned() })?;
-        Ok(Self {
-            id: id.clone(),
-            key: row::key(row.tenant, row.cluster, &row.object_kind, row.object_name, WHAT)?,
-            kind: row::word(&row.kind, ActionKind::from_word, WHAT)?,
-            mode: row::word(&row.mode, ActuatorMode::from_word, WHAT)?,
-            state: row::word(&row.state, ActionState::from_word, WHAT)?,
-            revision: row.revision,
-        })
-    }
-
-    /// Compare-and-set: the caller decided on what it saw at this revision.
-    pub(crate) fn at_revision(&self, seen: i64) -> Result<()> {
-        if self.revision == seen {
-            return Ok(());
-        }
-        Err(Error::Conflict {
-            what: WHAT,
-            id: self.id.to_string(),
-            current: format!("{} at revision {}", self.state, self.revision),
-        })
-    }
-
-    pub(crate) fn refused(&self, why: &'static str) -> Error {
-        Error::Refused { what: WHAT, id: self.id.to_string(), why }
-    }
-
-    /// Moves the action on. Nothing else writes its state.
-    pub(crate) async fn apply(
-        &self,
-        tx: &mut Transaction<'_, Sqlite>,
-        change: Change<'_>,
-        now: Timestamp,
-        operation: &'static str,
-    ) -> Result<()> {
-        let state = self.state.after(change.event)?.as_str();
-        let id = self.id.as_str();
-        let updated_at = clock::to_column(now);
-        let granted_at = (change.event == ActionEvent::Grant).then_some(updated_at);
-        let start_by = change.start_by.map(clock::to_column);
-        let changed = sqlx::query!(
-            "UPDATE actions SET state = ?, revision = revision + 1, updated_at = ?, \
-             detail = coalesce(?, detail), granted_at = coalesce(?, granted_at), \
-             start_by = coalesce(?, start_by) \
-             WHERE id = ? AND revision = ?",
-            state,
-            updated_at,
-            change.detail,
-            granted_at,
-            start_by,
-            id,
-            self.revision
-        )
-        .execute(&mut **tx)
-        .await
-        .during(operation)?;
-        if changed.rows_affected() != 1 {
-            // Cannot happen while the write lock is held from the read on; never go on if it does.
-            self.at_revision(self.revision.saturating_add(1))?;
-        }
-        let event = AuditEvent {
-            at: now,
-            kind: audit_kind(change.event),
-            actor: change.actor.to_owned(),
-            key: Some(self.key.clone()),
-            action: Some(self.id.clone()),
-            detail: change.said.to_owned(),
-        };
-        audit::append(tx, &event).await
-    }
-}
-
-/// One change of state, and what is written down about it.
-pub(crate) struct Change<'a> {
-    pub(crate) event: ActionEvent,
-    /// Who, for the audit trail.
-    pub(crate) actor: &'a str,
-    /// What, for the audit trail.
-    pub(crate) said: &'a str,
-    /// What, for the action; `None` leaves it as it is.
-    pub(crate) detail: Option<&'a str>,
-    /// Only with a grant.
-    pub(crate) start_by: Option<Timestamp>,
-}
-
-fn audit_kind(event: ActionEvent) -> AuditKind {
-    match event {
-        ActionEvent::Grant => AuditKind::Approved,
-        ActionEvent::Deny => AuditKind::Denied,
-        ActionEvent::Supersede => AuditKind::Superseded,
-        ActionEvent::Expire => AuditKind::Expired,
-        ActionEvent::Begin => AuditKind::Started,
-        ActionEvent::Rehearse => AuditKind::Rehearsed,
-        ActionEvent::Succeed => AuditKind::Succeeded,
-        ActionEvent::Fail => AuditKind::Failed,
-        ActionEvent::Retry => AuditKind::Retried,
-    }
-}
 
 /// What has to be true of a proposal before anything is written.
 fn check(new: &NewAction) -> Result<()> {
@@ -308,7 +182,7 @@ impl Actions for SqliteStore {
                 return Err(IllegalTransition { from: head.state, event: closing.event }.into());
             }
         };
-        if false {
+        if head.state == ActionState::Executing {
             // The engine may have done it; only the outcome of the intent ends it.
             return Err(IllegalTransition { from: head.state, event: closing.event }.into());
         }

@@ -10,9 +10,9 @@ use skep_core::identity::{APPROVAL_PREFIX, ActionId};
 use skep_store::{ApprovalFilter, Approvals, Decision, DecisionRequest, Error, Result};
 use sqlx::{QueryBuilder, Sqlite, Transaction};
 
-use crate::actions::{Change, Head};
 use crate::error::IntoStoreError as _;
 use crate::row::ApprovalRow;
+use crate::transition::{Change, Head};
 use crate::{SqliteStore, clock, row};
 
 const WHAT: &str = "approval";

@@ -8,8 +8,8 @@ use skep_core::identity::{ActionId, IntentId, ObjectKey, SwarmId};
 use skep_store::{Error, Fence, Intent, IntentOutcome, Intents, OwnershipChange, Result};
 use sqlx::{Sqlite, Transaction};
 
-use crate::actions::{Change, Head};
 use crate::error::IntoStoreError as _;
+use crate::transition::{Change, Head};
 use crate::{SqliteStore, approvals, clock, ownership, row};
 
 const WHAT: &str = "intent";

@@ -30,6 +30,7 @@ mod schema;
 mod sources;
 #[cfg(test)]
 mod tests;
+mod transition;
 
 use std::path::Path;
 

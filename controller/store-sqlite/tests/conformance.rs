@@ -1,4 +1,5 @@
 //! What every store promises, on a file that several connections share as processes do.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests")]
 
 use std::sync::Arc;
 use std::time::Duration;

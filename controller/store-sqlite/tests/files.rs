@@ -1,4 +1,5 @@
 //! The file: made for this user only, shared by processes, and refused when it cannot be trusted.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests")]
 
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt as _;
@@ -31,7 +32,7 @@ async fn raw(path: &Path) -> SqliteConnection {
 }
 
 async fn refusal(path: &Path) -> Error {
-    SqliteStore::open(path, CREATE).await.err().expect("the file should have been refused")
+    SqliteStore::open(path, CREATE).await.expect_err("the file should have been refused")
 }
 
 /// A store that has been used and closed.

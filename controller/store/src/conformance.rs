@@ -58,6 +58,7 @@ macro_rules! for_each_behaviour {
                 no_leader_write_after_a_takeover
                 no_leader_write_after_a_release
                 no_leader_write_with_another_term_of_the_same_epoch
+                no_leader_write_with_an_earlier_epoch_of_the_same_term
                 no_leader_write_without_a_lease
                 writes_go_on_after_the_end_while_nobody_took_over
             }

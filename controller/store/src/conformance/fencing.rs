@@ -79,6 +79,15 @@ pub(super) async fn no_leader_write_with_another_term_of_the_same_epoch(harness:
     assert_fenced(&leader, &fence).await;
 }
 
+pub(super) async fn no_leader_write_with_an_earlier_epoch_of_the_same_term(harness: &dyn Harness) {
+    let (leader, lease) = prepared(harness).await;
+    leader.store.release_lease(&lease).await.unwrap();
+    let again = take_lease(&leader.store, "first").await;
+    assert_eq!(again.fence.term, leader.fence.term);
+    assert_fenced(&leader, &leader.fence).await;
+    assert_passes(&leader, &again.fence).await;
+}
+
 pub(super) async fn no_leader_write_without_a_lease(harness: &dyn Harness) {
     let store = harness.connect().await;
     let fence = Fence { epoch: 0, term: TermId::new("") };

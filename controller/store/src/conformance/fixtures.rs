@@ -174,7 +174,8 @@ pub(super) fn adoption(id: &str, name: &str, kind: ActionKind) -> NewAction {
 impl Leader {
     /// Records a proposal whose key is free.
     pub(super) async fn propose(&self, new: NewAction) -> Action {
-        let outcomes = self.store.propose(&self.fence, &[new.clone()], at(0)).await.unwrap();
+        let outcomes =
+            self.store.propose(&self.fence, std::slice::from_ref(&new), at(0)).await.unwrap();
         assert_eq!(outcomes, [ProposeOutcome::Recorded]);
         new.action
     }
