@@ -41,7 +41,7 @@ impl std::fmt::Display for ApiVersion {
 }
 
 /// One service as the engine reports it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct ObservedService {
     /// The engine's id.
     pub id: SwarmId,
@@ -59,6 +59,30 @@ pub struct ObservedService {
     pub tasks: TaskSummary,
     /// When the engine last changed it.
     pub updated_at: Timestamp,
+}
+
+// Specs hold values of the environment; a stray `{:?}` must not print them.
+impl std::fmt::Debug for ObservedService {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { id, name, version, spec: _, ports, update, tasks, updated_at } = self;
+        f.debug_struct("ObservedService")
+            .field("id", id)
+            .field("name", name)
+            .field("version", version)
+            .field("ports", ports)
+            .field("update", update)
+            .field("tasks", tasks)
+            .field("updated_at", updated_at)
+            .finish_non_exhaustive()
+    }
+}
+
+impl ObservedService {
+    /// The counter that a restart raises by one.
+    #[must_use]
+    pub fn restarts(&self) -> u64 {
+        self.spec.pointer("/TaskTemplate/ForceUpdate").and_then(Value::as_u64).unwrap_or(0)
+    }
 }
 
 /// A port that the swarm or a node publishes.

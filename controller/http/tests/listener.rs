@@ -1,4 +1,5 @@
 //! The routes and limits, over real sockets.
+#![allow(clippy::unwrap_used, reason = "tests report by panicking")]
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

@@ -1,4 +1,5 @@
-//! When a key may be tried again: at once, then after a delay that doubles, until it succeeds.
+//! When a key may be tried again: after a failure at once, then after a delay that doubles until
+//! it succeeds; while it only waits for something, after a fixed short time.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -10,36 +11,54 @@ use tokio::time::Instant;
 const FIRST: Duration = Duration::from_millis(5);
 /// The longest delay.
 const LONGEST: Duration = Duration::from_secs(1000);
+/// How long a key rests that waits for something that no event announces.
+const REST: Duration = Duration::from_secs(5);
 
 /// Delays per key.
 #[derive(Debug, Default)]
 pub(crate) struct Backoff {
-    failed: HashMap<ServiceName, (u32, Instant)>,
+    delayed: HashMap<ServiceName, Delay>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Delay {
+    failures: u32,
+    until: Instant,
 }
 
 impl Backoff {
     /// True when the key may be tried now.
     pub(crate) fn is_ready(&self, key: &ServiceName, now: Instant) -> bool {
-        self.failed.get(key).is_none_or(|(_, retry_at)| *retry_at <= now)
+        self.delayed.get(key).is_none_or(|delay| delay.until <= now)
+    }
+
+    /// True while the key is delayed because it failed, not because it waits.
+    pub(crate) fn is_retrying(&self, key: &ServiceName, now: Instant) -> bool {
+        self.delayed.get(key).is_some_and(|delay| delay.failures > 0 && delay.until > now)
     }
 
     /// The key failed in a way that may pass; it waits longer than the last time.
     pub(crate) fn failed(&mut self, key: &ServiceName, now: Instant) -> Duration {
-        let (failures, retry_at) = self.failed.entry(key.clone()).or_insert((0, now));
-        let delay = FIRST.saturating_mul(2_u32.saturating_pow(*failures)).min(LONGEST);
-        *failures = failures.saturating_add(1);
-        *retry_at = now + delay;
-        delay
+        let delay = self.delayed.entry(key.clone()).or_insert(Delay { failures: 0, until: now });
+        let wait = FIRST.saturating_mul(2_u32.saturating_pow(delay.failures)).min(LONGEST);
+        delay.failures = delay.failures.saturating_add(1);
+        delay.until = now + wait;
+        wait
+    }
+
+    /// The key is fine and waits for something else.
+    pub(crate) fn rests(&mut self, key: &ServiceName, now: Instant) {
+        self.delayed.insert(key.clone(), Delay { failures: 0, until: now + REST });
     }
 
     /// The key succeeded, or what it waits for has changed.
     pub(crate) fn reset(&mut self, key: &ServiceName) {
-        self.failed.remove(key);
+        self.delayed.remove(key);
     }
 
-    /// When the next waiting key becomes ready.
-    pub(crate) fn next_ready(&self) -> Option<Instant> {
-        self.failed.values().map(|(_, retry_at)| *retry_at).min()
+    /// When the next delayed key becomes ready; a delay that has passed wakes nobody again.
+    pub(crate) fn next_ready(&self, now: Instant) -> Option<Instant> {
+        self.delayed.values().map(|delay| delay.until).filter(|until| *until > now).min()
     }
 }
 
@@ -54,11 +73,29 @@ mod tests {
         let delays: Vec<_> = (0..40).map(|_| backoff.failed(&key, now)).collect();
         assert_eq!(delays[..3], [FIRST, FIRST * 2, FIRST * 4]);
         assert_eq!(delays[39], LONGEST);
-        assert!(!backoff.is_ready(&key, now));
+        assert!(!backoff.is_ready(&key, now) && backoff.is_retrying(&key, now));
         assert!(backoff.is_ready(&key, now + LONGEST));
         assert!(backoff.is_ready(&ServiceName::new("b"), now), "keys do not wait for each other");
         backoff.reset(&key);
         assert!(backoff.is_ready(&key, now));
         assert_eq!(backoff.failed(&key, now), FIRST);
+    }
+
+    #[test]
+    fn a_passed_delay_wakes_nobody_again() {
+        let mut backoff = Backoff::default();
+        let (key, now) = (ServiceName::new("a"), Instant::now());
+        backoff.failed(&key, now);
+        assert_eq!(backoff.next_ready(now), Some(now + FIRST));
+        assert_eq!(backoff.next_ready(now + FIRST), None, "the loop would spin");
+    }
+
+    #[test]
+    fn resting_is_no_failure() {
+        let mut backoff = Backoff::default();
+        let (key, now) = (ServiceName::new("a"), Instant::now());
+        backoff.rests(&key, now);
+        assert!(!backoff.is_ready(&key, now) && !backoff.is_retrying(&key, now));
+        assert_eq!(backoff.next_ready(now), Some(now + REST));
     }
 }

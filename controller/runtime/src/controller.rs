@@ -1,24 +1,26 @@
 //! The controller: one pass by hand, or a loop that passes run in while this process leads.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use skep_core::action::Action;
 use skep_core::desired::Desired;
-use skep_core::identity::ObjectKey;
+use skep_core::identity::{ObjectKey, ServiceName};
 use skep_core::observed::Snapshot;
 use skep_core::plan::{Masking, Owned, Plan, plan};
 use skep_core::ports::{Clock, Random};
 use skep_store::Store;
 use skep_swarm::{Engine, reflector};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::Error;
+use crate::backoff::Backoff;
 use crate::leader::Leadership;
 use crate::metrics::Metrics;
 use crate::options::Options;
 use crate::policy::PolicySource;
 use crate::reconcile::World;
+use crate::reconcile::act::Attempt;
 use crate::sources::SourceSet;
 use crate::status::Status;
 
@@ -52,35 +54,75 @@ pub(crate) struct Context {
     pub(crate) options: Options,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) in_flight: InFlight,
+    retries: Mutex<Backoff>,
     /// Set while the loop runs; without it each snapshot is read when it is asked for.
     pub(crate) reflector: OnceLock<reflector::Handle>,
 }
 
 /// The keys that this process is writing to right now.
-#[derive(Debug, Default)]
-pub(crate) struct InFlight(Mutex<BTreeSet<ObjectKey>>);
+#[derive(Debug, Clone, Default)]
+pub(crate) struct InFlight(Arc<Mutex<BTreeSet<ObjectKey>>>);
+
+/// A claimed key; free again when this is dropped, however its holder ends.
+#[derive(Debug)]
+pub(crate) struct Claim {
+    keys: InFlight,
+    key: ObjectKey,
+}
 
 impl InFlight {
-    /// Claims a key; false when it is claimed already.
-    pub(crate) fn claim(&self, key: &ObjectKey) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone())
-    }
-
-    pub(crate) fn free(&self, key: &ObjectKey) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+    /// Claims a key; `None` when it is claimed already.
+    pub(crate) fn claim(&self, key: &ObjectKey) -> Option<Claim> {
+        let is_new = lock(&self.0).insert(key.clone());
+        is_new.then(|| Claim { keys: self.clone(), key: key.clone() })
     }
 
     /// The claimed keys.
     pub(crate) fn keys(&self) -> BTreeSet<ObjectKey> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    pub(crate) fn contains(&self, key: &ObjectKey) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(key)
+        lock(&self.0).clone()
     }
 }
 
+impl Drop for Claim {
+    fn drop(&mut self) {
+        lock(&self.keys.0).remove(&self.key);
+    }
+}
+
+/// A poisoned lock only means that another thread ended inside; the values are whole.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Context {
+    /// When keys may be tried again.
+    pub(crate) fn retries(&self) -> MutexGuard<'_, Backoff> {
+        lock(&self.retries)
+    }
+
+    /// Remembers what came of an attempt.
+    pub(crate) fn note(&self, name: &ServiceName, attempt: &Attempt) {
+        let now = Instant::now();
+        match attempt {
+            Attempt::Ended(..) => self.retries().reset(name),
+            Attempt::Waiting(_) => self.retries().rests(name, now),
+            Attempt::Retry(_) => {
+                self.retries().failed(name, now);
+            }
+        }
+    }
+
+    /// A snapshot that holds everything that was written before the call.
+    pub(crate) async fn observe_again(&self) -> Result<Arc<Snapshot>, Error> {
+        match self.reflector.get() {
+            Some(reflector) => reflector
+                .refresh_now()
+                .await
+                .map_err(|error| Error::Stale { reason: error.to_string() }),
+            None => self.observe().await,
+        }
+    }
+
     /// Stage 1: the newest picture of the swarm. Never an old one without saying so.
     pub(crate) async fn observe(&self) -> Result<Arc<Snapshot>, Error> {
         match self.reflector.get() {
@@ -164,6 +206,7 @@ impl Controller {
             options,
             metrics: Arc::new(Metrics::default()),
             in_flight: InFlight::default(),
+            retries: Mutex::default(),
             reflector: OnceLock::new(),
         };
         Self { context: Arc::new(context), status: watch::Sender::new(Status::default()) }
@@ -177,8 +220,13 @@ impl Controller {
     pub async fn plan(&self) -> Result<Planned, Error> {
         let snapshot = self.context.observe().await?;
         let desired = self.context.desire(None).await?;
-        let world =
-            World::gather(&self.context, Arc::clone(&snapshot), Arc::clone(&desired)).await?;
+        let world = World::gather(
+            &self.context,
+            Arc::clone(&snapshot),
+            Arc::clone(&desired),
+            &BTreeSet::new(),
+        )
+        .await?;
         let plan = plan(&world.input(&self.context));
         Ok(Planned { plan, snapshot, desired, owned: world.owned })
     }
@@ -194,34 +242,4 @@ impl Controller {
     pub fn metrics(&self) -> Arc<Metrics> {
         Arc::clone(&self.context.metrics)
     }
-}
-
-/// Why a granted action has to wait for another service, if it has to.
-pub(crate) fn waits_for(
-    context: &Context,
-    world: &World,
-    plan: &Plan,
-    action: &Action,
-) -> Option<String> {
-    // A rehearsal creates nothing that could be waited for.
-    if context.options.mode == skep_core::action::ActuatorMode::DryRun {
-        return None;
-    }
-    let name = &action.step.target;
-    let service = world.desired.services.get(name)?;
-    service.depends_on.iter().find_map(|dependency| {
-        let wanted = world.desired.services.get(dependency)?;
-        let has_step = plan.steps.iter().any(|step| step.target == *dependency);
-        let live = world.snapshot.services.get(dependency);
-        let runs = live.is_some_and(|live| live.tasks.running > 0);
-        let replicas = wanted.spec.pointer("/Mode/Replicated/Replicas");
-        let wants_none = replicas.and_then(serde_json::Value::as_u64) == Some(0);
-        if has_step {
-            Some(format!("waits for {dependency}, which is not as declared yet"))
-        } else if wanted.running && !wants_none && !runs {
-            Some(format!("waits for {dependency}, which has no running task yet"))
-        } else {
-            None
-        }
-    })
 }

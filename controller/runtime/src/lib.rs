@@ -6,6 +6,7 @@
 
 mod backoff;
 mod controller;
+mod dependencies;
 mod error;
 mod leader;
 mod metrics;
@@ -19,6 +20,7 @@ mod sources;
 mod status;
 mod system;
 mod wake;
+mod workers;
 
 pub use self::controller::{Controller, Parts, Planned};
 pub use self::error::Error;

@@ -48,6 +48,13 @@ pub struct ActionReport {
     pub execution: Option<String>,
 }
 
+impl ActionReport {
+    /// True when the action has ended; false while it waits or is tried again.
+    pub(crate) fn has_ended(&self) -> bool {
+        !matches!(self.state.as_deref(), Some("waiting" | "retrying") | None)
+    }
+}
+
 /// Whether the evidence of a pass can be trusted.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Health {

@@ -3,23 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use skep_core::action::{Action, ActionState};
-use skep_core::identity::ServiceName;
-use skep_store::ActionFilter;
 use skep_swarm::reflector;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument as _;
 
-use crate::backoff::Backoff;
-use crate::controller::{Context, Controller, waits_for};
+use crate::controller::{Context, Controller};
 use crate::leader::Leadership;
-use crate::reconcile::act::{Attempt, carry_out};
 use crate::reconcile::{self, Pass};
-use crate::report::{ActionReport, Health, PassReport};
+use crate::report::{ActionReport, PassReport};
+use crate::workers::{Started, Workers};
 use crate::{Error, wake};
 
 /// How often a follower asks for the lease.
@@ -27,12 +22,8 @@ const FOLLOWER_POLL: Duration = Duration::from_millis(500);
 /// After a failed pass the next waits this long, doubling up to [`LONGEST_RETRY`].
 const FIRST_RETRY: Duration = Duration::from_millis(200);
 const LONGEST_RETRY: Duration = Duration::from_secs(10);
-/// How long running writes may take at shutdown; the engine's own limit is 20 s.
-const DRAIN: Duration = Duration::from_secs(25);
 /// How long one pass by hand waits for dependencies to come up.
 const ONCE_PATIENCE: Duration = Duration::from_secs(60);
-
-type Ended = (Action, Result<Attempt, Error>);
 
 impl Controller {
     /// Runs until `shutdown`: leads when it can, follows when it cannot, hands over at the end.
@@ -112,23 +103,16 @@ struct Lead<'a> {
     controller: &'a Controller,
     context: Arc<Context>,
     leadership: Arc<Leadership>,
-    workers: JoinSet<Ended>,
-    backoff: Backoff,
-    ended: Vec<ActionReport>,
+    workers: Workers,
     swarm: Option<watch::Receiver<reflector::View>>,
 }
 
 impl<'a> Lead<'a> {
     fn new(controller: &'a Controller, leadership: Arc<Leadership>) -> Self {
-        Self {
-            controller,
-            context: Arc::clone(&controller.context),
-            leadership,
-            workers: JoinSet::new(),
-            backoff: Backoff::default(),
-            ended: Vec::new(),
-            swarm: controller.context.reflector.get().map(reflector::Handle::subscribe),
-        }
+        let context = Arc::clone(&controller.context);
+        let workers = Workers::new(Arc::clone(&context), Arc::clone(&leadership));
+        let swarm = context.reflector.get().map(reflector::Handle::subscribe);
+        Self { controller, context, leadership, workers, swarm }
     }
 
     async fn run(&mut self, shutdown: &CancellationToken) {
@@ -140,34 +124,38 @@ impl<'a> Lead<'a> {
                 swarm.mark_unchanged();
             }
             let counter = self.context.store.change_counter().await.ok();
-            let outcome = self.pass().instrument(tracing::info_span!("pass")).await;
+            let outcome = tokio::select! {
+                // What a pass leaves half done is a read, a transaction that rolls back, or an
+                // intent that the next leader settles.
+                () = shutdown.cancelled() => break,
+                outcome = self.pass().instrument(tracing::info_span!("pass")) => outcome,
+            };
             self.context.metrics.pass_seconds.observe(started.elapsed().as_secs_f64());
-            let next = match outcome {
+            match outcome {
                 Ok(()) => {
                     retry = FIRST_RETRY;
-                    started + self.context.options.interval
+                    let next = started + self.context.options.interval;
+                    self.wait(next, counter, shutdown).await;
                 }
                 Err(Error::LeaseLost | Error::Store(skep_store::Error::Fenced { .. })) => break,
                 Err(error) => {
                     self.note_failure(&error);
-                    let at = Instant::now() + retry;
-                    retry = (retry * 2).min(LONGEST_RETRY);
                     tokio::select! {
                         () = shutdown.cancelled() => {}
-                        () = sleep_until(at) => {}
+                        () = sleep(retry) => {}
                     }
-                    continue;
+                    retry = (retry * 2).min(LONGEST_RETRY);
                 }
-            };
-            self.wait(next, counter, shutdown).await;
+            }
         }
-        self.drain().await;
+        self.workers.drain().await;
     }
 
     /// Waits until there is a reason to look again. The reason only wakes: the pass reads the
     /// facts anew.
     async fn wait(&mut self, next: Instant, counter: Option<i64>, shutdown: &CancellationToken) {
-        let until = self.backoff.next_ready().map_or(next, |ready| ready.min(next));
+        let ready = self.context.retries().next_ready(Instant::now());
+        let until = ready.map_or(next, |ready| ready.min(next));
         let context = Arc::clone(&self.context);
         let leadership = Arc::clone(&self.leadership);
         let reason = tokio::select! {
@@ -177,116 +165,28 @@ impl<'a> Lead<'a> {
             () = wake::store_changed(&context, counter) => "store",
             () = wake::sources_changed(&context) => "sources",
             () = wake::lease_lost(&leadership) => "lease",
-            Some(ended) = self.workers.join_next(), if !self.workers.is_empty() => {
-                self.note_end(ended);
-                "worker"
-            }
+            () = self.workers.next_end() => "worker",
         };
         tracing::debug!(reason, "loop.woken");
     }
 
     async fn pass(&mut self) -> Result<(), Error> {
-        while let Some(ended) = self.workers.try_join_next() {
-            self.note_end(ended);
-        }
-        let pass = reconcile::decide(&self.context, &self.leadership).await?;
+        self.workers.note_ended();
+        let mut pass = reconcile::decide(&self.context, &self.leadership).await?;
         if self.context.options.propose {
-            self.start_granted(&pass).instrument(tracing::info_span!("act")).await?;
+            self.workers.start(&mut pass).instrument(tracing::info_span!("act")).await?;
         }
         tracing::info_span!("record").in_scope(|| self.record(pass));
         Ok(())
     }
 
-    /// Stage 5: gives granted actions to workers, one per key, no more than allowed side by side.
-    async fn start_granted(&mut self, pass: &Pass) -> Result<usize, Error> {
-        let filter = ActionFilter { states: vec![ActionState::Granted], ..ActionFilter::default() };
-        let mut granted = self.context.store.actions(&filter).await?;
-        // Oldest decision first; earlier waves first.
-        granted.sort_by(|a, b| (a.step.wave, a.granted_at).cmp(&(b.step.wave, b.granted_at)));
-        let mut started = 0;
-        for action in granted {
-            let name = ServiceName::new(action.key.name.as_str());
-            let chosen = self.context.options.only.as_ref().is_none_or(|only| only.contains(&name));
-            if self.workers.len() >= self.context.options.max_parallel {
-                break;
-            }
-            if !chosen || !self.backoff.is_ready(&name, Instant::now()) {
-                continue;
-            }
-            if let Some(reason) = waits_for(&self.context, &pass.world, &pass.plan, &action) {
-                tracing::debug!(service.name = %name, reason, "act.waiting");
-                continue;
-            }
-            if !self.context.in_flight.claim(&action.key) {
-                continue;
-            }
-            started += 1;
-            self.context.metrics.inflight.inc();
-            let (context, leadership) = (Arc::clone(&self.context), Arc::clone(&self.leadership));
-            let world = Arc::clone(&pass.world);
-            let work = async move {
-                let result = carry_out(&context, &leadership, &world, &action).await;
-                refresh(&context, &action).await;
-                context.in_flight.free(&action.key);
-                context.metrics.inflight.dec();
-                (action, result)
-            };
-            self.workers.spawn(work.in_current_span());
-        }
-        Ok(started)
-    }
-
-    fn note_end(&mut self, ended: Result<Ended, tokio::task::JoinError>) {
-        let (action, result) = match ended {
-            Ok(ended) => ended,
-            Err(error) => {
-                tracing::error!(error = %error, "act.worker_died");
-                return;
-            }
-        };
-        let name = ServiceName::new(action.key.name.as_str());
-        let (state, detail) = match result {
-            Ok(Attempt::Ended(state, detail)) => {
-                self.backoff.reset(&name);
-                self.context.metrics.count_action(action.kind.as_str(), state);
-                (state, detail)
-            }
-            Ok(Attempt::Waiting(detail)) => ("granted", detail),
-            Ok(Attempt::Retry(detail)) => {
-                self.backoff.failed(&name, Instant::now());
-                ("retrying", detail)
-            }
-            Err(error) => {
-                self.backoff.failed(&name, Instant::now());
-                ("retrying", error.to_string())
-            }
-        };
-        tracing::info!(
-            action.id = %action.id,
-            action.kind = %action.kind,
-            service.name = %name,
-            action.state = state,
-            detail,
-            "action.attempted"
-        );
-        self.ended.push(ActionReport {
-            kind: action.kind.to_string(),
-            target: name.to_string(),
-            reason: action.reason.clone(),
-            decision: action.rule.clone(),
-            action_id: Some(action.id.to_string()),
-            approval_id: action.approval.as_ref().map(ToString::to_string),
-            state: Some(state.to_owned()),
-            execution: Some(detail),
-        });
-    }
-
     /// Stage 6: what happened, for whoever asks.
     fn record(&mut self, pass: Pass) -> PassReport {
         let mut report = pass.report;
-        report.approved_drained = std::mem::take(&mut self.ended);
+        report.approved_drained = self.workers.take_reports();
         let metrics = &self.context.metrics;
         metrics.passes.inc();
+        metrics.inflight.set(i64::try_from(self.workers.count()).unwrap_or(i64::MAX));
         let now = self.context.clock.now();
         // Whole milliseconds are exact enough for "how long ago".
         #[allow(clippy::cast_precision_loss)]
@@ -319,85 +219,36 @@ impl<'a> Lead<'a> {
         let reason = Chain(error).to_string();
         self.controller.status.send_modify(|status| {
             status.last_error = Some(reason.clone());
-            if matches!(error, Error::Engine(_)) {
+            if matches!(error, Error::Engine(_) | Error::Stale { .. }) {
                 status.stale_reason = Some(reason);
             }
         });
     }
 
-    /// Passes until nothing granted is left that can run.
+    /// Passes until nothing granted is left that can run soon.
     async fn once(&mut self) -> Result<PassReport, Error> {
         let deadline = Instant::now() + ONCE_PATIENCE;
         let mut total: Option<PassReport> = None;
         loop {
-            let pass = reconcile::decide(&self.context, &self.leadership).await?;
+            let mut pass = reconcile::decide(&self.context, &self.leadership).await?;
             let started = if self.context.options.propose {
-                self.start_granted(&pass).instrument(tracing::info_span!("act")).await?
+                self.workers.start(&mut pass).instrument(tracing::info_span!("act")).await?
             } else {
-                0
+                Started::default()
             };
-            while let Some(ended) = self.workers.join_next().await {
-                self.note_end(ended);
-            }
-            let waiting = self.granted_left(&pass).await?;
+            self.workers.join_all().await;
             let report = self.record(pass);
+            // What ended may have made room for others; what only waited has not.
+            let ended = report.approved_drained.iter().any(ActionReport::has_ended);
             total = Some(merged(total, report));
-            if started == 0 && (!waiting || Instant::now() >= deadline) {
+            if Instant::now() >= deadline || !(ended || started.more_to_come) {
                 break;
             }
-            if started == 0 {
-                tokio::time::sleep(FIRST_RETRY).await;
+            if !ended {
+                sleep(FIRST_RETRY).await;
             }
         }
-        let mut report = total.unwrap_or_default();
-        if report.health.status.is_empty() {
-            report.health = Health { status: "healthy".to_owned(), reason: None };
-        }
-        Ok(report)
-    }
-
-    /// True while a granted action of this pass's scope waits for a dependency or a retry.
-    async fn granted_left(&self, pass: &Pass) -> Result<bool, Error> {
-        if !self.context.options.propose {
-            return Ok(false);
-        }
-        let filter = ActionFilter { states: vec![ActionState::Granted], ..ActionFilter::default() };
-        let granted = self.context.store.actions(&filter).await?;
-        Ok(granted.iter().any(|action| {
-            let name = ServiceName::new(action.key.name.as_str());
-            let chosen = self.context.options.only.as_ref().is_none_or(|only| only.contains(&name));
-            let dependency = waits_for(&self.context, &pass.world, &pass.plan, action).is_some();
-            chosen && (dependency || !self.backoff.is_ready(&name, Instant::now()))
-        }))
-    }
-
-    /// Lets running writes end: their outcome is worth a few seconds.
-    async fn drain(&mut self) {
-        let deadline = Instant::now() + DRAIN;
-        while !self.workers.is_empty() {
-            match tokio::time::timeout_at(deadline, self.workers.join_next()).await {
-                Ok(Some(ended)) => self.note_end(ended),
-                Ok(None) => break,
-                Err(_) => {
-                    tracing::warn!(open = self.workers.len(), "shutdown.writes_left_open");
-                    self.workers.shutdown().await;
-                    break;
-                }
-            }
-        }
-    }
-}
-
-/// Reads what was just written before the key is free again: the next plan must see it.
-async fn refresh(context: &Context, action: &Action) {
-    let Some(reflector) = context.reflector.get() else { return };
-    let refreshed = match &action.step.object {
-        Some(id) => reflector.refresh_service(id).await,
-        None => reflector.refresh_now().await,
-    };
-    if let Err(error) = refreshed {
-        // The reflector keeps trying, and a stale picture stops the next pass by itself.
-        tracing::warn!(error = %error, "act.refresh_failed");
+        Ok(total.unwrap_or_default())
     }
 }
 

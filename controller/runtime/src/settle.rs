@@ -4,14 +4,18 @@
 //! first request was lost, this one does the work; if it was not, the engine refuses this one and
 //! the object shows whose write it carries. The same change is never sent with a fresh Version.
 
+use std::collections::BTreeSet;
+
+use jiff::SignedDuration;
 use serde_json::Value;
 use skep_core::action::{ActuatorMode, Source};
-use skep_core::identity::SwarmId;
+use skep_core::identity::{ClusterId, ObjectKey, ServiceName, SwarmId};
 use skep_core::labels;
 use skep_core::observed::ObservedService;
 use skep_core::plan::{NetworkNames, normalise};
 use skep_store::{Intent, IntentOutcome, OwnedObject, OwnershipChange};
 use skep_swarm::{Error as EngineError, observe};
+use tokio::time::Instant;
 
 use crate::Error;
 use crate::controller::Context;
@@ -27,13 +31,27 @@ pub(crate) enum Sending {
     Again,
 }
 
-/// Settles every intent that an earlier leader, or a lost reply, left open.
-pub(crate) async fn open_intents(context: &Context, leadership: &Leadership) -> Result<(), Error> {
+/// A definite answer is expected within the daemon's own limit of 20 s; after this long an engine
+/// that still refuses with an internal error has not done it and will not.
+const GIVE_UP_AFTER: SignedDuration = SignedDuration::from_secs(60);
+
+/// Settles the intents of this swarm that an earlier leader, or a lost reply, left open. Keys in
+/// `busy` belong to workers of this process. Returns whether the swarm has to be read again.
+pub(crate) async fn open_intents(
+    context: &Context,
+    leadership: &Leadership,
+    cluster: &ClusterId,
+    busy: &BTreeSet<ObjectKey>,
+) -> Result<bool, Error> {
+    let mut touched = false;
     for intent in context.store.open_intents().await? {
-        // The workers of this process settle their own.
-        if context.in_flight.contains(&intent.key) {
+        let name = ServiceName::new(intent.key.name.as_str());
+        let is_ours = intent.key.cluster == *cluster && !busy.contains(&intent.key);
+        if !is_ours || !context.retries().is_ready(&name, Instant::now()) {
             continue;
         }
+        // Claimed like a worker's key: nobody else may write to it meanwhile.
+        let Some(_claim) = context.in_flight.claim(&intent.key) else { continue };
         let attempt = match context.options.mode {
             ActuatorMode::Swarm => {
                 send_and_settle(context, leadership, &intent, Sending::Again).await?
@@ -41,14 +59,16 @@ pub(crate) async fn open_intents(context: &Context, leadership: &Leadership) -> 
             // A dry run writes nothing, not even the rest of what a live actuator began.
             ActuatorMode::DryRun => look_and_settle(context, leadership, &intent).await?,
         };
+        context.note(&name, &attempt);
+        touched = true;
         tracing::info!(
             action.id = %intent.action,
-            service.name = %intent.key.name,
+            service.name = %name,
             outcome = ?attempt,
             "settle.attempted"
         );
     }
-    Ok(())
+    Ok(touched)
 }
 
 /// Sends the request of an intent and stores what came of it.
@@ -62,23 +82,31 @@ pub(crate) async fn send_and_settle(
         context.metrics.writes_dropped.inc();
         return Err(Error::LeaseLost);
     }
-    let outcome = match send(context, intent).await {
+    let unknown = |error: EngineError| {
+        tracing::warn!(action.id = %intent.action, error = %error, "act.outcome_unknown");
+        Ok(Attempt::Retry(format!("the outcome is unknown: {error}")))
+    };
+    let age = context.clock.now().duration_since(intent.created_at);
+    let decided = match send(context, intent).await {
         Ok(sent) => Ok(done(context, intent, sent).await),
-        Err(error) if error.may_have_had_effect() => {
-            tracing::warn!(action.id = %intent.action, error = %error, "act.outcome_unknown");
-            return Ok(Attempt::Retry(format!("the outcome is unknown: {error}")));
+        Err(EngineError::Refused { message, status, .. })
+            if sending == Sending::Again && (status.is_client_error() || age > GIVE_UP_AFTER) =>
+        {
+            // Our own first copy may be what stands in the way, for example of its port.
+            read_back(context, intent, &message).await
         }
-        Err(EngineError::OutOfSequence { .. }) if sending == Sending::First => {
-            Ok(IntentOutcome::Retry {
-                detail: "the service moved between reading and writing; nothing was written"
-                    .to_owned(),
+        Err(error) if error.may_have_had_effect() => return unknown(error),
+        Err(error @ EngineError::OutOfSequence { .. }) => {
+            read_back(context, intent, &error.to_string()).await.map(|outcome| match outcome {
+                // Somebody moved the service between reading and writing; the grant still holds.
+                IntentOutcome::NoEffect { detail } if sending == Sending::First => {
+                    IntentOutcome::Retry { detail }
+                }
+                outcome => outcome,
             })
         }
-        Err(EngineError::OutOfSequence { .. } | EngineError::NotFound { .. }) => {
-            read_back(context, intent, None).await
-        }
-        Err(EngineError::Conflict { message, .. }) => {
-            read_back(context, intent, Some(message)).await
+        Err(EngineError::NotFound { message, .. } | EngineError::Conflict { message, .. }) => {
+            read_back(context, intent, &message).await
         }
         Err(error @ EngineError::Refused { .. }) => {
             Ok(IntentOutcome::Refused { detail: error.to_string() })
@@ -87,11 +115,11 @@ pub(crate) async fn send_and_settle(
         Err(error) if sending == Sending::First => {
             Ok(IntentOutcome::Retry { detail: format!("nothing was sent: {error}") })
         }
-        Err(error) => return Ok(Attempt::Retry(format!("the outcome is unknown: {error}"))),
+        Err(error) => return unknown(error),
     };
-    match outcome {
+    match decided {
         Ok(outcome) => store(context, leadership, intent, outcome).await,
-        Err(error) => Ok(Attempt::Retry(format!("the outcome is unknown: {error}"))),
+        Err(error) => unknown(error),
     }
 }
 
@@ -171,40 +199,37 @@ async fn done(context: &Context, intent: &Intent, sent: Sent) -> IntentOutcome {
     recorded(context, intent, &sent.id, &detail)
 }
 
-/// The engine said no to a copy of the request: decide by what is there now.
+/// The engine said no: decide by what is there now.
 async fn read_back(
     context: &Context,
     intent: &Intent,
-    refusal: Option<String>,
+    refusal: &str,
 ) -> Result<IntentOutcome, EngineError> {
-    Ok(match live(context, intent).await? {
-        Some(service) if carries(&service, intent) => {
+    let refused = || IntentOutcome::Refused { detail: format!("the engine refused it: {refusal}") };
+    Ok(match (live(context, intent).await?, &intent.object) {
+        (Some(service), _) if carries(&service, intent) => {
             recorded(context, intent, &service.id, "found done: the reply had been lost")
         }
         // The label may be gone while the change is there: Swarm's own rollback, or another
         // client that rewrote the labels. Equal specs are as good as done.
-        Some(service)
-            if intent.object.as_ref() == Some(&service.id) && equals(&service, intent) =>
-        {
+        (Some(service), Some(_)) if equals(&service, intent) => {
             recorded(context, intent, &service.id, "found as wanted")
         }
-        Some(service) if intent.object.is_none() => IntentOutcome::Refused {
-            detail: format!(
-                "FOREIGN_NAME: a service named {:?} that is not ours was created meanwhile ({}){}",
-                intent.key.name,
-                service.id,
-                refusal.map(|text| format!(": {text}")).unwrap_or_default()
-            ),
-        },
-        Some(_) => IntentOutcome::NoEffect {
+        (Some(service), Some(_)) if Some(service.version) == intent.version => refused(),
+        (Some(_), Some(_)) => IntentOutcome::NoEffect {
             detail: "somebody else changed the service meanwhile".to_owned(),
         },
-        None if intent.object.is_some() => {
+        (None, Some(_)) => {
             IntentOutcome::NoEffect { detail: "the service was removed meanwhile".to_owned() }
         }
-        None => IntentOutcome::Refused {
-            detail: refusal.unwrap_or_else(|| "the engine refused the create".to_owned()),
+        (Some(service), None) => IntentOutcome::Refused {
+            detail: format!(
+                "FOREIGN_NAME: a service named {:?} that is not ours was created meanwhile ({}): \
+                 {refusal}",
+                intent.key.name, service.id
+            ),
         },
+        (None, None) => refused(),
     })
 }
 
@@ -225,10 +250,14 @@ fn carries(service: &ObservedService, intent: &Intent) -> bool {
     label.and_then(Value::as_str) == Some(intent.action.as_str())
 }
 
+/// True when the live spec says what the intent wanted, restarts included.
 fn equals(service: &ObservedService, intent: &Intent) -> bool {
     let names = NetworkNames::default();
-    serde_json::from_slice::<Value>(&intent.body)
-        .is_ok_and(|wanted| normalise(&wanted, &names) == normalise(&service.spec, &names))
+    let restarts = |spec: &Value| spec.pointer("/TaskTemplate/ForceUpdate").and_then(Value::as_u64);
+    serde_json::from_slice::<Value>(&intent.body).is_ok_and(|wanted| {
+        normalise(&wanted, &names) == normalise(&service.spec, &names)
+            && restarts(&wanted).unwrap_or(0) == restarts(&service.spec).unwrap_or(0)
+    })
 }
 
 fn recorded(context: &Context, intent: &Intent, id: &SwarmId, detail: &str) -> IntentOutcome {

@@ -32,6 +32,8 @@ pub struct SourceSet {
 struct Registered {
     name: String,
     paths: Vec<PathBuf>,
+    /// Files that values refer to; a changed one is a changed declaration.
+    referenced: Vec<PathBuf>,
     last_good: LastGood,
     imported: bool,
     stamp: Stamp,
@@ -55,6 +57,7 @@ impl SourceSet {
             registry: Some(Registered {
                 name: shown.join(", "),
                 paths,
+                referenced: Vec::new(),
                 last_good: LastGood::new(source),
                 imported: false,
                 stamp: Vec::new(),
@@ -66,7 +69,7 @@ impl SourceSet {
     /// True when a file has another time or size than at the last refresh.
     pub(crate) async fn has_changed(&self) -> bool {
         let Some(registered) = &self.registry else { return false };
-        let paths = registered.paths.clone();
+        let paths = registered.watched();
         let now = tokio::task::spawn_blocking(move || stamp(&paths)).await.unwrap_or_default();
         now != registered.stamp
     }
@@ -86,7 +89,7 @@ impl SourceSet {
             return Ok(Arc::new(Desired::default()));
         };
         registered.import(store).await?;
-        let (source, paths) = (registered.last_good.source().clone(), registered.paths.clone());
+        let (source, paths) = (registered.last_good.source().clone(), registered.watched());
         // The time is taken first: a file that changes while it is read is read once more.
         let read = tokio::task::spawn_blocking(move || (stamp(&paths), source.load())).await;
         let Ok((stamp, read)) = read else { return Err(Error::Stopped) };
@@ -97,6 +100,9 @@ impl SourceSet {
             && refreshed.state == ReadState::Ready
         {
             registered.keep(store, fence, &loaded.digest, now).await?;
+        }
+        if let Some(loaded) = &refreshed.value {
+            registered.referenced = referenced_files(&loaded.registry);
         }
         let digest = refreshed.value.as_ref().map(|loaded| loaded.digest.clone());
         let (state, reason) = match refreshed.state {
@@ -114,6 +120,10 @@ impl SourceSet {
 }
 
 impl Registered {
+    fn watched(&self) -> Vec<PathBuf> {
+        self.paths.iter().chain(&self.referenced).cloned().collect()
+    }
+
     async fn import(&mut self, store: &dyn Store) -> Result<(), Error> {
         if self.imported {
             return Ok(());
@@ -172,6 +182,16 @@ impl Registered {
         }
         self.said = Some(state.clone());
     }
+}
+
+fn referenced_files(registry: &Registry) -> Vec<PathBuf> {
+    let values = registry.services.iter().flat_map(|service| service.env.iter());
+    values
+        .filter_map(|(_, value)| match value {
+            EnvValue::FromFile(path) => Some(PathBuf::from(path)),
+            EnvValue::Literal(_) | EnvValue::FromEnv(_) => None,
+        })
+        .collect()
 }
 
 fn stamp(paths: &[PathBuf]) -> Stamp {

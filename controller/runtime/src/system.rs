@@ -20,14 +20,12 @@ pub struct SystemRandom;
 impl Random for SystemRandom {
     fn bits128(&self) -> u128 {
         let mut bytes = [0; 16];
-        // The call fails only before the kernel's pool is ready, early at boot; it then blocks
-        // the next time. A repeated id would be refused by the store, never acted on.
-        match getrandom::fill(&mut bytes) {
-            Ok(()) => u128::from_ne_bytes(bytes),
-            Err(error) => {
-                tracing::error!(error = %error, "system.random_unavailable");
-                0
-            }
+        if let Err(error) = getrandom::fill(&mut bytes) {
+            // Terms and ids that repeat would let two leaders act; there is no way to go on. The
+            // call does not fail on a kernel that has finished booting.
+            tracing::error!(error = %error, "system.random_unavailable");
+            std::process::abort();
         }
+        u128::from_ne_bytes(bytes)
     }
 }

@@ -8,10 +8,10 @@ use http::Method;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use skep_core::identity::SwarmId;
-use skep_core::observed::{ApiVersion, NodeCounts, ObservedNetwork};
+use skep_core::observed::{ApiVersion, ObservedNetwork};
 
 use crate::address::EngineAddress;
-use crate::engine::{Created, Engine, EngineInfo, EventStream, Services, Task, Updated};
+use crate::engine::{Created, Engine, EngineInfo, EventStream, Nodes, Services, Task, Updated};
 use crate::error::{Call, Error};
 use crate::events;
 use crate::transport::{Limits, Size, Transport};
@@ -165,7 +165,7 @@ impl Engine for DockerEngine {
         Ok(networks.into_iter().map(ObservedNetwork::from).collect())
     }
 
-    async fn count_nodes(&self) -> Result<NodeCounts, Error> {
+    async fn nodes(&self) -> Result<Nodes, Error> {
         let nodes: Vec<wire::Node> = self.list("/nodes", None).await?;
         Ok(wire::count(&nodes))
     }

@@ -9,7 +9,8 @@
 //! - Every call has a limit in time and in size.
 //! - A failed write says whether it may have had an effect.
 //! - The spec of a service is never passed through a type that could lose a field.
-//! - Neither bodies nor values of environments reach a log, an error or a `Debug` text.
+//! - Neither bodies nor values of environments reach a log, an error or a `Debug` text, apart from
+//!   what the engine itself quotes in the sentence of a refusal.
 
 pub mod address;
 pub mod docker;

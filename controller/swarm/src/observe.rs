@@ -37,8 +37,9 @@ pub async fn take_snapshot(engine: &dyn Engine, clock: &dyn Clock) -> Result<Sna
         engine.list_services(&Services::All),
         engine.list_tasks(&Services::All),
         engine.list_networks(),
-        engine.count_nodes(),
+        engine.nodes(),
     )?;
+    nodes.quorum()?;
     let mut summaries = tasks::summaries(&task_list);
     let mut by_name = BTreeMap::new();
     for reported in services {
@@ -52,7 +53,7 @@ pub async fn take_snapshot(engine: &dyn Engine, clock: &dyn Clock) -> Result<Sna
         taken_at,
         services: by_name,
         networks: networks.into_iter().map(|network| (network.id.clone(), network)).collect(),
-        nodes,
+        nodes: nodes.counts,
     })
 }
 

@@ -213,6 +213,14 @@ impl From<Network> for ObservedNetwork {
 pub(crate) struct Node {
     status: NodeStatus,
     spec: NodeSpec,
+    manager_status: Option<ManagerStatus>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "PascalCase", default)]
+struct ManagerStatus {
+    leader: bool,
+    reachability: String,
 }
 
 #[derive(Deserialize, Default)]
@@ -227,13 +235,26 @@ struct NodeSpec {
     availability: String,
 }
 
-pub(crate) fn count(nodes: &[Node]) -> NodeCounts {
-    let ready = nodes
-        .iter()
-        .filter(|node| node.status.state == "ready" && node.spec.availability == "active")
-        .count();
-    let number = |count| u32::try_from(count).unwrap_or(u32::MAX);
-    NodeCounts { ready: number(ready), total: number(nodes.len()) }
+pub(crate) fn count(nodes: &[Node]) -> engine::Nodes {
+    let count = |matches: &dyn Fn(&Node) -> bool| {
+        u32::try_from(nodes.iter().filter(|node| matches(node)).count()).unwrap_or(u32::MAX)
+    };
+    let manager = |node: &Node, matches: &dyn Fn(&ManagerStatus) -> bool| {
+        node.manager_status.as_ref().is_some_and(matches)
+    };
+    engine::Nodes {
+        counts: NodeCounts {
+            ready: count(&|node| {
+                node.status.state == "ready" && node.spec.availability == "active"
+            }),
+            total: count(&|_| true),
+        },
+        managers: count(&|node| manager(node, &|_| true)),
+        reachable_managers: count(&|node| {
+            manager(node, &|status| status.reachability == "reachable")
+        }),
+        leader: nodes.iter().any(|node| manager(node, &|status| status.leader)),
+    }
 }
 
 #[cfg(test)]
@@ -267,6 +288,34 @@ mod tests {
         for none in [json!({ "LocalNodeState": "inactive" }), json!({}), json!(null)] {
             assert_eq!(info(&none).trusted_cluster().unwrap_err().kind(), "not_manager");
         }
+    }
+
+    /// As engine 20.10.24 shows them two seconds after two of three managers were killed.
+    #[test]
+    fn a_leader_without_the_others_has_no_quorum() {
+        let manager = |reachability: &str, leader: bool| {
+            json!({ "Status": { "State": "ready" }, "Spec": { "Availability": "active" },
+                "ManagerStatus": { "Leader": leader, "Reachability": reachability } })
+        };
+        let worker = json!({ "Status": { "State": "down" }, "Spec": { "Availability": "active" } });
+        let nodes =
+            |list: serde_json::Value| count(&serde_json::from_value::<Vec<Node>>(list).unwrap());
+        let lost = nodes(json!([
+            manager("unreachable", false),
+            manager("reachable", true),
+            manager("unreachable", false),
+            worker
+        ]));
+        assert_eq!((lost.counts.ready, lost.counts.total), (3, 4));
+        assert_eq!(lost.quorum().unwrap_err().kind(), "no_quorum");
+        let kept = json!([
+            manager("unreachable", false),
+            manager("reachable", true),
+            manager("reachable", false)
+        ]);
+        assert!(nodes(kept).quorum().is_ok());
+        assert!(nodes(json!([manager("reachable", true)])).quorum().is_ok());
+        assert!(nodes(json!([manager("reachable", false)])).quorum().is_err(), "nobody leads");
     }
 
     #[test]

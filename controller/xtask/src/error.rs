@@ -44,6 +44,14 @@ pub(crate) enum Error {
         /// What is wrong.
         problem: String,
     },
+    /// Generated files are not what would be generated now.
+    #[error("{}: stale; run `{command}`", .files.join(", "))]
+    Stale {
+        /// Which, from the repository's root.
+        files: Vec<String>,
+        /// What writes them.
+        command: &'static str,
+    },
     /// Rules of this repository are broken.
     #[error("{} of this repository's rules broken:\n{}", .0.len(), .0.join("\n"))]
     Rules(Vec<String>),

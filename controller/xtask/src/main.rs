@@ -3,10 +3,12 @@
 
 mod checks;
 mod demo;
+mod docs;
 mod engine;
 mod error;
 mod fleet;
 mod interrupt;
+mod program;
 mod stage;
 mod test;
 mod workspace;
@@ -29,6 +31,8 @@ enum Chore {
     Test(test::Options),
     /// Only this repository's own rules: sizes, directions, licences.
     Check,
+    /// The reference pages that follow from the code (docs/reference).
+    Docs(docs::Options),
     /// Skep on this machine's swarm (changing nothing) or on a private one.
     Demo(demo::Options),
     /// A private engine in swarm mode for development.
@@ -43,6 +47,7 @@ fn main() -> ExitCode {
             println!("{note}: all rules hold");
             ExitCode::SUCCESS
         }),
+        Chore::Docs(options) => docs::run(&options),
         Chore::Demo(options) => demo::run(&options),
         Chore::Engine(command) => engine::run(&command),
     };

@@ -12,8 +12,9 @@ use skep_testkit::install::{self, Permission};
 use skep_testkit::{Engine, find_program};
 
 use crate::error::Error;
+use crate::program::Program;
 use crate::stage::{self, Stages, cargo};
-use crate::{checks, fleet, interrupt, workspace};
+use crate::{checks, docs, fleet, interrupt, workspace};
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {
@@ -44,6 +45,10 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode, Error> {
         let arguments = ["build", "--quiet", "--workspace", "--all-targets", "--locked"];
         stages.run("build", || quiet(&mut cargo(&arguments)));
         stages.run("checks", checks::run);
+        let program = Program::built();
+        stages
+            .run("schemas", || program.output(&["schema", "--check", "crds/schemas"]).map(|_| ""));
+        stages.run("docs", || docs::check(&program));
     }
     let mut engine = None;
     stages.run("engine", || {

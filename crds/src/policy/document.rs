@@ -5,7 +5,7 @@ use skep_yaml::Cursor;
 
 use super::{
     BlastRadius, MaintenanceWindow, PolicyDefaults, PolicyFile, PolicyOptions, PolicyRule,
-    RateLimit, RuleMode, Tier,
+    RateLimit, Tier,
 };
 use crate::format::{Flag, Format, Spanned, Text, Whole, mapping};
 
@@ -75,8 +75,6 @@ mapping! {
         priority: Option<Whole<i64, { -MOST }, MOST>>,
         /// Sensitive fields that the rule may allow without a person.
         fields: Option<Vec<Text>>,
-        /// The actuator mode that the rule is for; every mode when left out.
-        mode: Option<RuleMode>,
     }
 }
 
@@ -109,21 +107,6 @@ impl Format for Tier {
 
     fn schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({ "enum": Self::ALL.map(Self::as_str) })
-    }
-}
-
-const MODES: [(&str, RuleMode); 3] =
-    [("dryrun", RuleMode::Dryrun), ("swarm", RuleMode::Swarm), ("docker", RuleMode::Swarm)];
-
-impl Format for RuleMode {
-    type Value = Self;
-
-    fn read(at: &Cursor<'_>) -> Option<Self> {
-        at.word(&MODES)
-    }
-
-    fn schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "enum": MODES.map(|(word, _)| word) })
     }
 }
 
@@ -173,7 +156,6 @@ impl From<Spanned<RuleDocument>> for PolicyRule {
             maintenance_window: rule.maintenance_window,
             priority: rule.priority.unwrap_or(0),
             fields: rule.fields.unwrap_or_default(),
-            mode: rule.mode,
             location: Some(location),
         }
     }

@@ -12,7 +12,7 @@ use skep_yaml::{Kind, Location, Mapping, Node, Problems, Resolved, Resolver};
 use super::document::PolicyDocument;
 use super::{
     BlastRadius, HOUR_S, MaintenanceWindow, PolicyDefaults, PolicyFile, PolicyOptions, PolicyRule,
-    RateLimit, RuleMode, Tier,
+    RateLimit, Tier,
 };
 use crate::format::{read_document, read_root};
 
@@ -169,7 +169,6 @@ fn rule(file: &Arc<str>, node: &Node) -> PolicyRule {
         maintenance_window: None,
         priority: 0,
         fields: Vec::new(),
-        mode: None,
         location,
     };
     let Kind::Mapping(map) = &node.kind else { return closed };
@@ -180,26 +179,11 @@ fn rule(file: &Arc<str>, node: &Node) -> PolicyRule {
     let (Some(kind), Some(target)) = (glob(given(map, "kind")), glob(given(map, "target"))) else {
         return PolicyRule { name, ..closed };
     };
-    let mut tier = tier(map);
-    let mode = match given(map, "mode") {
-        Given::Absent => None,
-        Given::Once(node) => {
-            let mode = text(node).and_then(|word| RuleMode::parse(&word));
-            if mode.is_none() {
-                tier = tier.max(Tier::ApprovalRequired);
-            }
-            mode
-        }
-        Given::Twice => {
-            tier = tier.max(Tier::ApprovalRequired);
-            None
-        }
-    };
     PolicyRule {
         name,
         kind,
         target,
-        tier,
+        tier: tier(map),
         rate_limit: rate_limit(given(map, "rate_limit")),
         blast_radius: blast_radius(given(map, "blast_radius")),
         maintenance_window: match given(map, "maintenance_window") {
@@ -219,7 +203,6 @@ fn rule(file: &Arc<str>, node: &Node) -> PolicyRule {
             Given::Absent | Given::Twice => 0,
         },
         fields: texts(given(map, "fields")).unwrap_or_default(),
-        mode,
         ..closed
     }
 }

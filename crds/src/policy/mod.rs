@@ -83,8 +83,6 @@ pub struct PolicyRule {
     /// Sensitive fields that the rule may allow without a person: field names such as `mounts`, or
     /// JSON pointers into the service spec (they begin with `/`).
     pub fields: Vec<String>,
-    /// Restricts the rule to one actuator mode; `None` matches in every mode.
-    pub mode: Option<RuleMode>,
     /// Where the rule stands, for explanations; `None` for a stored override.
     #[serde(skip)]
     pub location: Option<Location>,
@@ -141,25 +139,4 @@ pub struct BlastRadius {
     pub max_targets: u32,
     /// Sliding window in seconds.
     pub window_s: u64,
-}
-
-/// The actuator mode that a rule is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum RuleMode {
-    /// Rehearsals: nothing is written to Docker.
-    Dryrun,
-    /// The live actuator.
-    Swarm,
-}
-
-impl RuleMode {
-    /// The mode of a word of the file format; `docker` is the older word for `swarm`.
-    pub fn parse(word: &str) -> Option<Self> {
-        match word {
-            "dryrun" => Some(Self::Dryrun),
-            "swarm" | "docker" => Some(Self::Swarm),
-            _ => None,
-        }
-    }
 }

@@ -8,12 +8,12 @@ use skep_crds::registry::{
 };
 use skep_crds::value::EnvValue;
 
-use super::{DesiredService, Provenance, SecretValues};
+use super::{DesiredService, Provenance, ScalingBounds, SecretValues};
 use crate::action::Source;
 use crate::identity::ServiceName;
 use crate::image::ImageReference;
 use crate::labels;
-use crate::plan::Blocked;
+use crate::plan::{Blocked, float32};
 
 /// A value behind a reference, with the keyed fingerprint that stands for it in digests.
 #[derive(Clone, PartialEq, Eq)]
@@ -42,7 +42,11 @@ pub fn connector(
     let mut unresolved = Vec::new();
     let env = environment(connector, resolve, secrets, &mut unresolved);
     let running = connector.desired == DesiredState::Running;
-    let replicas = if running { connector.replicas } else { 0 };
+    let scaling = connector.scaling.as_ref().filter(|_| running);
+    let autoscaled = scaling.map(|scaling| ScalingBounds { min: scaling.min, max: scaling.max });
+    let declared = u64::from(if running { connector.replicas } else { 0 });
+    // Where scaling starts from; a number outside of the bounds would be corrected at once.
+    let replicas = autoscaled.map_or(declared, |bounds| bounds.nearest(declared));
     let mut container = Map::new();
     let image = ImageReference::parse(&connector.image.to_string()).familiar();
     container.insert("Image".into(), json!(image));
@@ -94,11 +98,12 @@ pub fn connector(
         },
         spec: Value::Object(spec),
         running,
-        autoscaled: running && connector.scaling.is_some(),
+        autoscaled,
         // Names of connectors here; the caller, who knows them all, turns them into Swarm names.
         depends_on: connector.depends_on.iter().map(|n| ServiceName::new(n.as_str())).collect(),
         ignore: connector.ignore.iter().map(|pointer| pointer.as_str().to_owned()).collect(),
         blocked: blocked_by(&unresolved),
+        unresolved: unresolved.into_iter().map(|(key, _)| key).collect(),
     }
 }
 
@@ -107,7 +112,7 @@ fn environment(
     connector: &Service,
     resolve: &dyn Fn(&EnvValue) -> Result<ResolvedReference, String>,
     secrets: &mut SecretValues,
-    unresolved: &mut Vec<String>,
+    unresolved: &mut Vec<(String, String)>,
 ) -> Vec<Value> {
     let standard = [
         ("HOST", connector.host.clone()),
@@ -130,7 +135,7 @@ fn environment(
                     placeholder
                 }
                 Err(why) => {
-                    unresolved.push(format!("{key}: {why}"));
+                    unresolved.push((key.to_owned(), why));
                     continue;
                 }
             },
@@ -149,10 +154,11 @@ fn reference_text(value: &EnvValue) -> String {
     }
 }
 
-fn blocked_by(unresolved: &[String]) -> Option<Blocked> {
-    (!unresolved.is_empty()).then(|| Blocked {
+fn blocked_by(unresolved: &[(String, String)]) -> Option<Blocked> {
+    let lines: Vec<String> = unresolved.iter().map(|(key, why)| format!("{key}: {why}")).collect();
+    (!lines.is_empty()).then(|| Blocked {
         code: "SECRET_UNRESOLVED".to_owned(),
-        message: format!("a referenced value is not available: {}", unresolved.join("; ")),
+        message: format!("a referenced value is not available: {}", lines.join("; ")),
         hint: "set it in the environment of Skep, or make the file readable for it".to_owned(),
     })
 }
@@ -260,7 +266,8 @@ fn rollout(rollout: &Rollout) -> Value {
     });
     put(&mut block, "FailureAction", action.map(Value::from));
     put(&mut block, "Monitor", rollout.monitor.map(|d| json!(d.as_nanos())));
-    put(&mut block, "MaxFailureRatio", rollout.max_failure_ratio.map(|ratio| json!(ratio)));
+    let ratio = rollout.max_failure_ratio.map(|ratio| float32(&json!(ratio)));
+    put(&mut block, "MaxFailureRatio", ratio);
     Value::Object(block)
 }
 

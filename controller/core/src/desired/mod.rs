@@ -36,7 +36,7 @@ impl fmt::Display for Provenance {
 }
 
 /// One service as it should be.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct DesiredService {
     /// The final Swarm name.
     pub name: ServiceName,
@@ -51,14 +51,65 @@ pub struct DesiredService {
     pub spec: Value,
     /// False when the owner wants it not to run; the spec then asks for zero replicas.
     pub running: bool,
-    /// True when the number of replicas belongs to the autoscaler.
-    pub autoscaled: bool,
+    /// Set when the number of replicas belongs to the autoscaler, within these bounds.
+    pub autoscaled: Option<ScalingBounds>,
     /// Services that must be there before this one.
     pub depends_on: Vec<ServiceName>,
     /// JSON pointers into the canonical spec that the diff leaves alone.
     pub ignore: Vec<String>,
     /// Set when the declaration cannot be carried out yet, for example an unset reference.
     pub blocked: Option<Blocked>,
+    /// Keys of the environment whose reference has no value now. The spec has no line for them,
+    /// and the diff leaves the lines that are there alone.
+    pub unresolved: Vec<String>,
+}
+
+// Specs hold values of the environment; a stray `{:?}` must not print them.
+impl fmt::Debug for DesiredService {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            name,
+            declared_name,
+            domain,
+            provenance,
+            spec: _,
+            running,
+            autoscaled,
+            depends_on,
+            ignore,
+            blocked,
+            unresolved,
+        } = self;
+        f.debug_struct("DesiredService")
+            .field("name", name)
+            .field("declared_name", declared_name)
+            .field("domain", domain)
+            .field("provenance", provenance)
+            .field("running", running)
+            .field("autoscaled", autoscaled)
+            .field("depends_on", depends_on)
+            .field("ignore", ignore)
+            .field("blocked", blocked)
+            .field("unresolved", unresolved)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Between which numbers of replicas a service may be scaled; `max` is never below `min`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ScalingBounds {
+    /// Fewest replicas.
+    pub min: u32,
+    /// Most replicas.
+    pub max: u32,
+}
+
+impl ScalingBounds {
+    /// The number of replicas within the bounds that is nearest to the given one.
+    #[must_use]
+    pub fn nearest(self, replicas: u64) -> u64 {
+        replicas.max(self.min.into()).min(self.max.into())
+    }
 }
 
 /// Everything declared by all sources that have ever loaded.

@@ -70,6 +70,7 @@ pub(crate) fn step(action: ActionKind, target: &str, operation: Operation) -> St
         source,
         domain: "default".to_owned(),
         provenance: None,
+        observed_at: None,
         digest,
     }
 }

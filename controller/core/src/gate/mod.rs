@@ -52,7 +52,7 @@ pub fn decide(
         return Verdict::blind(request);
     }
     // 1. Which rule?
-    let matched = policy.select(request.kind, request.target, request.mode);
+    let matched = policy.select(request.kind, request.target);
     let (decision, cause, reason) = judge(policy, request, source, &matched, ledger);
     Verdict::new(request, &matched, decision, cause, reason)
 }

@@ -2,14 +2,12 @@
 
 use jiff::{SignedDuration, Timestamp};
 use skep_crds::policy::{
-    BlastRadius, MaintenanceWindow, PolicyFile, PolicyOptions, PolicyRule, RateLimit, RuleMode,
-    Tier,
+    BlastRadius, MaintenanceWindow, PolicyFile, PolicyOptions, PolicyRule, RateLimit, Tier,
 };
 
 use super::pattern::Pattern;
 use super::rule::{RuleOrigin, RuleRef};
 use super::{SensitiveClass, SensitiveField, Unreadable};
-use crate::action::ActuatorMode;
 
 /// Switches of the installation that no policy file holds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -36,7 +34,6 @@ struct Rule {
     kind: Pattern,
     target: Pattern,
     tier: Tier,
-    mode: Option<RuleMode>,
     limits: Limits,
     window: Option<MaintenanceWindow>,
     fields: Vec<String>,
@@ -127,11 +124,11 @@ impl Policy {
     }
 
     /// The first rule that matches, else the defaults.
-    pub(super) fn select(&self, kind: &str, target: &str, mode: ActuatorMode) -> Matched<'_> {
+    pub(super) fn select(&self, kind: &str, target: &str) -> Matched<'_> {
         // An unreadable glob of an approval rule may or may not have matched: what follows still
         // may forbid, but no longer allow.
         let mut doubtful: Option<&Rule> = None;
-        for rule in self.rules.iter().filter(|rule| rule.applies_in(mode)) {
+        for rule in &self.rules {
             match rule.matches(kind, target) {
                 Some(true) if rule.tier < Tier::ApprovalRequired => {
                     return doubtful.unwrap_or(rule).matched();
@@ -169,19 +166,10 @@ impl Rule {
             kind: Pattern::new(&rule.kind),
             target: Pattern::new(&rule.target),
             tier: rule.tier,
-            mode: rule.mode,
             limits,
             window: rule.maintenance_window,
             fields: rule.fields.clone(),
             reference: RuleRef::of_rule(origin, rule, limits.rate, limits.blast),
-        }
-    }
-
-    fn applies_in(&self, mode: ActuatorMode) -> bool {
-        match self.mode {
-            None => true,
-            Some(RuleMode::Dryrun) => mode == ActuatorMode::DryRun,
-            Some(RuleMode::Swarm) => mode == ActuatorMode::Swarm,
         }
     }
 

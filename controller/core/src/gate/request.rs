@@ -20,7 +20,7 @@ pub struct Request<'a> {
     pub target: &'a str,
     /// The word of the source; an unknown one is denied.
     pub source: &'a str,
-    /// How it would be carried out; rules may be restricted to one mode.
+    /// How it would be carried out; the verdict holds for this mode only.
     pub mode: ActuatorMode,
     /// The action's parameters.
     pub parameters: Parameters,

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use skep_crds::policy::{BlastRadius, MaintenanceWindow, PolicyRule, RateLimit, RuleMode, Tier};
+use skep_crds::policy::{BlastRadius, MaintenanceWindow, PolicyRule, RateLimit, Tier};
 
 use crate::action::words;
 use crate::canonical::Digest;
@@ -57,10 +57,6 @@ impl RuleRef {
             "limits": limits(rate_limit, blast_radius),
             "window": rule.maintenance_window.as_ref().map(MaintenanceWindow::to_string),
             "fields": fields,
-            "mode": rule.mode.map(|mode| match mode {
-                RuleMode::Dryrun => "dryrun",
-                RuleMode::Swarm => "swarm",
-            }),
         }));
         let place = rule.location.as_ref().map(|location| {
             if location.line == 0 {

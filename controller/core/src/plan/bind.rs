@@ -4,10 +4,13 @@
 //! The live spec is patched in its own form, so every field that Skep knows nothing about goes
 //! back to the engine as it came.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value, json};
 
+use super::diff::IMAGE;
 use super::normalise::{ListSection, NetworkNames, section_of};
-use super::pointer;
+use super::pointer::{self, is_within};
 use super::{Edit, Operation, Step};
 use crate::canonical::canonical_json;
 use crate::desired::{SecretValues, is_placeholder};
@@ -80,12 +83,15 @@ pub fn bind(step: &Step, late: Late<'_>) -> Result<BoundRequest, BindError> {
         (Operation::Update { edits }, Some(live)) => {
             let mut spec = live.spec.clone();
             apply(&mut spec, edits, &NetworkNames::of(late.snapshot));
+            if edits.iter().any(|edit| is_within(&edit.pointer, IMAGE)) {
+                // They say where the image before it runs.
+                pointer::remove(&mut spec, "/TaskTemplate/Placement/Platforms");
+            }
             spec
         }
         (Operation::Restart, Some(live)) => {
             let mut spec = live.spec.clone();
-            let counter = spec.pointer("/TaskTemplate/ForceUpdate").and_then(Value::as_u64);
-            let next = counter.unwrap_or(0).wrapping_add(1);
+            let next = live.restarts().wrapping_add(1);
             pointer::set(&mut spec, "/TaskTemplate/ForceUpdate", json!(next));
             spec
         }
@@ -94,7 +100,7 @@ pub fn bind(step: &Step, late: Late<'_>) -> Result<BoundRequest, BindError> {
             return Err(BindError::ObjectMoved);
         }
     };
-    resolve_networks(&mut spec, late.snapshot)?;
+    resolve_networks(&mut spec, live.map(|live| &live.spec), late.snapshot)?;
     resolve_references(&mut spec, late.secrets)?;
     label(&mut spec, step, late);
     let update = live.map(|live| (live.id.clone(), live.version));
@@ -142,20 +148,46 @@ fn edit_list(
         None => entries.retain(|entry| !has_key(entry)),
         Some(value) => {
             let entry = section.engine_entry(key, value);
-            match entries.iter_mut().find(|entry| has_key(entry)) {
-                Some(slot) => *slot = entry,
-                None => entries.push(entry),
-            }
+            let Some(first) = entries.iter().position(has_key) else {
+                entries.push(entry);
+                return;
+            };
+            let mut index = 0;
+            // The engine takes the last of several entries with one key: only one may stay.
+            entries.retain_mut(|slot| {
+                let (is_first, is_other) = (index == first, index != first && has_key(slot));
+                index += 1;
+                if is_first {
+                    *slot = section.with_id_of(slot, entry.clone());
+                }
+                !is_other
+            });
         }
     }
 }
 
-fn resolve_networks(spec: &mut Value, snapshot: &Snapshot) -> Result<(), BindError> {
-    for at in ["/TaskTemplate/Networks", "/Networks"] {
+const NETWORKS: [&str; 2] = ["/TaskTemplate/Networks", "/Networks"];
+
+/// Names become ids. What stands in the live spec is an id, also of a network that the snapshot
+/// does not have: it may be new, and a write that is about something else must not fail for it.
+fn resolve_networks(
+    spec: &mut Value,
+    live: Option<&Value>,
+    snapshot: &Snapshot,
+) -> Result<(), BindError> {
+    let live: BTreeSet<&str> = NETWORKS
+        .iter()
+        .filter_map(|at| live?.pointer(at)?.as_array())
+        .flatten()
+        .filter_map(|entry| entry.get("Target")?.as_str())
+        .collect();
+    for at in NETWORKS {
         let Some(Value::Array(entries)) = spec.pointer_mut(at) else { continue };
         for entry in entries {
             let Some(Value::String(target)) = entry.get_mut("Target") else { continue };
-            if snapshot.networks.contains_key(&SwarmId::new(target.as_str())) {
+            let is_id = live.contains(target.as_str())
+                || snapshot.networks.contains_key(&SwarmId::new(target.as_str()));
+            if is_id {
                 continue;
             }
             let id = snapshot

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use sha2::Sha256;
 
 use super::normalise::section_of;
-use super::pointer::{escape, is_within};
+use super::pointer::{self, escape, is_within};
 use super::{Change, Edit};
 use crate::desired::SecretValues;
 use crate::image::ImageReference;
@@ -57,7 +57,7 @@ impl Masking {
 }
 
 const ENV: &str = "/TaskTemplate/ContainerSpec/Env";
-const IMAGE: &str = "/TaskTemplate/ContainerSpec/Image";
+pub(super) const IMAGE: &str = "/TaskTemplate/ContainerSpec/Image";
 pub(super) const REPLICAS: &str = "/Mode/Replicated/Replicas";
 
 /// Blocks that the engine reads as a whole: a part of one, written alone, would give the rest
@@ -74,13 +74,32 @@ const WHOLE_BLOCKS: &[&str] = &[
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Ignored<'a> {
     pub(super) pointers: &'a [String],
-    pub(super) replicas: bool,
 }
 
 impl Ignored<'_> {
     fn covers(&self, pointer: &str) -> bool {
-        (self.replicas && pointer == REPLICAS)
-            || self.pointers.iter().any(|ignored| is_within(pointer, ignored))
+        self.pointers.iter().any(|ignored| is_within(pointer, ignored))
+    }
+
+    /// The desired value of an object that is written as a whole, with the ignored parts of it
+    /// as they are in the live spec.
+    fn keep(&self, at: &str, desired: &Value, live: &Value) -> Value {
+        let mut value = desired.clone();
+        for ignored in self.pointers {
+            let Some(below) = ignored.strip_prefix(at).filter(|rest| rest.starts_with('/')) else {
+                continue;
+            };
+            // A list without keys is one value; nothing in it can be kept on its own.
+            let parent = ignored.rsplit_once('/').and_then(|(parent, _)| live.pointer(parent));
+            match live.pointer(ignored) {
+                Some(leaf) if parent.is_some_and(Value::is_object) => {
+                    pointer::set(&mut value, below, leaf.clone());
+                }
+                Some(_) => {}
+                None => pointer::remove(&mut value, below),
+            }
+        }
+        value
     }
 }
 
@@ -105,12 +124,15 @@ pub(super) fn compare(
     masking: &Masking,
     ignored: Ignored<'_>,
 ) -> Difference {
-    let mut walk = Walk { secrets, masking, ignored, out: Difference::default() };
+    let mut walk = Walk { live, secrets, masking, ignored, out: Difference::default() };
     walk.compare("", Some(live), Some(desired));
     let blocks: Vec<Edit> = WHOLE_BLOCKS
         .iter()
         .filter(|block| walk.out.edits.iter().any(|edit| is_within(&edit.pointer, block)))
-        .map(|block| Edit { pointer: (*block).to_owned(), value: desired.pointer(block).cloned() })
+        .map(|block| Edit {
+            pointer: (*block).to_owned(),
+            value: whole_block(block, live, desired, ignored),
+        })
         .collect();
     let is_in_block =
         |edit: &Edit| WHOLE_BLOCKS.iter().any(|block| is_within(&edit.pointer, block));
@@ -120,7 +142,30 @@ pub(super) fn compare(
     walk.out
 }
 
+fn whole_block(block: &str, live: &Value, desired: &Value, ignored: Ignored<'_>) -> Option<Value> {
+    let declared = desired.pointer(block);
+    if live.pointer(block).is_none() {
+        return declared.cloned();
+    }
+    let nothing = Value::Object(Map::new());
+    let kept = ignored.keep(block, declared.unwrap_or(&nothing), live);
+    (declared.is_some() || kept != nothing).then_some(kept)
+}
+
+/// The prefix of the labels that `docker stack deploy` writes.
+const DOCKER_STACK: &str = "com.docker.stack.";
+
+/// Labels by which docker's own commands find a stack that was adopted: nobody declares them, and
+/// without them `docker stack ps` and `rm` would lose the service.
+fn is_docker_stack_label(pointer: &str) -> bool {
+    ["/Labels/", "/TaskTemplate/ContainerSpec/Labels/"]
+        .iter()
+        .filter_map(|labels| pointer.strip_prefix(labels))
+        .any(|key| key.starts_with(DOCKER_STACK))
+}
+
 struct Walk<'a> {
+    live: &'a Value,
     secrets: &'a SecretValues,
     masking: &'a Masking,
     ignored: Ignored<'a>,
@@ -132,7 +177,21 @@ impl Walk<'_> {
         if self.ignored.covers(pointer) || self.are_equal(pointer, live, desired) {
             return;
         }
+        if desired.is_none() && is_docker_stack_label(pointer) {
+            return;
+        }
         let is_entry = section_of(pointer).is_some();
+        // An entry is written as a whole.
+        let kept = match (live, desired) {
+            (Some(_), Some(desired)) if is_entry => {
+                Some(self.ignored.keep(pointer, desired, self.live))
+            }
+            _ => None,
+        };
+        let desired = kept.as_ref().or(desired);
+        if kept.is_some() && self.are_equal(pointer, live, desired) {
+            return;
+        }
         let empty = Map::new();
         let objects = match (live, desired) {
             (Some(Value::Object(live)), Some(Value::Object(desired))) => Some((live, desired)),

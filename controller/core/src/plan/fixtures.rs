@@ -96,10 +96,12 @@ impl World {
             .map(|ports| {
                 ports
                     .iter()
-                    .map(|port| PublishedPort {
-                        published: port["PublishedPort"].as_u64().unwrap() as u16,
-                        protocol: "tcp".to_owned(),
-                        ingress: true,
+                    .filter_map(|port| {
+                        Some(PublishedPort {
+                            published: port["PublishedPort"].as_u64()? as u16,
+                            protocol: "tcp".to_owned(),
+                            ingress: true,
+                        })
                     })
                     .collect()
             })
@@ -148,10 +150,11 @@ pub(super) fn desired(name: &str) -> DesiredService {
             }]},
         }),
         running: true,
-        autoscaled: false,
+        autoscaled: None,
         depends_on: Vec::new(),
         ignore: Vec::new(),
         blocked: None,
+        unresolved: Vec::new(),
     }
 }
 

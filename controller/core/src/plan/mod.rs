@@ -18,8 +18,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use self::bind::{BindError, BoundRequest, Late, bind};
-pub use self::classify::{DOWN_GRACE, PlanInput, plan, plan_key};
+pub use self::classify::{DOWN_GRACE, Finding, PlanInput, plan, plan_key};
 pub use self::diff::{Masking, diff_specs};
+pub(crate) use self::normalise::float32;
 pub use self::normalise::{NetworkNames, normalise};
 pub use self::report::{Summary, Waiting};
 use crate::action::{ActionKind, Source, words};
@@ -100,6 +101,11 @@ pub struct Step {
     pub domain: String,
     /// Where the desired state is declared.
     pub provenance: Option<Provenance>,
+    /// When the engine last changed the service that the step was planned for; `None` when there
+    /// is none. No part of the digest: it tells a newer incident from one that was already
+    /// decided about, when both call for the same step.
+    #[serde(default)]
+    pub observed_at: Option<jiff::Timestamp>,
     /// What an approval holds for.
     pub digest: Digest,
 }

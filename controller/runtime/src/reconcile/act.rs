@@ -7,10 +7,12 @@ use std::sync::Arc;
 
 use skep_core::action::{Action, ActionEvent, ActuatorMode};
 use skep_core::approval::{RedeemError, redeem};
-use skep_core::gate::{Authorised, LedgerView, Request, Unreadable, Verdict, decide};
+use skep_core::gate::{
+    Authorised, Cause, Decision, LedgerView, Request, Unreadable, Verdict, decide,
+};
 use skep_core::identity::{IntentId, ServiceName};
 use skep_core::observed::ObservedService;
-use skep_core::plan::{BindError, Late, Operation, Step, bind, plan_key};
+use skep_core::plan::{BindError, Finding, Late, Operation, Step, bind, plan_key};
 use skep_store::{Closing, Intent, IntentOutcome, OwnedObject, OwnershipChange};
 use skep_swarm::{Error as EngineError, observe};
 
@@ -47,12 +49,18 @@ pub(crate) async fn carry_out(
     if action.key.cluster != world.snapshot.cluster {
         return closing.end(ActionEvent::Supersede, "it was decided for another swarm").await;
     }
-    let Some(fresh) = plan_key(&world.input(context), &name) else {
-        return closing
-            .end(ActionEvent::Supersede, "nothing differs any more, or a rollout is running")
-            .await;
+    let fresh = match plan_key(&world.input(context), &name) {
+        Finding::Step(step) => *step,
+        Finding::Waiting(waiting) => return Ok(Attempt::Waiting(waiting.reason)),
+        Finding::Unchanged => {
+            return closing.end(ActionEvent::Supersede, "nothing differs any more").await;
+        }
     };
     let verdict = verdict(context, &fresh, Some(action)).await;
+    if verdict.decision() == Decision::Deny && verdict.cause() == Cause::RateLimit {
+        // It passes with time; a denial would be for good.
+        return Ok(Attempt::Waiting(verdict.reason().to_owned()));
+    }
     let now = context.clock.now();
     let step = match redeem(action, &fresh, &verdict, context.options.mode, now) {
         Ok(step) => step,

@@ -29,15 +29,18 @@ pub(crate) async fn decide(context: &Context, leadership: &Leadership) -> Result
     // Read before the world is: what a worker finishes meanwhile may be missing from the snapshot.
     let busy = context.in_flight.keys();
     // 1 observe (I/O)
-    let snapshot = context.observe().instrument(tracing::info_span!("observe")).await?;
+    let mut snapshot = context.observe().instrument(tracing::info_span!("observe")).await?;
+    // What an earlier leader began comes before anything new: it may already be done, and the
+    // picture from before it is settled is no basis for a plan.
+    if context.options.propose
+        && settle::open_intents(context, leadership, &snapshot.cluster, &busy).await?
+    {
+        snapshot = context.observe_again().await?;
+    }
     // 2 desire (I/O, then pure)
     let desired =
         context.desire(Some(leadership)).instrument(tracing::info_span!("desire")).await?;
-    // What an earlier leader began comes before anything new: it may already be done.
-    if context.options.propose {
-        settle::open_intents(context, leadership).await?;
-    }
-    let world = Arc::new(World::gather(context, snapshot, desired).await?);
+    let world = Arc::new(World::gather(context, snapshot, desired, &busy).await?);
     // 3 plan (pure)
     let plan = tracing::info_span!("plan").in_scope(|| plan(&world.input(context)));
     context.metrics.show_plan(&plan.summary);

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use skep_core::action::{Action, ActionEvent, ActionState};
 use skep_core::approval::{self, ApprovalStatus, Proposal, binding};
+use skep_core::canonical::Digest;
 use skep_core::gate::{Cause, Decision, LedgerView, Request, Unreadable, Verdict, decide};
 use skep_core::identity::{ActionId, ApprovalId, ObjectKey, ServiceName};
 use skep_core::plan::{Plan, Step, Waiting};
@@ -55,7 +56,7 @@ pub(crate) async fn propose(
         let verdict = decide(&policy, &request, by_reference(&ledger));
         let bound = binding(step, verdict.rule(), context.options.mode);
         if let Some(last) = last {
-            match standing(last, &bound, &verdict, world.now) {
+            match standing(last, step, world, &bound, &verdict) {
                 Standing::Keep => continue,
                 Standing::Settled(waiting) => {
                     report.waiting.push(waiting);
@@ -194,11 +195,16 @@ enum Standing {
 
 fn standing(
     last: &Action,
-    bound: &skep_core::canonical::Digest,
+    step: &Step,
+    world: &World,
+    bound: &Digest,
     verdict: &Verdict,
-    now: jiff::Timestamp,
 ) -> Standing {
+    let now = world.now;
     let same = last.binding == *bound;
+    // An answer holds for what was asked about: when the service has changed since, the same
+    // difference is another incident.
+    let same_incident = same && last.step.observed_at == step.observed_at;
     let settled = |code: &str, reason: String| {
         Standing::Settled(Waiting {
             target: Some(last.step.target.clone()),
@@ -219,20 +225,25 @@ fn standing(
         ActionState::Pending | ActionState::Granted => {
             Standing::Close(ActionEvent::Supersede, "the plan, the policy or the actuator changed")
         }
-        ActionState::Rehearsed if same => settled(
+        ActionState::Rehearsed if same_incident => settled(
             "REHEARSED",
             format!("rehearsed as action {}; the actuator is a dry run", last.id),
         ),
-        ActionState::Denied if same => settled(
+        ActionState::Denied if same_incident => settled(
             "DENIED",
             format!("denied as action {}; it is asked again when something changes", last.id),
         ),
-        ActionState::Failed if same => settled(
+        ActionState::Failed if same_incident => settled(
             "DEGRADED",
             format!(
                 "action {} failed ({}); a change or a person starts it again",
                 last.id, last.detail
             ),
+        ),
+        // The change was made and Swarm took it back: once more would end the same way.
+        ActionState::Succeeded if same && was_undone(step, world) => settled(
+            "DEGRADED",
+            format!("Swarm undid action {}; a change or a person starts it again", last.id),
         ),
         ActionState::Rehearsed
         | ActionState::Denied
@@ -241,6 +252,13 @@ fn standing(
         | ActionState::Superseded
         | ActionState::Expired => Standing::New,
     }
+}
+
+/// True when Swarm's last rollout of the service was rolled back or stopped half-way.
+fn was_undone(step: &Step, world: &World) -> bool {
+    let live = world.snapshot.services.get(&step.target);
+    live.and_then(|live| live.update.as_ref())
+        .is_some_and(|update| update.state.starts_with("rollback_") || update.state == "paused")
 }
 
 enum Filed {

@@ -1,10 +1,11 @@
 //! Everything that one pass decides on, fixed for the length of the pass.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use skep_core::desired::Desired;
-use skep_core::identity::{ClusterId, ObjectKind, ServiceName};
+use skep_core::identity::{ClusterId, ObjectKey, ObjectKind, ServiceName};
 use skep_core::observed::Snapshot;
 use skep_core::plan::{Owned, PlanInput};
 
@@ -27,6 +28,7 @@ impl World {
         context: &Context,
         snapshot: Arc<Snapshot>,
         desired: Arc<Desired>,
+        busy: &BTreeSet<ObjectKey>,
     ) -> Result<Self, Error> {
         let owned = context
             .store
@@ -34,6 +36,12 @@ impl World {
             .await?
             .into_iter()
             .filter(|object| object.key.kind == ObjectKind::Service)
+            // A worker may have created and recorded it since the snapshot was taken: that is no
+            // service that has vanished.
+            .filter(|object| {
+                let name = ServiceName::new(object.key.name.as_str());
+                snapshot.services.contains_key(&name) || !busy.contains(&object.key)
+            })
             .map(|object| (ServiceName::new(object.key.name), object.id))
             .collect();
         let known_clusters = context.store.owned_clusters().await?;

@@ -114,7 +114,7 @@ impl Schedule {
     /// event has named them or does so soon, the stream is not to be trusted.
     pub(super) fn listed(&mut self, changed: &BTreeSet<SwarmId>, now: Instant) {
         if changed.difference(&self.touched).next().is_some() {
-            
+            self.silence_due.get_or_insert(now + self.options.poll);
         }
         self.touched.clear();
         self.everything = false;

@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 
 use super::*;
 use crate::engine::{
-    Created, EngineInfo, Event, EventObject, EventStream, Services, Task, Updated,
+    Created, EngineInfo, Event, EventObject, EventStream, Nodes, Services, Task, Updated,
 };
 use crate::error::Call;
 
@@ -106,7 +106,7 @@ impl Engine for Fake {
                 Services::All | Services::NamePrefix(_) => true,
             })
             .collect();
-        if world.unreadable {
+        if world.unreadable && *of == Services::All {
             services.push(json!({ "ID": "x", "Spec": { "Name": "strange" } }));
         }
         Ok(services)
@@ -155,8 +155,9 @@ impl Engine for Fake {
         Ok(Vec::new())
     }
 
-    async fn count_nodes(&self) -> Result<NodeCounts, Error> {
-        Ok(NodeCounts { ready: 1, total: 1 })
+    async fn nodes(&self) -> Result<Nodes, Error> {
+        let counts = NodeCounts { ready: 1, total: 1 };
+        Ok(Nodes { counts, managers: 1, reachable_managers: 1, leader: true })
     }
 
     async fn events(&self) -> Result<EventStream, Error> {
@@ -192,6 +193,9 @@ impl Random for Epoch {
 /// So long that in a test it never comes.
 const NEVER: Duration = Duration::from_secs(3600);
 
+/// No assertion about speed: what takes this long would never come.
+const HANGING: Duration = Duration::from_secs(20);
+
 fn eventful() -> Options {
     Options {
         relist: NEVER,
@@ -224,15 +228,19 @@ impl Rig {
         Self { fake, handle, stop, task }
     }
 
-    /// Waits until readers see it; a test that never does is ended by the runner.
+    /// Waits until readers see it.
     async fn until(&self, wanted: impl FnMut(&View) -> bool) -> View {
-        self.handle.subscribe().wait_for(wanted).await.unwrap().clone()
+        let mut seen = self.handle.subscribe();
+        tokio::time::timeout(HANGING, seen.wait_for(wanted)).await.unwrap().unwrap().clone()
     }
 
     async fn until_called(&self, call: &str, times: usize) {
-        while self.fake.count(call) < times {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
+        let called = async {
+            while self.fake.count(call) < times {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::time::timeout(HANGING, called).await.unwrap();
     }
 }
 
@@ -298,6 +306,12 @@ async fn a_service_that_cannot_be_read_is_named_and_nothing_disappears() {
     let State::Stale { reason, .. } = &view.state else { unreachable!() };
     assert!(reason.contains("strange"), "{reason}");
     assert_eq!(versions(&view).len(), 2);
+    rig.fake.set(|world| *world.services.get_mut("a").unwrap() = 2);
+    let part = rig.handle.refresh_service(&SwarmId::new("id-a")).await;
+    assert!(part.is_ok(), "a part can still be read");
+    let view = rig.handle.view();
+    assert_eq!(version(&view, "a"), Some(2));
+    assert!(view.ready().is_none(), "a part says nothing about the rest");
 }
 
 #[tokio::test]

@@ -192,6 +192,7 @@ async fn a_write_without_an_answer_may_have_had_an_effect() {
             send("HTTP/1.1 201 Created\r\nTransfer-Encoding: chunked\r\n\r\n4\r\n{\"ID"),
             Step::Close,
         ],
+        vec![send("HTTP/1.1 201 Created\r\nContent-Length: 9000\r\n\r\n"), Step::Drip],
         vec![json("not json")],
         vec![send("SSH-2.0-OpenSSH\r\n"), Step::Close],
         vec![status(500, "raft: failed to process the request: node lost leader status")],

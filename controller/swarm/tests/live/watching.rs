@@ -3,8 +3,8 @@
 use futures::StreamExt as _;
 use skep_core::identity::{ServiceName, SwarmId};
 use skep_swarm::engine::EventObject;
-use skep_swarm::reflector::{Options, Service};
-use skep_swarm::{Engine as _, observe};
+use skep_swarm::reflector::{Options, Service, State, View};
+use skep_swarm::{DockerEngine, Engine as _, EngineAddress, observe};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -70,11 +70,44 @@ async fn the_reflector_sees_create_update_tasks_and_removal_by_events_alone() {
     assert_eq!(snapshot.services[&name].spec["Labels"]["com.example.patched"], "yes");
 
     engine.remove_service(&id).await.unwrap();
-    let gone = |view: &skep_swarm::reflector::View| {
-        view.snapshot.as_ref().is_some_and(|one| !one.services.contains_key(&name))
-    };
+    let gone =
+        |view: &View| view.snapshot.as_ref().is_some_and(|one| !one.services.contains_key(&name));
     seen.wait_for(gone).await.unwrap();
     assert!(handle.refresh_service(&SwarmId::new("nosuchservice")).await.is_ok());
     stop.cancel();
     task.await.unwrap();
+}
+
+/// An engine of its own, because this one is killed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_engine_leaves_the_snapshot_stale_and_a_new_one_makes_it_good() {
+    let rig = skep_testkit::Engine::start_private("swarm-restart").unwrap();
+    let address = EngineAddress::parse(&rig.host()).unwrap();
+    let engine = Arc::new(DockerEngine::connect(&address).await.unwrap());
+    let id = create(&engine, &idle("survivor")).await.id;
+    let options = Options {
+        relist: Duration::from_millis(500),
+        longest_wait: Duration::from_millis(500),
+        ..Options::default()
+    };
+    let (service, handle) = Service::new(engine, Arc::new(System), Arc::new(System), options);
+    let stop = CancellationToken::new();
+    let task = tokio::spawn(service.run(stop.clone()));
+    handle.ready().await.unwrap();
+
+    let there = |view: &View| {
+        view.snapshot.as_ref().is_some_and(|one| one.services.values().any(|s| s.id == id))
+    };
+    let mut seen = handle.subscribe();
+    rig.kill_daemon().unwrap();
+    let stale = |view: &View| matches!(view.state, State::Stale { .. });
+    assert!(there(&seen.wait_for(stale).await.unwrap()), "the last snapshot is kept");
+    assert!(handle.refresh_now().await.is_err());
+
+    rig.start_daemon().unwrap();
+    let ready = |view: &View| view.state == State::Ready;
+    assert!(there(&seen.wait_for(ready).await.unwrap()));
+    stop.cancel();
+    task.await.unwrap();
+    rig.stop().unwrap();
 }

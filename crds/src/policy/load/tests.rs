@@ -49,7 +49,6 @@ rules:
     maintenance_window: '22:00-04:00'
     priority: -5
     fields: [mounts, /TaskTemplate/Networks]
-    mode: swarm
 ";
     let strict = load_strict("p.yml", text.as_bytes()).unwrap_or_else(|found| panic!("{found}"));
     assert_eq!(lenient(text).policy, strict);
@@ -58,7 +57,7 @@ rules:
     assert_eq!(strict.defaults.rate_limit, RateLimit { max: 1, window_s: 60 });
     assert_eq!(strict.defaults.blast_radius, BlastRadius { max_targets: 2, window_s: 3600 });
     assert_eq!((rule.kind.as_str(), rule.target.as_str()), ("deploy_*", "staging-*"));
-    assert_eq!((rule.priority, rule.mode), (-5, Some(RuleMode::Swarm)));
+    assert_eq!(rule.priority, -5);
     assert_eq!(rule.fields, ["mounts", "/TaskTemplate/Networks"]);
     assert_eq!(rule.maintenance_window, MaintenanceWindow::parse("22:00-04:00"));
     let location = rule.location.as_ref().expect("a place");
@@ -100,8 +99,6 @@ fn what_is_broken_is_read_as_its_safest_meaning() {
     assert_eq!(tier("{kind: a, tier: }"), Tier::ApprovalRequired);
     assert_eq!(tier("{kind: a}"), Tier::ApprovalRequired);
     assert_eq!(tier("{kind: a, tier: auto, tier: forbidden}"), Tier::Forbidden);
-    assert_eq!(tier("{kind: a, tier: auto, mode: live}"), Tier::ApprovalRequired);
-    assert_eq!(tier("{kind: a, tier: forbidden, mode: live}"), Tier::Forbidden);
 
     for window in ["'25:00-26:00'", "night", "[1]", "930", ""] {
         let (read, has_problems) =
@@ -180,4 +177,16 @@ fn the_strict_reading_lists_everything() {
     ] {
         assert!(found.contains(part), "{part}\nnot in\n{found}");
     }
+}
+
+#[test]
+fn mode_is_no_key_of_a_rule() {
+    // Reported by both readings, and without a meaning, like any other unknown key.
+    let with = "{kind: a, tier: auto, mode: dryrun}";
+    let (read, has_problems) = rule(with);
+    assert!(has_problems);
+    assert_eq!(read, rule("{kind: a, tier: auto}").0);
+    let text = format!("rules:\n  - {with}\n");
+    let found = load_strict("p.yml", text.as_bytes()).expect_err("a problem").to_string();
+    assert!(found.contains("rules[0].mode: unknown key \"mode\""), "{found}");
 }

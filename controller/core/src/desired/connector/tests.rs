@@ -123,7 +123,35 @@ fn stopped_wants_no_replicas_and_is_not_scaled() {
     ));
     assert_eq!(service.spec["Mode"]["Replicated"]["Replicas"], 0);
     assert!(!service.running);
-    assert!(!service.autoscaled);
+    assert_eq!(service.autoscaled, None);
+}
+
+#[test]
+fn a_scaled_connector_carries_its_bounds_and_starts_within_them() {
+    for (replicas, starts_with) in [(0, 2), (1, 2), (3, 3), (9, 5)] {
+        let (service, _) = converted(&format!(
+            "{HEAD}  - name: a
+    image: x
+    replicas: {replicas}
+    scaling: {{min: 2, max: 5, signal: cpu, target: 60}}
+"
+        ));
+        assert_eq!(service.spec["Mode"]["Replicated"]["Replicas"], starts_with);
+        assert_eq!(service.autoscaled, Some(ScalingBounds { min: 2, max: 5 }));
+    }
+}
+
+#[test]
+fn a_failure_ratio_is_written_as_the_engine_gives_it_back() {
+    let (service, _) = converted(&format!(
+        "{HEAD}  - name: a
+    image: x
+    update: {{max_failure_ratio: 1}}
+    rollback: {{max_failure_ratio: 0.25}}
+"
+    ));
+    assert_eq!(service.spec["UpdateConfig"]["MaxFailureRatio"].to_string(), "1");
+    assert_eq!(service.spec["RollbackConfig"]["MaxFailureRatio"].to_string(), "0.25");
 }
 
 #[test]
@@ -135,7 +163,8 @@ fn references_stay_out_of_the_spec() {
     let line = service.spec["TaskTemplate"]["ContainerSpec"]["Env"][2].as_str().unwrap();
     let placeholder = line.strip_prefix("TOKEN=").unwrap();
     assert_eq!(secrets.resolve(placeholder), Some("the-secret"));
-    assert!(!format!("{secrets:?} {service:?}").contains("the-secret"));
+    let shown = format!("{secrets:?} {service:?}");
+    assert!(!shown.contains("the-secret") && !shown.contains("HOST="), "{shown}");
 }
 
 #[test]
@@ -145,4 +174,5 @@ fn an_unset_reference_blocks_the_service_and_names_the_variable() {
     let blocked = service.blocked.unwrap();
     assert_eq!(blocked.code, "SECRET_UNRESOLVED");
     assert!(blocked.message.contains("TOKEN"));
+    assert_eq!(service.unresolved, ["TOKEN"]);
 }

@@ -19,7 +19,6 @@ fn rule(kind: &str, target: &str, tier: Tier, priority: i64) -> PolicyRule {
         maintenance_window: None,
         priority,
         fields: Vec::new(),
-        mode: None,
         location: None,
     }
 }
@@ -58,14 +57,6 @@ fn overrides_win_over_the_file_by_priority() {
     assert_eq!(frozen.rule().origin(), RuleOrigin::Override);
     assert_eq!(decision(&policy, "b"), Decision::AllowNotify);
     assert_eq!(decision(&policy, "c"), Decision::Allow);
-}
-
-#[test]
-fn rules_may_be_for_one_actuator_mode() {
-    let policy = policy("rules: [{tier: auto, mode: dryrun}, {tier: forbidden, mode: docker}]");
-    let decision = |mode| verdict(&policy, &restart("a"), mode, noon()).decision();
-    assert_eq!(decision(ActuatorMode::DryRun), Decision::Allow);
-    assert_eq!(decision(ActuatorMode::Swarm), Decision::Deny);
 }
 
 #[test]
@@ -141,7 +132,6 @@ fn a_rules_reference_ignores_its_place_and_holds_its_content() {
         "rules: [{kind: restart_service, tier: auto, blast_radius: {max_targets: 4}}]",
         "rules: [{kind: restart_service, tier: auto, maintenance_window: '11:00-13:00'}]",
         "rules: [{kind: restart_service, tier: auto, fields: [mounts]}]",
-        "rules: [{kind: restart_service, tier: auto, mode: dryrun}]",
         "rules: [{kind: restart_service, tier: auto, name: nightly}]",
         "defaults: {rate_limit: {max: 4}}\nrules: [{kind: restart_service, tier: auto}]",
     ] {

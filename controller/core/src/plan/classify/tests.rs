@@ -1,9 +1,12 @@
 use serde_json::json;
 
 use super::super::fixtures::{World, set};
-use super::super::{DriftClass, Operation, Risk};
+use super::super::{Blocked, DriftClass, Operation, Risk};
 use super::*;
-use crate::observed::UpdateStatus;
+use crate::action::ActionKind;
+use crate::desired::SourceState;
+use crate::identity::SwarmId;
+use crate::observed::{TaskSummary, UpdateStatus};
 
 fn only_step(world: &World) -> Step {
     let plan = world.plan();
@@ -130,7 +133,7 @@ fn declared_as_stopped() {
 fn zero_replicas_on_purpose_is_not_down() {
     let mut world = World::new();
     set(&mut world.declare("a").spec, "/Mode/Replicated/Replicas", json!(0));
-    world.deploy("a").tasks = crate::observed::TaskSummary { failed: 2, ..Default::default() };
+    world.deploy("a").tasks = TaskSummary { failed: 2, ..Default::default() };
     assert!(world.plan().steps.is_empty());
 }
 
@@ -140,7 +143,7 @@ fn no_running_task_is_down_after_the_grace() {
     world.declare("a");
     let now = world.now;
     let live = world.deploy("a");
-    live.tasks = crate::observed::TaskSummary {
+    live.tasks = TaskSummary {
         failed: 2,
         last_error: Some("task: non-zero exit (1)".to_owned()),
         ..Default::default()
@@ -152,6 +155,207 @@ fn no_running_task_is_down_after_the_grace() {
     let step = only_step(&world);
     assert_eq!((step.action, step.class), (ActionKind::RestartService, DriftClass::Down));
     assert!(step.reason.contains("non-zero exit (1)"));
+}
+
+#[test]
+fn while_swarm_still_tries_nothing_is_down() {
+    let mut world = World::new();
+    world.declare("a");
+    let live = world.deploy("a");
+    // Between two attempts of a crash loop: the next task waits for its restart delay.
+    live.tasks = TaskSummary { running: 0, starting: 1, failed: 4, last_error: None };
+    assert_eq!(world.plan().summary.unchanged, 1, "{:#?}", world.plan());
+    world.observed.services.values_mut().next().unwrap().tasks.starting = 0;
+    assert_eq!(only_step(&world).class, DriftClass::Down, "Swarm gave up");
+}
+
+#[test]
+fn what_needs_no_task_is_not_down() {
+    for (mode, failed, down) in [
+        (json!({"ReplicatedJob": {}}), 1, false),
+        (json!({"GlobalJob": {}}), 1, false),
+        (json!({"Global": {}}), 0, false),
+        (json!({"Global": {}}), 1, true),
+        (json!({"Replicated": {}}), 0, true),
+    ] {
+        let mut world = World::new();
+        world.declare("a").spec["Mode"] = mode.clone();
+        world.deploy("a").tasks = TaskSummary { failed, ..Default::default() };
+        assert_eq!(world.plan().steps.len(), usize::from(down), "{mode} {failed}");
+    }
+}
+
+#[test]
+fn each_incident_is_told_apart() {
+    let mut world = World::new();
+    world.declare("a");
+    world.deploy("a").tasks = TaskSummary { failed: 1, ..Default::default() };
+    let first = only_step(&world);
+    let live = world.observed.services.values_mut().next().unwrap();
+    assert_eq!(first.observed_at, Some(live.updated_at));
+    live.version += 3;
+    assert_eq!(only_step(&world).digest, first.digest, "still the same incident");
+    let live = world.observed.services.values_mut().next().unwrap();
+    set(&mut live.spec, "/TaskTemplate/ForceUpdate", json!(1));
+    assert_ne!(only_step(&world).digest, first.digest, "a restart of the restart");
+
+    // An ordinary update says what it changes; when it was seen and restarts are no part of it.
+    let mut world = World::new();
+    world.declare("a");
+    let created = only_step(&world);
+    assert_eq!(created.observed_at, None);
+    set(&mut world.deploy("a").spec, "/Mode/Replicated/Replicas", json!(5));
+    let first = only_step(&world);
+    let live = world.observed.services.values_mut().next().unwrap();
+    live.updated_at += jiff::SignedDuration::from_secs(600);
+    set(&mut live.spec, "/TaskTemplate/ForceUpdate", json!(1));
+    let second = only_step(&world);
+    assert_eq!(second.digest, first.digest);
+    assert!(second.observed_at > first.observed_at);
+    let mut stored = json!(second);
+    stored.as_object_mut().unwrap().remove("observed_at");
+    let older: Step = serde_json::from_value(stored).unwrap();
+    assert_eq!(older.observed_at, None, "steps stored before there was the field are read");
+}
+
+#[test]
+fn a_scaled_service_outside_of_its_bounds_goes_to_the_nearest() {
+    for (live, nearest) in [(0, Some(2)), (1, Some(2)), (2, None), (5, None), (9, Some(5))] {
+        let mut world = World::new();
+        world.declare("a").autoscaled = Some(ScalingBounds { min: 2, max: 5 });
+        set(&mut world.deploy("a").spec, "/Mode/Replicated/Replicas", json!(live));
+        let plan = world.plan();
+        let step = plan.steps.first();
+        assert_eq!(step.map(|step| step.changes[0].after.clone()), nearest.map(|n| json!(n)));
+        if let Some(step) = step {
+            assert_eq!((step.action, step.class), (ActionKind::ScaleService, DriftClass::Replicas));
+            assert!(step.reason.contains("bounds 2-5"), "{}", step.reason);
+        }
+    }
+}
+
+/// A service whose only reference cannot be resolved: its line is missing from the desired spec
+/// and stands in the live one.
+fn unresolved() -> World {
+    let mut world = World::new();
+    world.declare("a");
+    world.deploy("a");
+    let service = world.desired.services.values_mut().next().unwrap();
+    service.spec["TaskTemplate"]["ContainerSpec"]["Env"] = json!(["HOST=0.0.0.0"]);
+    service.unresolved = vec!["TOKEN".to_owned()];
+    service.blocked = Some(Blocked {
+        code: "SECRET_UNRESOLVED".to_owned(),
+        message: "TOKEN".to_owned(),
+        hint: String::new(),
+    });
+    world
+}
+
+fn live_mut(world: &mut World) -> &mut ObservedService {
+    world.observed.services.values_mut().next().unwrap()
+}
+
+#[test]
+fn what_is_unresolved_or_missing_blocks_deployments_only() {
+    // Nothing else differs: what cannot be compared is not reported as removed.
+    let world = unresolved();
+    let step = only_step(&world);
+    assert_eq!(step.blocked.as_ref().unwrap().code, "SECRET_UNRESOLVED");
+    assert_eq!(step.action, ActionKind::DeployService);
+    assert!(step.changes.is_empty(), "{:?}", step.changes);
+
+    let mut world = unresolved();
+    set(&mut live_mut(&mut world).spec, "/Labels/team", json!("b"));
+    let step = only_step(&world);
+    assert_eq!(step.blocked.as_ref().unwrap().code, "SECRET_UNRESOLVED");
+    assert_eq!(step.changes.len(), 1, "{:?}", step.changes);
+
+    // Scale, stop and restart change neither environment nor networks nor ports.
+    let missing_network = |mut world: World| {
+        world.observed.networks.clear();
+        let network = json!([{"Target": "fleet"}]);
+        live_mut(&mut world).spec["TaskTemplate"]["Networks"] = network;
+        world
+    };
+    for obstacles in [|world| world, missing_network] {
+        let mut world = obstacles(unresolved());
+        set(&mut live_mut(&mut world).spec, "/Mode/Replicated/Replicas", json!(5));
+        let step = only_step(&world);
+        assert_eq!((step.action, step.blocked), (ActionKind::ScaleService, None));
+
+        let mut world = obstacles(unresolved());
+        let service = world.desired.services.values_mut().next().unwrap();
+        service.running = false;
+        set(&mut service.spec, "/Mode/Replicated/Replicas", json!(0));
+        let step = only_step(&world);
+        assert_eq!((step.action, step.blocked), (ActionKind::StopService, None));
+
+        let mut world = obstacles(unresolved());
+        live_mut(&mut world).tasks = TaskSummary { failed: 1, ..Default::default() };
+        let step = only_step(&world);
+        assert_eq!((step.action, step.blocked), (ActionKind::RestartService, None));
+    }
+}
+
+#[test]
+fn a_taken_port_does_not_keep_a_service_from_being_stopped() {
+    let mut world = World::new();
+    world.declare("a");
+    world.deploy("a");
+    let ports = live_mut(&mut world).ports.clone();
+    world.put_foreign("zzz").ports = ports;
+    set(&mut live_mut(&mut world).spec, "/Labels/team", json!("b"));
+    assert_eq!(only_step(&world).blocked.unwrap().code, "PORT_TAKEN");
+    let service = world.desired.services.values_mut().next().unwrap();
+    service.running = false;
+    set(&mut service.spec, "/Mode/Replicated/Replicas", json!(0));
+    let step = only_step(&world);
+    assert_eq!((step.action, step.blocked), (ActionKind::StopService, None));
+}
+
+#[test]
+fn a_failure_ratio_is_compared_as_the_engine_keeps_it() {
+    for (declared, live) in [
+        (json!(1.0), json!(1)),
+        (json!(0.123_456_789), json!(0.123_456_79)),
+        (json!(0.0), json!(0)),
+    ] {
+        let mut world = World::new();
+        let block = |ratio: &Value| json!({"Parallelism": 1, "MaxFailureRatio": ratio});
+        world.declare("a").spec["UpdateConfig"] = block(&declared);
+        world.desired.services.values_mut().next().unwrap().spec["RollbackConfig"] =
+            block(&declared);
+        let service = world.deploy("a");
+        service.spec["UpdateConfig"] = block(&live);
+        service.spec["RollbackConfig"] = block(&live);
+        assert!(world.plan().steps.is_empty(), "{:#?}", world.plan());
+    }
+}
+
+#[test]
+fn labels_of_docker_stack_are_left_alone_unless_declared_otherwise() {
+    let mut world = World::new();
+    world.declare("a");
+    let live = world.deploy("a");
+    set(&mut live.spec, "/Labels/com.docker.stack.image", json!("x"));
+    set(&mut live.spec, "/Labels/com.docker.stack.namespace", json!("web"));
+    let inside = "/TaskTemplate/ContainerSpec/Labels/com.docker.stack.namespace";
+    set(&mut live.spec, inside, json!("web"));
+    assert!(world.plan().steps.is_empty(), "{:#?}", world.plan());
+    let service = world.desired.services.values_mut().next().unwrap();
+    set(&mut service.spec, "/Labels/com.docker.stack.namespace", json!("other"));
+    let step = only_step(&world);
+    let paths: Vec<_> = step.changes.iter().map(|change| change.path.as_str()).collect();
+    assert_eq!(paths, ["/Labels/com.docker.stack.namespace"]);
+}
+
+#[test]
+fn nothing_that_is_printed_for_debugging_holds_a_spec() {
+    let mut world = unresolved();
+    world.declare("b");
+    let shown = format!("{:?} {:?} {:?}", world.observed, world.desired, world.plan());
+    assert!(!shown.contains("secret-value"), "{shown}");
+    assert!(shown.contains("TOKEN") && shown.contains("id-a"), "the rest is shown");
 }
 
 #[test]
@@ -172,7 +376,7 @@ fn a_recorded_name_with_another_id_is_foreign() {
     let mut world = World::new();
     world.declare("a");
     world.deploy("a");
-    world.owned.insert(ServiceName::new("a"), crate::identity::SwarmId::new("older"));
+    world.owned.insert(ServiceName::new("a"), SwarmId::new("older"));
     assert_eq!(only_step(&world).class, DriftClass::Foreign);
 }
 
@@ -228,7 +432,7 @@ fn another_mode_is_a_blocked_replacement() {
 fn ignored_pointers_and_autoscaled_replicas_are_left_alone() {
     let mut world = World::new();
     let service = world.declare("a");
-    service.autoscaled = true;
+    service.autoscaled = Some(ScalingBounds { min: 1, max: 10 });
     service.ignore = vec!["/Labels/team".to_owned()];
     let live = world.deploy("a");
     set(&mut live.spec, "/Labels/team", json!("theirs"));
@@ -321,7 +525,7 @@ fn the_digest_survives_what_is_bound_late_and_sees_everything_else() {
     set(&mut live.spec, "/Labels/dev.skep.action", json!("another"));
     let mut networks = std::mem::take(&mut world.observed.networks);
     let (_, mut network) = networks.pop_first().unwrap();
-    network.id = crate::identity::SwarmId::new("net2id");
+    network.id = SwarmId::new("net2id");
     world.observed.networks.insert(network.id.clone(), network);
     let after = only_step(&world);
     assert_eq!(before.digest, after.digest);
@@ -336,7 +540,7 @@ fn the_digest_survives_what_is_bound_late_and_sees_everything_else() {
     world.declare("a");
     world.desired.services.get_mut(&key).unwrap().spec["Labels"]["team"] = json!("a");
     assert_eq!(only_step(&world).digest, before.digest, "back to the same bytes");
-    let new_id = crate::identity::SwarmId::new("recreated");
+    let new_id = SwarmId::new("recreated");
     world.observed.services.get_mut(&key).unwrap().id = new_id.clone();
     world.owned.insert(key, new_id);
     assert_ne!(only_step(&world).digest, before.digest);
@@ -359,7 +563,7 @@ fn planning_a_key_alone_gives_the_same_step() {
     }
     let whole = world.plan();
     for step in &whole.steps {
-        let alone = plan_key(&world.input(), &step.target).unwrap();
+        let alone = plan_key(&world.input(), &step.target).into_step().unwrap();
         assert_eq!(alone.digest, step.digest);
     }
 }

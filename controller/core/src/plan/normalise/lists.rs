@@ -129,6 +129,24 @@ impl ListSection {
             _ => value.clone(),
         }
     }
+
+    /// A written entry with the id of the secret or config that the entry before it named, when
+    /// both name the same one: the engine refuses a reference without its id.
+    pub(in crate::plan) fn with_id_of(self, before: &Value, mut entry: Value) -> Value {
+        let (name, id) = match self {
+            Self::Secrets => ("SecretName", "SecretID"),
+            Self::Configs => ("ConfigName", "ConfigID"),
+            Self::Env | Self::Mounts | Self::Ulimits | Self::Networks | Self::Ports => {
+                return entry;
+            }
+        };
+        if let (Value::Object(map), Some(known)) = (&mut entry, before.get(id))
+            && map.get(name) == before.get(name)
+        {
+            map.insert(id.to_owned(), known.clone());
+        }
+        entry
+    }
 }
 
 /// The list that a canonical pointer lies in, and the key of its entry.

@@ -7,12 +7,14 @@
 
 mod defaults;
 mod lists;
+mod ratio;
 
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
 pub(super) use self::lists::{ListSection, section_of};
+pub(crate) use self::ratio::float32;
 use crate::image::ImageReference;
 use crate::labels;
 use crate::observed::Snapshot;
@@ -66,6 +68,11 @@ fn reshaped(spec: &Value, networks: &NetworkNames) -> Value {
     if let Some(Value::Object(own)) = top.get_mut("Labels") {
         own.retain(|key, _| !labels::is_ours(key));
     }
+    for block in ["UpdateConfig", "RollbackConfig"] {
+        if let Some(ratio) = top.get_mut(block).and_then(|block| block.get_mut("MaxFailureRatio")) {
+            *ratio = float32(ratio);
+        }
+    }
     if let Some(Value::Object(task)) = top.get_mut("TaskTemplate") {
         // Restart counters belong to whoever restarted last.
         task.remove("ForceUpdate");
@@ -109,8 +116,16 @@ fn container_spec(container: &mut Map<String, Value>) {
 }
 
 /// Numbers for which zero says something other than "not set".
-const ZERO_MATTERS: &[&str] =
-    &["Replicas", "Parallelism", "Delay", "MaxConcurrent", "TotalCompletions", "Soft", "Hard"];
+const ZERO_MATTERS: &[&str] = &[
+    "Replicas",
+    "Parallelism",
+    "Delay",
+    "MaxConcurrent",
+    "TotalCompletions",
+    "Soft",
+    "Hard",
+    "StopGracePeriod",
+];
 
 /// Leaves out what says nothing: null, empty text, lists and maps, `false`, and zero where zero
 /// means "not set".
@@ -127,10 +142,13 @@ fn prune(value: &mut Value, key: &str) {
         Value::Array(items) => !items.is_empty(),
         // `Mode: {Global: {}}` says everything by its key.
         Value::Object(children) => !children.is_empty() || key == "Mode",
-        // `Init: false` overrides a daemon that runs an init by default.
-        Value::Bool(set) => *set || child_key == "Init",
+        // `Init: false` is what the docker client sends when nobody asked for an init.
+        Value::Bool(set) => *set,
         Value::Number(number) => {
-            number.as_f64() != Some(0.0) || ZERO_MATTERS.contains(&child_key.as_str())
+            number.as_f64() != Some(0.0)
+                || ZERO_MATTERS.contains(&child_key.as_str())
+                // A file that nobody may read; for a tmpfs it means "not set".
+                || (key == "File" && child_key == "Mode")
         }
     });
 }

@@ -1,0 +1,71 @@
+//! What the plan says about the fleet as a whole: when a person has to look first, which sources
+//! cannot be relied on, and what is ours and no longer declared.
+
+use crate::desired::{Desired, SourceState};
+use crate::plan::{PlanInput, Waiting};
+
+/// More than this many recorded services gone at once is not somebody's clean-up; see
+/// [`vanished_budget`].
+const VANISHED_AT_MOST: usize = 3;
+
+/// Creating what was on record a moment ago is right for one deleted service and wrong for a
+/// restored manager, a stale one or another swarm. Beyond the budget a person looks first.
+pub(super) fn reason(input: &PlanInput<'_>) -> Option<String> {
+    let known = input.known_clusters;
+    if !known.is_empty() && !known.contains(&input.observed.cluster) {
+        return Some(format!(
+            "the store knows another swarm; this one ({}) has nothing on record",
+            input.observed.cluster
+        ));
+    }
+    let gone = input.owned.keys().filter(|name| !input.observed.services.contains_key(*name));
+    let gone = gone.count();
+    let budget = vanished_budget(input.owned.len());
+    (gone > budget).then(|| {
+        format!(
+            "{gone} of {} recorded services are gone at once (more than {budget}): a restored or \
+             stale manager looks like this",
+            input.owned.len()
+        )
+    })
+}
+
+/// The smaller of three services and a fifth of the fleet, but at least one.
+fn vanished_budget(recorded: usize) -> usize {
+    (recorded / 5).clamp(1, VANISHED_AT_MOST)
+}
+
+pub(super) fn sources_waiting(desired: &Desired) -> impl Iterator<Item = Waiting> + '_ {
+    desired.sources.iter().filter(|source| source.state != SourceState::Ready).map(|source| {
+        let reason = source.reason.as_deref().unwrap_or("no reason given");
+        match source.state {
+            SourceState::NeverLoaded => Waiting::overall(
+                "SOURCE_NEVER_LOADED",
+                format!("{}: what it declares is unknown: {reason}", source.name),
+            ),
+            SourceState::Stale | SourceState::Ready => Waiting::overall(
+                "SOURCE_INVALID",
+                format!("{}: its last good content stays in force: {reason}", source.name),
+            ),
+        }
+    })
+}
+
+pub(super) fn orphans<'a>(input: &'a PlanInput<'_>) -> impl Iterator<Item = Waiting> + 'a {
+    let ready = input.desired.sources.iter().all(|source| source.state == SourceState::Ready);
+    input
+        .owned
+        .iter()
+        .filter(move |_| ready && !input.desired.sources.is_empty())
+        .filter(|(name, id)| {
+            !input.desired.services.contains_key(*name)
+                && input.observed.services.get(*name).is_some_and(|live| live.id == **id)
+        })
+        .map(|(name, _)| {
+            Waiting::on(
+                name,
+                "ORPHAN",
+                "ours and no longer declared; it keeps running, nothing is removed by itself",
+            )
+        })
+}

@@ -1,0 +1,166 @@
+//! How a step comes into being, whatever its class: its proposer, what blocks it, its digest.
+
+use serde_json::{Value, json};
+
+use super::Finding;
+use crate::action::{ActionKind, Source};
+use crate::canonical::Digest;
+use crate::desired::DesiredService;
+use crate::identity::{ClusterId, ObjectKey, StepId};
+use crate::observed::ObservedService;
+use crate::plan::diff::{self, Ignored};
+use crate::plan::normalise::declared;
+use crate::plan::{
+    Change, DriftClass, NetworkNames, Operation, PLANNER_VERSION, PlanInput, Risk, Step, conflict,
+};
+
+/// One service on its way to a finding.
+pub(super) struct Draft<'a> {
+    pub(super) input: &'a PlanInput<'a>,
+    pub(super) service: &'a DesiredService,
+    /// Why a person has to confirm what is created.
+    pub(super) confirm: Option<&'a str>,
+}
+
+impl Draft<'_> {
+    /// Declared and not there.
+    pub(super) fn missing(&self, names: &NetworkNames) -> Finding {
+        // A service that should not run and is not there needs nothing.
+        if !self.service.running {
+            return Finding::Unchanged;
+        }
+        let changes = leaves(&declared(&self.service.spec, names), self.input);
+        let at = format!("declared at {} and not on the swarm", self.service.provenance);
+        let mut step = self.step(
+            ActionKind::DeployService,
+            DriftClass::Missing,
+            at,
+            Operation::Create { spec: self.service.spec.clone() },
+        );
+        step.risk = Risk::Low;
+        step.changes = changes;
+        self.finish(step, None)
+    }
+
+    /// There, and not on record as ours.
+    pub(super) fn foreign(&self, live: &ObservedService, changes: Vec<Change>) -> Finding {
+        let recorded = self.input.owned.contains_key(&self.service.name);
+        let reason = if recorded {
+            "a service of this name exists, but it is not the one on record: it was replaced by \
+             somebody else; adopting it puts it on record and writes nothing to Docker"
+        } else {
+            "a service of this name exists and is not on record as ours; adopting it puts it on \
+             record and writes nothing to Docker"
+        };
+        let mut step = self.step(
+            ActionKind::AdoptService,
+            DriftClass::Foreign,
+            reason.to_owned(),
+            Operation::Adopt,
+        );
+        step.risk = Risk::Low;
+        step.changes = changes;
+        self.finish(step, Some(live))
+    }
+
+    pub(super) fn step(
+        &self,
+        action: ActionKind,
+        class: DriftClass,
+        reason: String,
+        operation: Operation,
+    ) -> Step {
+        let source = match action {
+            ActionKind::RestartService | ActionKind::ScaleService | ActionKind::StopService => {
+                Source::Reconciler
+            }
+            ActionKind::DeployService
+            | ActionKind::RollbackService
+            | ActionKind::RemoveService
+            | ActionKind::AdoptService
+            | ActionKind::ReleaseService => self.service.provenance.source,
+        };
+        Step {
+            id: StepId::new(""),
+            action,
+            target: self.service.name.clone(),
+            object: None,
+            class,
+            reason,
+            wave: 1,
+            risk: Risk::Medium,
+            changes: Vec::new(),
+            operation,
+            blocked: None,
+            confirm: None,
+            source,
+            domain: self.service.domain.clone(),
+            provenance: Some(self.service.provenance.clone()),
+            observed_at: None,
+            digest: Digest::of_bytes(b""),
+        }
+    }
+
+    /// Completes a step: object, obstacles, digest, id.
+    pub(super) fn finish(&self, mut step: Step, live: Option<&ObservedService>) -> Finding {
+        step.object = live.map(|live| live.id.clone());
+        step.observed_at = live.map(|live| live.updated_at);
+        // Stopping, scaling and restarting change no environment, network or port, and adopting
+        // changes nothing: what is missing there must not keep anybody from stopping a service.
+        if step.action == ActionKind::DeployService && step.blocked.is_none() {
+            self.block(&mut step);
+        }
+        if step.object.is_none() {
+            step.confirm = self.confirm.map(str::to_owned);
+        }
+        step.digest = step_digest(&self.input.observed.cluster, &step, self.service, live);
+        step.id = StepId::new(format!("{}-{}", step.digest.short(8), step.target));
+        Finding::Step(Box::new(step))
+    }
+
+    fn block(&self, step: &mut Step) {
+        if let Some(conflict) = conflict::published_port(self.input, self.service) {
+            if conflict.foreign && step.class == DriftClass::Missing {
+                step.class = DriftClass::Foreign;
+            }
+            step.blocked = Some(conflict.blocked);
+        } else {
+            step.blocked = conflict::missing_network(self.input, self.service)
+                .or_else(|| self.service.blocked.clone());
+        }
+    }
+}
+
+/// What an approval of a step holds for. Version, network ids and the action's id are bound late
+/// and are no part of it; neither are wave, wording and what the live fields were before.
+fn step_digest(
+    cluster: &ClusterId,
+    step: &Step,
+    service: &DesiredService,
+    live: Option<&ObservedService>,
+) -> Digest {
+    let key = ObjectKey::service(cluster, &step.target);
+    let mut content = json!({
+        "planner": PLANNER_VERSION,
+        "key": key,
+        "object": step.object,
+        "action": step.action,
+        "operation": step.operation,
+        "desired": service.spec,
+    });
+    // An update says what it changes; every restart looks the same. The counter makes the restart
+    // of a restart another step, which a decision about the first one says nothing about.
+    if step.operation == Operation::Restart
+        && let Value::Object(content) = &mut content
+    {
+        let counter = live.map_or(0, ObservedService::restarts);
+        content.insert("restart_of".into(), json!(counter));
+    }
+    Digest::of_json(&content)
+}
+
+fn leaves(canonical: &Value, input: &PlanInput<'_>) -> Vec<Change> {
+    let nothing = json!({});
+    diff::compare(&nothing, canonical, &input.desired.secrets, input.masking, Ignored::default())
+        .changes
+}

@@ -1,0 +1,228 @@
+//! Stage 5 at work: granted actions are carried out side by side, one per key.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use skep_core::action::{Action, ActionState, ActuatorMode};
+use skep_core::identity::{ActionId, ServiceName};
+use skep_core::plan::Waiting;
+use skep_store::ActionFilter;
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::Instant;
+use tracing::Instrument as _;
+
+use crate::Error;
+use crate::controller::Context;
+use crate::dependencies::waits_for;
+use crate::leader::Leadership;
+use crate::reconcile::Pass;
+use crate::reconcile::act::{Attempt, carry_out};
+use crate::report::ActionReport;
+
+/// How long running writes may take when the leadership ends. One that takes longer is left to
+/// the next leader, who finds its intent.
+const DRAIN: Duration = Duration::from_secs(5);
+
+type Ended = (Action, Result<Attempt, Error>);
+
+/// The workers of one leadership.
+pub(crate) struct Workers {
+    context: Arc<Context>,
+    leadership: Arc<Leadership>,
+    running: JoinSet<Ended>,
+    /// When a granted action was last seen waiting for another service: its time to start runs
+    /// from there.
+    waited: HashMap<ActionId, Timestamp>,
+    ended: Vec<ActionReport>,
+}
+
+/// What [`Workers::start`] did.
+#[derive(Debug, Default)]
+pub(crate) struct Started {
+    /// How many workers it started.
+    pub(crate) workers: usize,
+    /// True when a granted action is left that may be able to run soon.
+    pub(crate) more_to_come: bool,
+}
+
+impl Workers {
+    pub(crate) fn new(context: Arc<Context>, leadership: Arc<Leadership>) -> Self {
+        Self {
+            context,
+            leadership,
+            running: JoinSet::new(),
+            waited: HashMap::new(),
+            ended: Vec::new(),
+        }
+    }
+
+    /// Gives granted actions to workers, as many as may run side by side.
+    pub(crate) async fn start(&mut self, pass: &mut Pass) -> Result<Started, Error> {
+        let filter = ActionFilter { states: vec![ActionState::Granted], ..ActionFilter::default() };
+        let mut granted = self.context.store.actions(&filter).await?;
+        // Earlier waves first, then the oldest decision.
+        granted.sort_by_key(|action| (action.step.wave, action.granted_at));
+        let still_granted = |id: &ActionId| granted.iter().any(|action| action.id == *id);
+        self.waited.retain(|id, _| still_granted(id));
+        if !granted.is_empty() && self.context.options.mode == ActuatorMode::Swarm {
+            // A manager that has lost the others goes on answering for seconds as if it had not.
+            self.context.engine.nodes().await?.quorum()?;
+        }
+        let mut started = Started::default();
+        for action in granted {
+            let name = ServiceName::new(action.key.name.as_str());
+            let only = self.context.options.only.as_ref();
+            if only.is_some_and(|only| !only.contains(&name)) {
+                continue;
+            }
+            if self.running.len() >= self.context.options.max_parallel {
+                started.more_to_come = true;
+                break;
+            }
+            let now = Instant::now();
+            if !self.context.retries().is_ready(&name, now) {
+                started.more_to_come |= self.context.retries().is_retrying(&name, now);
+                continue;
+            }
+            if is_rolling(pass, &name) {
+                continue;
+            }
+            if let Some(reason) = waits_for(&self.context, &pass.world, &pass.plan, &action) {
+                self.waited.insert(action.id.clone(), pass.world.now);
+                let code = "DEPENDENCY".to_owned();
+                pass.report.waiting.push(Waiting { target: Some(name), code, reason });
+                started.more_to_come = true;
+                continue;
+            }
+            if self.spawn(pass, action) {
+                started.workers += 1;
+            }
+        }
+        Ok(started)
+    }
+
+    fn spawn(&mut self, pass: &Pass, mut action: Action) -> bool {
+        let Some(claim) = self.context.in_flight.claim(&action.key) else { return false };
+        if let (Some(waited), Some(start_by)) = (self.waited.get(&action.id), action.start_by) {
+            // It became runnable only now.
+            let clocks = &self.context.options.clocks;
+            action.start_by = Some(start_by.max(clocks.start_by(*waited, false)));
+        }
+        let (context, leadership) = (Arc::clone(&self.context), Arc::clone(&self.leadership));
+        let world = Arc::clone(&pass.world);
+        let work = async move {
+            let result = carry_out(&context, &leadership, &world, &action).await;
+            refresh(&context, &action, &result).await;
+            drop(claim);
+            (action, result)
+        };
+        self.running.spawn(work.in_current_span());
+        true
+    }
+
+    /// Waits for one worker to end; never returns while there is none.
+    pub(crate) async fn next_end(&mut self) {
+        match self.running.join_next().await {
+            Some(ended) => self.note(ended),
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Notes workers that have ended, without waiting.
+    pub(crate) fn note_ended(&mut self) {
+        while let Some(ended) = self.running.try_join_next() {
+            self.note(ended);
+        }
+    }
+
+    /// Waits for all workers.
+    pub(crate) async fn join_all(&mut self) {
+        while let Some(ended) = self.running.join_next().await {
+            self.note(ended);
+        }
+    }
+
+    /// Lets running writes end: their outcome is worth a few seconds.
+    pub(crate) async fn drain(&mut self) {
+        if tokio::time::timeout(DRAIN, self.join_all()).await.is_err() {
+            tracing::warn!(open = self.running.len(), "shutdown.writes_left_open");
+            self.running.shutdown().await;
+        }
+    }
+
+    /// How many are running.
+    pub(crate) fn count(&self) -> usize {
+        self.running.len()
+    }
+
+    /// What has ended since the last call.
+    pub(crate) fn take_reports(&mut self) -> Vec<ActionReport> {
+        std::mem::take(&mut self.ended)
+    }
+
+    fn note(&mut self, ended: Result<Ended, JoinError>) {
+        let (action, result) = match ended {
+            Ok(ended) => ended,
+            Err(error) => {
+                tracing::error!(error = %error, "act.worker_died");
+                return;
+            }
+        };
+        let name = ServiceName::new(action.key.name.as_str());
+        let attempt = result.unwrap_or_else(|error| Attempt::Retry(error.to_string()));
+        self.context.note(&name, &attempt);
+        let (state, detail) = match attempt {
+            Attempt::Ended(state, detail) => {
+                self.context.metrics.count_action(action.kind.as_str(), state);
+                (state, detail)
+            }
+            Attempt::Waiting(detail) => ("waiting", detail),
+            Attempt::Retry(detail) => ("retrying", detail),
+        };
+        tracing::info!(
+            action.id = %action.id,
+            action.kind = %action.kind,
+            service.name = %name,
+            action.state = state,
+            detail,
+            "action.attempted"
+        );
+        self.ended.push(ActionReport {
+            kind: action.kind.to_string(),
+            target: name.to_string(),
+            reason: action.reason.clone(),
+            decision: action.rule.clone(),
+            action_id: Some(action.id.to_string()),
+            approval_id: action.approval.as_ref().map(ToString::to_string),
+            state: Some(state.to_owned()),
+            execution: Some(detail),
+        });
+    }
+}
+
+/// True while Swarm is busy with the service; an event tells when it is done.
+fn is_rolling(pass: &Pass, name: &ServiceName) -> bool {
+    let live = pass.world.snapshot.services.get(name);
+    live.and_then(|live| live.update.as_ref()).is_some_and(|update| update.is_rolling())
+}
+
+/// Reads what was just written before the key is free again: the next plan must see it.
+async fn refresh(context: &Context, action: &Action, result: &Result<Attempt, Error>) {
+    let Some(reflector) = context.reflector.get() else { return };
+    let wrote_nothing = matches!(result, Ok(Attempt::Waiting(_)))
+        || context.options.mode == ActuatorMode::DryRun
+        || action.kind.writes_nothing_to_the_engine();
+    if wrote_nothing {
+        return;
+    }
+    let refreshed = match &action.step.object {
+        Some(id) => reflector.refresh_service(id).await,
+        None => reflector.refresh_now().await,
+    };
+    if let Err(error) = refreshed {
+        // The reflector keeps trying, and a stale picture stops the next pass by itself.
+        tracing::warn!(error = %error, "act.refresh_failed");
+    }
+}

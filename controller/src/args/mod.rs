@@ -1,0 +1,116 @@
+//! The command line, as types. What it means is decided elsewhere.
+
+mod common;
+mod verbs;
+
+use clap::{Parser, Subcommand};
+
+pub(crate) use self::common::{FleetArgs, GlobalArgs, PolicyArgs, StoreArgs};
+pub(crate) use self::verbs::{
+    ActionsVerb, ApprovalsVerb, ApproveArgs, ConfigVerb, DenyArgs, ExplainArgs, ListApprovalsArgs,
+    PlanArgs, PolicyVerb, ReconcileArgs, ReferencePage, RegistryVerb, SchemaArgs, ServeArgs,
+    ServiceVerb, ValidateArgs,
+};
+
+/// Keeps a fleet of Docker Swarm services equal to what its owners declared.
+#[derive(Debug, Parser)]
+#[command(
+    name = "skep",
+    version,
+    disable_help_subcommand = false,
+    propagate_version = false,
+    after_help = "\
+Examples:
+  skep registry validate stacks/mcp-fleet.registry.yml
+  skep plan --registry stacks/mcp-fleet.registry.yml
+  skep serve --registry stacks/mcp-fleet.registry.yml
+  skep approvals list
+  skep approvals approve --all --except caddy-mcp
+
+Without configuration nothing on the swarm is changed: every change waits for a person, and the
+actuator only rehearses until --actuator swarm turns it on.
+
+Exit codes: 0 it worked, 1 it did not, 2 changes are pending (plan --detailed-exitcode), 64 the
+command line is wrong."
+)]
+pub(crate) struct Cli {
+    /// Flags of every verb.
+    #[command(flatten)]
+    pub(crate) global: GlobalArgs,
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Run the loop: observe, plan, ask, and carry out what was allowed.
+    #[command(after_help = "\
+Examples:
+  skep serve --registry fleet.yml
+  skep serve --registry fleet.yml --actuator swarm --listen 127.0.0.1:9464")]
+    Serve(Box<ServeArgs>),
+    /// Show what would change, and why. Writes nothing.
+    #[command(after_help = "\
+Examples:
+  skep plan --registry fleet.yml
+  skep plan --registry fleet.yml --only caddy-mcp -o json
+  skep plan --registry fleet.yml --detailed-exitcode   # 2 when something is to be done")]
+    Plan(Box<PlanArgs>),
+    /// Run one pass in the foreground and print its report.
+    #[command(after_help = "\
+Examples:
+  skep reconcile --once --registry fleet.yml
+  skep reconcile --once --registry fleet.yml --actuator swarm -o json")]
+    Reconcile(Box<ReconcileArgs>),
+    /// Requests for a person's decision.
+    #[command(subcommand)]
+    Approvals(ApprovalsVerb),
+    /// What was proposed, and what became of it.
+    #[command(subcommand)]
+    Actions(ActionsVerb),
+    /// The declared services beside the live ones.
+    #[command(subcommand)]
+    Service(ServiceVerb),
+    /// Registry files.
+    #[command(subcommand)]
+    Registry(RegistryVerb),
+    /// The policy.
+    #[command(subcommand)]
+    Policy(PolicyVerb),
+    /// The settings.
+    #[command(subcommand)]
+    Config(ConfigVerb),
+    /// JSON Schemas of the files that people write.
+    #[command(after_help = "\
+Examples:
+  skep schema                          # their names
+  skep schema registry.schema.json     # one of them
+  skep schema --write crds/schemas     # all of them as files
+  skep schema --check crds/schemas     # exit code 1 when a file is stale")]
+    Schema(SchemaArgs),
+    /// A completion script for a shell.
+    #[command(after_help = "\
+Examples:
+  skep completions bash > ~/.local/share/bash-completion/completions/skep
+  skep completions zsh > ~/.zfunc/_skep
+  skep completions fish > ~/.config/fish/completions/skep.fish")]
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+    /// The version of this binary.
+    Version,
+}
+
+/// Shells with a completion script.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Shell {
+    /// Bash.
+    Bash,
+    /// Zsh.
+    Zsh,
+    /// Fish.
+    Fish,
+}

@@ -1,0 +1,275 @@
+//! The verbs and their own flags.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{ArgGroup, Args, Subcommand, ValueEnum};
+
+use super::{FleetArgs, PolicyArgs, StoreArgs};
+
+/// `skep serve`.
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    #[command(flatten)]
+    pub(crate) fleet: FleetArgs,
+    /// Where /healthz, /readyz, /metrics and /status are served; loopback only [default: 127.0.0.1:9464].
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub(crate) listen: Option<SocketAddr>,
+    /// How often to look again when nothing wakes the loop, for example 30s or 2m [default: 120s].
+    #[arg(long, value_name = "TIME")]
+    pub(crate) interval: Option<String>,
+    /// How many actions may start by themselves per interval [default: 5].
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) max_actions: Option<String>,
+    /// false: observe and plan only, propose nothing.
+    #[arg(long, value_name = "BOOL")]
+    pub(crate) reconciler: Option<String>,
+}
+
+/// `skep plan`.
+#[derive(Debug, Args)]
+pub(crate) struct PlanArgs {
+    #[command(flatten)]
+    pub(crate) fleet: FleetArgs,
+    /// Exit with 2 when something is to be done or in the way.
+    #[arg(long)]
+    pub(crate) detailed_exitcode: bool,
+}
+
+/// `skep reconcile`.
+#[derive(Debug, Args)]
+pub(crate) struct ReconcileArgs {
+    #[command(flatten)]
+    pub(crate) fleet: FleetArgs,
+    /// One pass, then end. The loop itself is `skep serve`.
+    #[arg(long)]
+    pub(crate) once: bool,
+    /// How many actions may start by themselves [default: 5].
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) max_actions: Option<String>,
+    /// false: observe and plan only, propose nothing.
+    #[arg(long, value_name = "BOOL")]
+    pub(crate) reconciler: Option<String>,
+}
+
+/// `skep approvals`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ApprovalsVerb {
+    /// List requests; those that wait, unless asked for more.
+    List(ListApprovalsArgs),
+    /// Show one request with the step that it is about.
+    Show {
+        /// The id, or an unambiguous start of it; the action's id will do too.
+        id: String,
+        #[command(flatten)]
+        store: StoreArgs,
+    },
+    /// Say yes.
+    #[command(after_help = "\
+Examples:
+  skep approvals approve 3f2a91c0
+  skep approvals approve --plan 9c1e5b7a00d2f4e1 --except caddy-mcp --comment \"release 12\"
+  skep approvals approve --all")]
+    Approve(ApproveArgs),
+    /// Say no.
+    Deny(DenyArgs),
+}
+
+/// `skep approvals list`.
+#[derive(Debug, Args)]
+pub(crate) struct ListApprovalsArgs {
+    /// Only requests of this status.
+    #[arg(long, value_name = "STATUS", value_parser = ["pending", "approved", "denied", "superseded", "expired"])]
+    pub(crate) status: Option<String>,
+    /// Requests of every status.
+    #[arg(long, conflicts_with = "status")]
+    pub(crate) all: bool,
+    /// Only requests of this plan.
+    #[arg(long, value_name = "PLAN_ID")]
+    pub(crate) plan: Option<String>,
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+}
+
+/// `skep approvals approve`.
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("which").required(true).args(["ids", "plan", "all"]))]
+pub(crate) struct ApproveArgs {
+    /// Ids, or unambiguous starts of them.
+    #[arg(value_name = "ID")]
+    pub(crate) ids: Vec<String>,
+    /// Every waiting request of this plan.
+    #[arg(long, value_name = "PLAN_ID")]
+    pub(crate) plan: Option<String>,
+    /// Every waiting request.
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// But not for this service; may be repeated.
+    #[arg(long, value_name = "SERVICE", conflicts_with = "ids")]
+    pub(crate) except: Vec<String>,
+    /// What to put on record beside the decision.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) comment: Option<String>,
+    /// Only if the request still has this revision.
+    #[arg(long, value_name = "NUMBER", conflicts_with_all = ["plan", "all"])]
+    pub(crate) expected_revision: Option<i64>,
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+}
+
+/// `skep approvals deny`.
+#[derive(Debug, Args)]
+pub(crate) struct DenyArgs {
+    /// Ids, or unambiguous starts of them.
+    #[arg(value_name = "ID", required = true)]
+    pub(crate) ids: Vec<String>,
+    /// What to put on record beside the decision.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) comment: Option<String>,
+    /// Only if the request still has this revision.
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) expected_revision: Option<i64>,
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+}
+
+/// `skep actions`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ActionsVerb {
+    /// List actions, newest first.
+    List {
+        /// Only actions in this state; may be repeated.
+        #[arg(long, value_name = "STATE", value_parser = clap::builder::PossibleValuesParser::new(
+            skep_core::action::ActionState::ALL.iter().map(|state| state.as_str())
+        ))]
+        state: Vec<String>,
+        /// Only actions on this service; may be repeated.
+        #[arg(long, value_name = "SERVICE")]
+        only: Vec<String>,
+        /// At most this many; 0 means all.
+        #[arg(long, value_name = "NUMBER", default_value_t = 100)]
+        limit: u32,
+        #[command(flatten)]
+        store: StoreArgs,
+    },
+    /// Show one action with its step and its history.
+    Show {
+        /// The id, or an unambiguous start of it.
+        id: String,
+        #[command(flatten)]
+        store: StoreArgs,
+    },
+}
+
+/// `skep service`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ServiceVerb {
+    /// List every declared service beside the live one.
+    List(Box<FleetArgs>),
+    /// Everything that is known about one service, or how the fleet stands.
+    Status {
+        /// The service; without one, the whole fleet and its sources.
+        name: Option<String>,
+        #[command(flatten)]
+        fleet: Box<FleetArgs>,
+    },
+}
+
+/// `skep registry`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum RegistryVerb {
+    /// Check registry files and tell every problem at once. Needs neither engine nor store.
+    #[command(after_help = "\
+Examples:
+  skep registry validate fleet.yml
+  skep registry validate fleet.yml --overlay canary.yml -o json")]
+    Validate(ValidateArgs),
+}
+
+/// `skep registry validate`.
+#[derive(Debug, Args)]
+pub(crate) struct ValidateArgs {
+    /// The registry files, read together.
+    #[arg(value_name = "FILE", required = true)]
+    pub(crate) files: Vec<PathBuf>,
+    /// A file that overrides fields of the registry's services.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) overlay: Option<PathBuf>,
+    /// Only services of this profile; may be repeated.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) profile: Vec<String>,
+}
+
+/// `skep policy`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum PolicyVerb {
+    /// Say what the policy makes of an action. Needs neither engine nor store.
+    #[command(after_help = "\
+Examples:
+  skep policy explain restart_service caddy-mcp
+  skep policy explain scale_service gitlab-mcp --policy policies/supervised.yml --param replicas=3")]
+    Explain(ExplainArgs),
+}
+
+/// `skep policy explain`.
+#[derive(Debug, Args)]
+pub(crate) struct ExplainArgs {
+    /// The kind of action, for example restart_service.
+    pub(crate) kind: String,
+    /// The service.
+    pub(crate) target: String,
+    #[command(flatten)]
+    pub(crate) policy: PolicyArgs,
+    /// A parameter; may be repeated. What is not given is not checked.
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub(crate) param: Vec<String>,
+    /// Who would propose it.
+    #[arg(long, value_name = "SOURCE", default_value = "manual")]
+    pub(crate) source: String,
+    /// The actuator that rules may be limited to.
+    #[arg(long, value_parser = ["dryrun", "swarm", "docker"], value_name = "MODE")]
+    pub(crate) actuator: Option<String>,
+}
+
+/// `skep config`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigVerb {
+    /// Show every setting in force.
+    Show {
+        /// Also say where each value comes from.
+        #[arg(long)]
+        origin: bool,
+        #[command(flatten)]
+        fleet: Box<FleetArgs>,
+    },
+    /// Print reference tables in Markdown.
+    #[command(hide = true)]
+    Reference {
+        /// Which.
+        #[arg(value_enum, default_value = "settings")]
+        page: ReferencePage,
+    },
+}
+
+/// A generated page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ReferencePage {
+    /// All settings.
+    Settings,
+    /// All error codes.
+    Errors,
+}
+
+/// `skep schema`.
+#[derive(Debug, Args)]
+pub(crate) struct SchemaArgs {
+    /// The schema to print; without one, their names.
+    #[arg(value_name = "NAME", conflicts_with_all = ["write", "check"])]
+    pub(crate) name: Option<String>,
+    /// Write all schemas into this folder.
+    #[arg(long, value_name = "DIR", conflicts_with = "check")]
+    pub(crate) write: Option<PathBuf>,
+    /// Compare the files in this folder with the schemas.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) check: Option<PathBuf>,
+}

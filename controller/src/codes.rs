@@ -1,0 +1,83 @@
+//! Every stable error code, with its meaning: what scripts match on and what people look up.
+
+/// One code.
+#[derive(Debug)]
+pub(crate) struct Code {
+    /// The word.
+    pub(crate) word: &'static str,
+    /// What it means.
+    pub(crate) meaning: &'static str,
+}
+
+macro_rules! codes {
+    ($($name:ident = $meaning:literal,)+) => {
+        $(
+            #[doc = $meaning]
+            // Many codes come as text from other crates; here they are documented.
+            #[allow(dead_code)]
+            pub(crate) const $name: &str = stringify!($name);
+        )+
+
+        /// Every code, by topic.
+        pub(crate) const CODES: &[Code] = &[$(Code { word: stringify!($name), meaning: $meaning },)+];
+    };
+}
+
+codes! {
+    USAGE = "The command line is wrong; the exit code is 64.",
+    CONFIG_INVALID = "A setting, the configuration file, or the engine's address cannot be used.",
+    BIND_REFUSED = "The listen address is not loopback, and there is no sign-in yet.",
+    LISTEN_FAILED = "The listen address is taken or not of this machine.",
+    SOURCE_INVALID = "A registry file is not valid, or is no regular file; nothing was taken from it.",
+    SOURCE_MISSING = "A source was needed and none is named.",
+    SOURCE_UNAVAILABLE = "A registry file cannot be read.",
+    POLICY_INVALID = "The policy file cannot be read or has problems.",
+    STORE_UNAVAILABLE = "The database cannot be opened, read or written.",
+    STORE_UNSUPPORTED = "The kind of database is not supported by this version.",
+    STORE_CORRUPT = "The database, or a row in it, is damaged or of a newer version.",
+    STORE_BUSY = "Another process holds the database for too long; nothing was written.",
+    KEY_UNAVAILABLE = "The installation's key beside the database cannot be read or created.",
+    ENGINE_UNREACHABLE = "The Docker engine does not answer, or not in time.",
+    ENGINE_ERROR = "The Docker engine refused a request or answered something that cannot be understood.",
+    UNSUPPORTED_VERSION = "The Docker engine is too old or too new.",
+    EVIDENCE_STALE = "What is known of the swarm is too old to act on.",
+    NOT_A_MANAGER = "The Docker engine is not a manager of a swarm.",
+    NO_QUORUM = "The swarm's managers have no quorum; what they answer may be stale.",
+    LEASE_HELD = "Another process leads; the message says which.",
+    LEASE_LOST = "The lease was lost during the pass; what was not started stays as it was.",
+    FOREIGN_NAME = "A service of this name exists and is not on record as ours.",
+    PORT_TAKEN = "A published port belongs to a service that is not ours.",
+    NETWORK_MISSING = "A network that the service wants does not exist on the swarm.",
+    SECRET_UNRESOLVED = "A reference in a declaration has no value: an unset variable or an unreadable file.",
+    IMMUTABLE_FIELD = "A field differs that the engine cannot change in place.",
+    ROLLOUT_RUNNING = "Swarm is still rolling out or rolling back the service.",
+    SOURCE_NEVER_LOADED = "A source has never been read, so what it declares is unknown.",
+    ORPHAN = "A service of ours is no longer declared; it is left alone.",
+    DEGRADED = "The last change of the service failed; it is not proposed again until its declaration changes.",
+    DENIED = "A person denied this change; it is not proposed again until it is another one.",
+    REHEARSED = "The dry run has already carried this change out; nothing reached the engine.",
+    UNCHOSEN_DEPENDENCY = "The service depends on one that --only leaves out.",
+    NOT_FOUND = "There is nothing of this name or id.",
+    AMBIGUOUS = "The given start of an id fits several.",
+    ALREADY_DECIDED = "Somebody has already approved or denied it; the message says who.",
+    REVISION_CONFLICT = "It has changed since it was looked at.",
+    NOT_GRANTED = "The action was not granted, so it cannot start.",
+    SUPERSEDED = "What was approved is no longer what would be done; ask again with a new plan.",
+    EXPIRED = "Nobody decided, or it was not started, in time.",
+    BLOCKED = "The step cannot be carried out as things stand.",
+    DENIED_BY_POLICY = "The policy forbids it.",
+    POLICY_UNDECIDABLE = "The policy could not be evaluated when the action was to start.",
+    RATE_LIMITED = "The policy's rate limit is reached; it is tried again later.",
+    OUTSIDE_WINDOW = "The maintenance window of the rule is closed.",
+    SCHEMA_STALE = "Schema files differ from those of this version.",
+    OUTPUT_FAILED = "The output could not be written.",
+    STOPPED = "It was stopped before it was done.",
+    INTERNAL = "A fault of Skep itself.",
+}
+
+/// The codes as a Markdown table, for the reference.
+pub(crate) fn markdown() -> String {
+    let rows: String =
+        CODES.iter().map(|code| format!("| `{}` | {} |\n", code.word, code.meaning)).collect();
+    format!("| Code | Meaning |\n|---|---|\n{rows}")
+}

@@ -1,0 +1,225 @@
+//! One setting through the layers.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fmt;
+use std::path::PathBuf;
+
+use super::error::Problem;
+use super::file::ConfigFile;
+use super::secret::Secret;
+use super::table::{self, Blank, Setting};
+use super::value::{Form, Value};
+
+/// What the command line says about settings.
+#[derive(Debug, Default)]
+pub(crate) struct Given {
+    /// The configuration file.
+    pub(crate) config: Option<PathBuf>,
+    /// By key; a flag that may be repeated has several parts.
+    pub(crate) flags: BTreeMap<&'static str, Vec<String>>,
+}
+
+/// The environment of the process, or of a test.
+pub(crate) struct Environment {
+    variables: BTreeMap<OsString, OsString>,
+}
+
+impl Environment {
+    /// That of this process.
+    pub(crate) fn of_process() -> Self {
+        Self { variables: std::env::vars_os().collect() }
+    }
+
+    /// A made-up one.
+    #[cfg(test)]
+    pub(crate) fn of(variables: &[(&str, &str)]) -> Self {
+        let pair = |(name, value): &(&str, &str)| (name.into(), value.into());
+        Self { variables: variables.iter().map(pair).collect() }
+    }
+
+    /// A variable, if it is set; an unreadable one counts as unset here.
+    pub(crate) fn text(&self, name: &str) -> Option<&str> {
+        self.variables.get(std::ffi::OsStr::new(name))?.to_str()
+    }
+
+    fn raw(&self, name: &str) -> Option<&OsString> {
+        self.variables.get(std::ffi::OsStr::new(name))
+    }
+
+    /// A folder of the XDG base directories, or its place under `$HOME`. The specification says
+    /// to ignore relative paths.
+    pub(crate) fn folder(&self, variable: &str, under_home: &str) -> Option<PathBuf> {
+        let absolute = |path: &str| Some(PathBuf::from(path)).filter(|path| path.is_absolute());
+        self.text(variable)
+            .and_then(absolute)
+            .or_else(|| Some(self.text("HOME").and_then(absolute)?.join(under_home)))
+    }
+}
+
+// Variables hold secrets.
+impl fmt::Debug for Environment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Environment({} variables)", self.variables.len())
+    }
+}
+
+/// Where a value came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// The command line.
+    Flag(&'static str),
+    /// A variable.
+    Variable(&'static str),
+    /// A line of the configuration file.
+    File(PathBuf, usize),
+    /// Nobody set it.
+    Default,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Flag(flag) => write!(f, "flag {flag}"),
+            Self::Variable(name) => write!(f, "environment {name}"),
+            Self::File(path, line) => write!(f, "file {}:{line}", path.display()),
+            Self::Default => f.write_str("default"),
+        }
+    }
+}
+
+/// One setting with its value.
+#[derive(Debug)]
+pub(crate) struct Resolved {
+    /// Which.
+    pub(crate) setting: &'static Setting,
+    /// Its value; `None` when it has none.
+    pub(crate) value: Option<Value>,
+    /// Where it came from.
+    pub(crate) origin: Origin,
+    /// As it was written, safe to show.
+    pub(crate) shown: String,
+}
+
+impl Resolved {
+    pub(super) fn warning(&self) -> Option<String> {
+        match &self.value {
+            Some(Value::Actuator(_, Some(word))) => Some(format!(
+                "{}: {word:?} is no known actuator; nothing will be changed (dryrun)",
+                self.origin
+            )),
+            _ => None,
+        }
+    }
+}
+
+/// Finds the first layer that says something.
+pub(super) fn resolve(
+    setting: &'static Setting,
+    given: &Given,
+    environment: &Environment,
+    file: Option<&ConfigFile>,
+) -> Result<Resolved, Problem> {
+    let (origin, parts) = match layers(setting, given, environment, file)? {
+        Some(found) => found,
+        None => match default(setting, environment) {
+            Some(text) => (Origin::Default, setting.form.split(&text)),
+            None => return Ok(nothing(setting, Origin::Default)),
+        },
+    };
+    let problem = |message: String| Problem {
+        from_flag: matches!(origin, Origin::Flag(_)),
+        message: match &origin {
+            Origin::Flag(name) | Origin::Variable(name) => format!("{name}: {message}"),
+            Origin::File(..) => format!("{origin}: {}: {message}", setting.key),
+            Origin::Default => format!("{}: {message}", setting.key),
+        },
+    };
+    if parts.iter().all(|part| part.trim().is_empty()) {
+        return match setting.blank {
+            Blank::None => Ok(nothing(setting, origin)),
+            Blank::Unset | Blank::Refused => {
+                Err(problem("is set but empty; give it a value or unset it".to_owned()))
+            }
+        };
+    }
+    let value = setting.form.read(&parts).map_err(problem)?;
+    let value = beside_the_file(value, setting.form, &origin);
+    let shown = shown(setting, &parts);
+    Ok(Resolved { setting, value: Some(value), origin, shown })
+}
+
+type Found = Option<(Origin, Vec<String>)>;
+
+fn layers(
+    setting: &'static Setting,
+    given: &Given,
+    environment: &Environment,
+    file: Option<&ConfigFile>,
+) -> Result<Found, Problem> {
+    if let Some(parts) = given.flags.get(setting.key) {
+        let flag = setting.flag.unwrap_or(setting.key);
+        return Ok(Some((Origin::Flag(flag), parts.clone())));
+    }
+    for name in setting.variables {
+        let Some(raw) = environment.raw(name) else { continue };
+        let Some(text) = raw.to_str() else {
+            let message = format!("{name}: is not valid UTF-8");
+            return Err(Problem { message, from_flag: false });
+        };
+        if text.is_empty() && setting.blank == Blank::Unset {
+            continue;
+        }
+        return Ok(Some((Origin::Variable(name), setting.form.split(text))));
+    }
+    let from_file = file.and_then(|file| {
+        let (line, parts) = file.entries.get(setting.key)?;
+        Some((Origin::File(file.path.clone(), *line), parts.clone()))
+    });
+    Ok(from_file)
+}
+
+/// The default, with the folder that depends on the environment put in.
+fn default(setting: &Setting, environment: &Environment) -> Option<String> {
+    let text = setting.default?;
+    if setting.key != table::STORE {
+        return Some(text.to_owned());
+    }
+    let folder = environment.folder("XDG_STATE_HOME", ".local/state")?;
+    Some(text.replace("$XDG_STATE_HOME", &folder.display().to_string()))
+}
+
+/// A relative name in a file is meant relative to that file, wherever the command was started.
+fn beside_the_file(value: Value, form: Form, origin: &Origin) -> Value {
+    match (value, origin) {
+        (Value::Paths(paths), Origin::File(file, _))
+            if matches!(form, Form::Path | Form::Paths) =>
+        {
+            let folder = file.parent().unwrap_or_else(|| std::path::Path::new(""));
+            Value::Paths(paths.into_iter().map(|path| folder.join(path)).collect())
+        }
+        (value, _) => value,
+    }
+}
+
+fn nothing(setting: &'static Setting, origin: Origin) -> Resolved {
+    Resolved { setting, value: None, origin, shown: String::new() }
+}
+
+fn shown(setting: &Setting, parts: &[String]) -> String {
+    let separator = if setting.form == Form::Paths { ":" } else { "," };
+    let text = parts.join(separator);
+    if setting.secret { Secret::parse(&text).shown() } else { without_password(&text) }
+}
+
+/// `scheme://user:password@host` without the password.
+fn without_password(text: &str) -> String {
+    let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
+    let end = rest.find('/').unwrap_or(rest.len());
+    let (authority, path) = rest.split_at(end);
+    match authority.rsplit_once('@').and_then(|(user, host)| Some((user.split_once(':')?.0, host)))
+    {
+        Some((user, host)) => format!("{scheme}://{user}:***@{host}{path}"),
+        None => text.to_owned(),
+    }
+}

@@ -1,0 +1,177 @@
+//! Every setting, once: its key, the environment variables that set it, its default, how it is
+//! read, and what it is for. The reader, `skep config show` and the reference page walk this list.
+
+use super::value::Form;
+
+/// One setting.
+#[derive(Debug)]
+pub(crate) struct Setting {
+    /// The key in the configuration file.
+    pub(crate) key: &'static str,
+    /// The environment variables that set it; the first one that is set wins.
+    pub(crate) variables: &'static [&'static str],
+    /// The flag that sets it, when there is one.
+    pub(crate) flag: Option<&'static str>,
+    /// How it is written.
+    pub(crate) form: Form,
+    /// Its value when nobody sets it; `None` when it then has none.
+    pub(crate) default: Option<&'static str>,
+    /// What a set but empty value means.
+    pub(crate) blank: Blank,
+    /// True when the value may contain a password and must not be shown.
+    pub(crate) secret: bool,
+    /// What it is for.
+    pub(crate) doc: &'static str,
+}
+
+/// What a set but empty value means. A variable that is set wins even when it is empty; most
+/// settings then have no meaningful value, and saying so beats guessing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Blank {
+    /// An error that names the variable.
+    Refused,
+    /// The setting has no value: what the default is documented to be.
+    None,
+    /// As if it were not set, because a standard says so.
+    Unset,
+}
+
+macro_rules! settings {
+    ($($constant:ident = $key:literal {
+        variables: $variables:expr, flag: $flag:expr, form: $form:expr, default: $default:expr,
+        $(blank: $blank:expr,)? $(secret: $secret:expr,)? doc: $doc:literal,
+    })+) => {
+        $(#[doc = $doc] pub(crate) const $constant: &str = $key;)+
+
+        /// Every setting, in the order in which people read them.
+        pub(crate) const SETTINGS: &[Setting] = &[$(
+            Setting {
+                key: $key,
+                variables: &$variables,
+                flag: $flag,
+                form: $form,
+                default: $default,
+                blank: { let blank = Blank::Refused; $(let blank = { let _ = blank; $blank };)? blank },
+                secret: { let secret = false; $(let secret = { let _ = secret; $secret };)? secret },
+                doc: $doc,
+            },
+        )+];
+    };
+}
+
+settings! {
+    REGISTRY = "fleet_registry_path" {
+        variables: ["FLEET_REGISTRY_PATH"], flag: Some("--registry"), form: Form::Paths,
+        default: None, blank: Blank::None,
+        doc: "Registry files, separated by ':'. None is implied: without one nothing is declared.",
+    }
+    OVERLAY = "fleet_desired_state_path" {
+        variables: ["FLEET_DESIRED_STATE_PATH"], flag: Some("--overlay"), form: Form::Path,
+        default: None, blank: Blank::None,
+        doc: "A file that overrides fields of the registry's services, or adds services.",
+    }
+    PROFILES = "fleet_profiles" {
+        variables: ["FLEET_PROFILES"], flag: Some("--profile"), form: Form::Words,
+        default: None,
+        doc: "Only services of these profiles, separated by ','. Unset: every service.",
+    }
+    POLICY = "action_policy_path" {
+        variables: ["ACTION_POLICY_PATH"], flag: Some("--policy"), form: Form::Path,
+        default: None, blank: Blank::None,
+        doc: "The policy file. Without one the shipped policy holds: every change asks a person.",
+    }
+    ACTUATOR = "fleet_actuator" {
+        variables: ["FLEET_ACTUATOR"], flag: Some("--actuator"), form: Form::Actuator,
+        default: Some("dryrun"),
+        doc: "What carries out approved actions: 'dryrun' rehearses them, 'swarm' (or 'docker') \
+              changes the swarm. An unknown word counts as 'dryrun'.",
+    }
+    STORE = "state_db_uri" {
+        variables: ["STATE_DB_URI", "FLEET_DATABASE_URL"], flag: Some("--store"),
+        form: Form::Secret, default: Some("sqlite:$XDG_STATE_HOME/skep/skep.db"), secret: true,
+        doc: "The database: 'sqlite:PATH', created when missing, or 'sqlite::memory:'. \
+              May be a reference: 'env:NAME' or 'file:/abs/path'.",
+    }
+    HOST = "docker_host" {
+        variables: ["DOCKER_HOST"], flag: Some("--host"), form: Form::Text,
+        default: Some("unix:///var/run/docker.sock"),
+        doc: "The Docker engine: 'unix:///path', 'tcp://host:port' or 'ssh://user@host'.",
+    }
+    FLEET = "fleet_name" {
+        variables: ["FLEET_NAME"], flag: Some("--fleet"), form: Form::Text,
+        default: Some("default"),
+        doc: "The name of this fleet; it is written into the label 'dev.skep.fleet'.",
+    }
+    RECONCILER = "fleet_reconciler" {
+        variables: ["FLEET_RECONCILER"], flag: Some("--reconciler"), form: Form::Switch,
+        default: Some("true"),
+        doc: "'false': observe and plan only. 'true': also propose what the plan says; the policy \
+              decides what becomes of it.",
+    }
+    INTERVAL = "fleet_reconciler_interval" {
+        variables: ["FLEET_RECONCILER_INTERVAL"], flag: Some("--interval"), form: Form::Interval,
+        default: Some("120s"),
+        doc: "How often the loop looks again when nothing wakes it: seconds, or '30s', '2m'.",
+    }
+    MAX_ACTIONS = "fleet_reconciler_max_actions" {
+        variables: ["FLEET_RECONCILER_MAX_ACTIONS"], flag: Some("--max-actions"),
+        form: Form::Count { least: 1, most: 10_000 }, default: Some("5"),
+        doc: "How many actions may start by themselves per interval. At least 1.",
+    }
+    AVERSION = "action_irreversibility_aversion" {
+        variables: ["ACTION_IRREVERSIBILITY_AVERSION"], flag: None, form: Form::Switch,
+        default: Some("false"),
+        doc: "'true': what cannot be undone always asks a person, whatever its tier.",
+    }
+    REQUEST_TTL = "fleet_approval_ttl" {
+        variables: ["FLEET_APPROVAL_TTL"], flag: None, form: Form::Interval, default: Some("24h"),
+        doc: "How long a request waits for a decision.",
+    }
+    START_WITHIN = "fleet_approval_start_within" {
+        variables: ["FLEET_APPROVAL_START_WITHIN"], flag: None, form: Form::Interval,
+        default: Some("10m"),
+        doc: "An approved action that has not started by then expires.",
+    }
+    BULK_START_WITHIN = "fleet_approval_bulk_start_within" {
+        variables: ["FLEET_APPROVAL_BULK_START_WITHIN"], flag: None, form: Form::Interval,
+        default: Some("1h"),
+        doc: "The same for actions that were approved together.",
+    }
+    BIND = "fleet_control_plane_bind" {
+        variables: ["FLEET_CONTROL_PLANE_BIND"], flag: Some("--listen"), form: Form::Ip,
+        default: Some("127.0.0.1"),
+        doc: "The address that 'serve' listens on. Only loopback: there is no sign-in yet.",
+    }
+    PORT = "fleet_control_plane_port" {
+        variables: ["FLEET_CONTROL_PLANE_PORT"], flag: Some("--listen"),
+        form: Form::Count { least: 0, most: 65_535 }, default: Some("9464"),
+        doc: "The port that 'serve' listens on; 0 takes a free one.",
+    }
+    LOG_FORMAT = "fleet_log_format" {
+        variables: ["FLEET_LOG_FORMAT"], flag: Some("--log-format"),
+        form: Form::OneOf(&["text", "json"]), default: None,
+        doc: "How log lines on stderr look. Unset: JSON for 'serve' when stderr is no terminal, \
+              otherwise text.",
+    }
+    LOG = "fleet_log" {
+        variables: ["FLEET_LOG", "RUST_LOG"], flag: Some("--log-level"), form: Form::LogFilter,
+        default: None,
+        doc: "Which log lines are written, for example 'info' or 'info,skep_swarm=debug'. Unset: \
+              'info' for 'serve', otherwise 'warn'.",
+    }
+    OTLP = "otel_exporter_otlp_endpoint" {
+        variables: ["OTEL_EXPORTER_OTLP_ENDPOINT"], flag: None, form: Form::Text,
+        default: None, blank: Blank::Unset,
+        doc: "Where traces go, over OTLP with HTTP and protobuf, for example \
+              'http://127.0.0.1:4318'. Unset: nowhere.",
+    }
+    NO_COLOR = "no_color" {
+        variables: ["NO_COLOR"], flag: None, form: Form::Text, default: None, blank: Blank::Unset,
+        doc: "Set to anything: no colour unless --color asks for it.",
+    }
+}
+
+/// The setting with this key.
+pub(crate) fn setting(key: &str) -> Option<&'static Setting> {
+    SETTINGS.iter().find(|setting| setting.key == key)
+}

@@ -1,0 +1,24 @@
+//! The binary `skep`: arguments become options, options are wired together, and a verb runs.
+
+mod args;
+mod codes;
+mod config;
+mod error;
+mod identity;
+mod key;
+mod output;
+mod signals;
+mod telemetry;
+mod usage;
+mod verbs;
+mod wiring;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let cli = match usage::parse(std::env::args_os()) {
+        Ok(cli) => cli,
+        Err(code) => return ExitCode::from(code),
+    };
+    ExitCode::from(verbs::run(cli))
+}

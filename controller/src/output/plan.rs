@@ -1,0 +1,182 @@
+//! The plan: for programs exactly the agreed fields, for people like a code review.
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+use serde_json::Value;
+use skep_core::action::{ActionKind, Source};
+use skep_core::desired::Provenance;
+use skep_core::plan::{Blocked, Change, DriftClass, Plan, Risk, Step, Summary, Waiting};
+
+use super::{Style, plain};
+
+/// A plan as it is shown. The operation with its values is not part of it: what differs is in
+/// `changes`, masked.
+#[derive(Debug, Serialize)]
+pub(crate) struct PlanView<'a> {
+    plan_id: &'a str,
+    digest: &'a str,
+    cluster_id: &'a str,
+    summary: Summary,
+    steps: Vec<StepView<'a>>,
+    waiting: &'a [Waiting],
+}
+
+/// A step as it is shown.
+#[derive(Debug, Serialize)]
+pub(crate) struct StepView<'a> {
+    id: &'a str,
+    action: ActionKind,
+    target: &'a str,
+    class: DriftClass,
+    reason: &'a str,
+    wave: u32,
+    risk: Risk,
+    changes: &'a [Change],
+    digest: &'a str,
+    blocked: Option<&'a Blocked>,
+    confirm: Option<&'a str>,
+    source: Source,
+    domain: &'a str,
+    provenance: Option<&'a Provenance>,
+    object: Option<&'a str>,
+}
+
+impl<'a> PlanView<'a> {
+    /// The view of a plan.
+    pub(crate) fn new(plan: &'a Plan) -> Self {
+        Self {
+            plan_id: plan.plan_id.as_str(),
+            digest: plan.digest.as_str(),
+            cluster_id: plan.cluster_id.as_str(),
+            summary: plan.summary,
+            steps: plan.steps.iter().map(StepView::new).collect(),
+            waiting: &plan.waiting,
+        }
+    }
+
+    /// For people; the last line is the totals.
+    pub(crate) fn text(&self, style: Style) -> String {
+        let mut text = String::new();
+        for step in &self.steps {
+            step.write(&mut text, style);
+            text.push('\n');
+        }
+        if !self.waiting.is_empty() {
+            let _ = writeln!(text, "{}", style.bold("Waiting"));
+            for waiting in self.waiting {
+                let target = waiting.target.as_ref().map_or("(fleet)", |target| target.as_str());
+                let _ = writeln!(
+                    text,
+                    "  {}  {}  {}",
+                    plain(target),
+                    style.yellow(&plain(&waiting.code)),
+                    plain(&waiting.reason)
+                );
+            }
+            text.push('\n');
+        }
+        let Summary { create, update, remove, adopt, unchanged, blocked } = self.summary;
+        let _ = writeln!(
+            text,
+            "Plan {}: {create} to create, {update} to update, {remove} to remove, \
+             {adopt} to adopt, {unchanged} unchanged, {blocked} blocked.",
+            style.bold(self.plan_id),
+        );
+        text
+    }
+}
+
+impl<'a> StepView<'a> {
+    /// The view of a step.
+    pub(crate) fn new(step: &'a Step) -> Self {
+        Self {
+            id: step.id.as_str(),
+            action: step.action,
+            target: step.target.as_str(),
+            class: step.class,
+            reason: &step.reason,
+            wave: step.wave,
+            risk: step.risk,
+            changes: &step.changes,
+            digest: step.digest.as_str(),
+            blocked: step.blocked.as_ref(),
+            confirm: step.confirm.as_deref(),
+            source: step.source,
+            domain: &step.domain,
+            provenance: step.provenance.as_ref(),
+            object: step.object.as_ref().map(|id| id.as_str()),
+        }
+    }
+
+    /// Appends the step as a person reads it.
+    pub(crate) fn write(&self, text: &mut String, style: Style) {
+        // Writing to a String cannot fail.
+        let _ = writeln!(
+            text,
+            "{} {}  {}  {}  wave {}  risk {}",
+            self.sign(style),
+            style.bold(&plain(self.target)),
+            self.action,
+            self.class,
+            self.wave,
+            self.risk,
+        );
+        let mut reason = plain(self.reason);
+        if let Some(at) = self.provenance.map(|at| plain(&at.to_string()))
+            && !reason.contains(&at)
+        {
+            let _ = write!(reason, " ({at})");
+        }
+        let _ = writeln!(text, "    {}", style.dim(&reason));
+        if let Some(confirm) = self.confirm {
+            let _ = writeln!(text, "    {}: {}", style.yellow("needs a person"), plain(confirm));
+        }
+        for change in self.changes {
+            let _ = writeln!(
+                text,
+                "    {}: {} -> {}",
+                plain(&leaf(&change.path)),
+                style.red(&shown(&change.before)),
+                style.green(&shown(&change.after)),
+            );
+        }
+        if let Some(blocked) = self.blocked {
+            let code = style.red(&plain(&blocked.code));
+            let _ = writeln!(text, "    blocked {code}: {}", plain(&blocked.message));
+            let _ = writeln!(text, "    next: {}", plain(&blocked.hint));
+        }
+    }
+
+    fn sign(&self, style: Style) -> String {
+        if self.blocked.is_some() {
+            return style.red("!");
+        }
+        match self.action {
+            ActionKind::AdoptService | ActionKind::ReleaseService => style.cyan("→"),
+            ActionKind::RemoveService => style.red("-"),
+            _ if self.object.is_none() => style.green("+"),
+            _ => style.yellow("~"),
+        }
+    }
+}
+
+/// The part of a pointer that a reader needs, unescaped; the blocks around it are always the same.
+fn leaf(pointer: &str) -> String {
+    ["/TaskTemplate/ContainerSpec/", "/TaskTemplate/", "/"]
+        .iter()
+        .find_map(|prefix| pointer.strip_prefix(prefix))
+        .unwrap_or(pointer)
+        .replace("~1", "/")
+        .replace("~0", "~")
+}
+
+/// A value on one line.
+fn shown(value: &Value) -> String {
+    match value {
+        Value::Null => "(none)".to_owned(),
+        Value::String(text) if text.is_empty() => "\"\"".to_owned(),
+        Value::String(text) => plain(text),
+        other => plain(&other.to_string()),
+    }
+}

@@ -1,0 +1,115 @@
+//! What was proposed, and what became of it.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde::Serialize;
+use skep_core::action::ActionState;
+use skep_store::{ActionFilter, AuditFilter, Store};
+
+use super::Session;
+use super::view::{ActionView, AuditView, short};
+use crate::args::ActionsVerb;
+use crate::error::{Result, exit};
+use crate::output::table::Columns;
+use crate::output::{Items, Style, plain, since};
+use crate::wiring;
+
+/// `skep actions`.
+pub(super) async fn run(session: &Session, verb: ActionsVerb) -> Result<u8> {
+    let store = wiring::open_store(&session.config, &session.environment).await?.store;
+    match verb {
+        ActionsVerb::List { state, only, limit, .. } => {
+            list(session, &store, &state, &only, limit).await
+        }
+        ActionsVerb::Show { id, .. } => show(session, &store, &id).await,
+    }
+}
+
+async fn list(
+    session: &Session,
+    store: &Arc<dyn Store>,
+    states: &[String],
+    only: &[String],
+    limit: u32,
+) -> Result<u8> {
+    let states = states.iter().filter_map(|word| ActionState::from_word(word)).collect();
+    // Names are filtered here: the store looks up by full key, and the swarm is not known here.
+    let asked = if only.is_empty() { limit } else { 0 };
+    let filter = ActionFilter { states, limit: asked, ..ActionFilter::default() };
+    let mut actions = store.actions(&filter).await?;
+    actions.retain(|action| only.is_empty() || only.contains(&action.key.name));
+    if let (true, Ok(limit)) = (limit > 0, usize::try_from(limit)) {
+        actions.truncate(limit);
+    }
+    let now = Timestamp::now();
+    let items: Vec<_> = actions.iter().map(ActionView::new).collect();
+    session.printer.data(&Items { items }, |list, style| {
+        let mut columns = Columns::new(["ID", "KIND", "TARGET", "STATE", "AGE", "DETAIL"]);
+        for action in &list.items {
+            let detail = if action.detail.is_empty() { action.reason } else { action.detail };
+            columns.row([
+                short(action.id).to_owned(),
+                action.kind.to_string(),
+                action.target.to_owned(),
+                action.state.to_string(),
+                since(action.created_at, now),
+                detail.to_owned(),
+            ]);
+        }
+        columns.text(style, "no actions")
+    })?;
+    Ok(exit::OK)
+}
+
+#[derive(Serialize)]
+struct Shown<'a> {
+    #[serde(flatten)]
+    action: ActionView<'a>,
+    history: Vec<AuditView>,
+}
+
+async fn show(session: &Session, store: &Arc<dyn Store>, id: &str) -> Result<u8> {
+    let action = store.action(id).await?;
+    let filter = AuditFilter { action: Some(action.id.clone()), ..AuditFilter::default() };
+    let mut history: Vec<_> = store.audit(&filter).await?.into_iter().map(AuditView::new).collect();
+    history.reverse();
+    let shown = Shown { action: ActionView::new(&action), history };
+    session.printer.data(&shown, text)?;
+    Ok(exit::OK)
+}
+
+fn text(shown: &Shown<'_>, style: Style) -> String {
+    let action = &shown.action;
+    let mut text = String::new();
+    let mut line = |name: &str, value: &str| {
+        if !value.is_empty() {
+            // Writing to a String cannot fail.
+            let _ = writeln!(text, "{name:<10} {}", plain(value));
+        }
+    };
+    line("action", action.id);
+    line("state", action.state.as_str());
+    line("detail", action.detail);
+    line("actuator", action.mode.as_str());
+    line("rule", action.rule);
+    line("proposed", &format!("{} by {} ({})", action.created_at, action.actor, action.source));
+    line("approval", action.approval_id.unwrap_or_default());
+    line("start by", &action.start_by.map(|at| at.to_string()).unwrap_or_default());
+    line("plan", action.plan);
+    text.push('\n');
+    action.step.write(&mut text, style);
+    text.push('\n');
+    for event in &shown.history {
+        let _ = writeln!(
+            text,
+            "{}  {}  {}  {}",
+            event.at,
+            event.kind,
+            plain(&event.actor),
+            plain(&event.detail)
+        );
+    }
+    text
+}

@@ -1,0 +1,167 @@
+//! One file per verb: what it does with the parts, and how it says what came of it.
+
+mod actions;
+mod approvals;
+mod config;
+mod plan;
+mod policy;
+mod probe;
+mod reconcile;
+mod registry;
+mod schema;
+mod serve;
+mod service;
+mod shell;
+mod view;
+
+use crate::args::{ActionsVerb, PolicyVerb, RegistryVerb};
+use crate::args::{ApprovalsVerb, Cli, ConfigVerb, FleetArgs, GlobalArgs, ServiceVerb, Verb};
+use crate::codes;
+use crate::config::{Config, Environment, Given, table};
+use crate::error::{Failure, Result};
+use crate::output::Printer;
+use crate::telemetry::{self, Telemetry, Wish};
+
+/// A verb that a person waits for.
+const COMMAND: Wish = Wish { service: false };
+
+/// What every verb that reads settings is given.
+pub(crate) struct Session {
+    /// Where it writes to.
+    pub(crate) printer: Printer,
+    /// The settings in force.
+    pub(crate) config: Config,
+    /// The variables, for references that are read late.
+    pub(crate) environment: Environment,
+}
+
+/// Runs the verb; gives the exit code.
+pub(crate) fn run(cli: Cli) -> u8 {
+    let printer = printer(&cli.global, std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty()));
+    match dispatch(cli, &printer) {
+        Ok(code) => code,
+        Err(failure) => {
+            printer.failure(&failure);
+            failure.exit()
+        }
+    }
+}
+
+fn printer(global: &GlobalArgs, no_color: bool) -> Printer {
+    Printer::new(global.output, global.color, no_color, global.quiet)
+}
+
+fn dispatch(cli: Cli, printer: &Printer) -> Result<u8> {
+    let Cli { global, verb } = cli;
+    match verb {
+        // These read no settings, so that a broken configuration cannot stop them.
+        Verb::Registry(RegistryVerb::Validate(args)) => registry::validate(printer, &args),
+        Verb::Schema(args) => schema::run(printer, &args),
+        Verb::Completions { shell } => shell::completions(printer, shell),
+        Verb::Version => shell::version(printer),
+        Verb::Config(ConfigVerb::Reference { page }) => config::reference(printer, page),
+
+        Verb::Config(ConfigVerb::Show { origin, fleet }) => {
+            config::show(&session(&global, |given| fleet.give(given))?, origin)
+        }
+        Verb::Policy(PolicyVerb::Explain(args)) => {
+            let session = session(&global, |given| {
+                args.policy.give(given);
+                given.flag(table::ACTUATOR, args.actuator.as_ref());
+            })?;
+            policy::explain(&session, &args)
+        }
+        Verb::Plan(args) => {
+            let session = session(&global, |given| args.fleet.give(given))?;
+            in_runtime(&session, COMMAND, async |session, _| plan::run(session, &args).await)
+        }
+        Verb::Reconcile(args) => {
+            if !args.once {
+                return Err(Failure::usage("`skep reconcile` runs one pass and needs --once")
+                    .next("skep reconcile --once, or the loop itself: skep serve"));
+            }
+            let session = session(&global, |given| {
+                args.fleet.give(given);
+                given.flag(table::MAX_ACTIONS, args.max_actions.as_ref());
+                given.flag(table::RECONCILER, args.reconciler.as_ref());
+            })?;
+            in_runtime(&session, COMMAND, async |session, _| reconcile::run(session, &args).await)
+        }
+        Verb::Serve(args) => {
+            let session = session(&global, |given| {
+                args.fleet.give(given);
+                given.listen(args.listen);
+                given.flag(table::INTERVAL, args.interval.as_ref());
+                given.flag(table::MAX_ACTIONS, args.max_actions.as_ref());
+                given.flag(table::RECONCILER, args.reconciler.as_ref());
+            })?;
+            in_runtime(&session, Wish { service: true }, async |session, telemetry| {
+                serve::run(session, &args, telemetry).await
+            })
+        }
+        Verb::Approvals(verb) => {
+            let session = session(&global, |given| match &verb {
+                ApprovalsVerb::List(args) => args.store.give(given),
+                ApprovalsVerb::Show { store, .. } => store.give(given),
+                ApprovalsVerb::Approve(args) => args.store.give(given),
+                ApprovalsVerb::Deny(args) => args.store.give(given),
+            })?;
+            in_runtime(&session, COMMAND, async |session, _| approvals::run(session, verb).await)
+        }
+        Verb::Actions(verb) => {
+            let session = session(&global, |given| match &verb {
+                ActionsVerb::List { store, .. } | ActionsVerb::Show { store, .. } => {
+                    store.give(given);
+                }
+            })?;
+            in_runtime(&session, COMMAND, async |session, _| actions::run(session, verb).await)
+        }
+        Verb::Service(verb) => {
+            let session = session(&global, |given| fleet_of(&verb).give(given))?;
+            in_runtime(&session, COMMAND, async |session, _| service::run(session, &verb).await)
+        }
+    }
+}
+
+fn fleet_of(verb: &ServiceVerb) -> &FleetArgs {
+    match verb {
+        ServiceVerb::List(fleet) | ServiceVerb::Status { fleet, .. } => fleet,
+    }
+}
+
+fn session(global: &GlobalArgs, give: impl FnOnce(&mut Given)) -> Result<Session> {
+    let mut given = Given::default();
+    global.give(&mut given);
+    give(&mut given);
+    let environment = Environment::of_process();
+    let config = Config::load(&given, &environment)?;
+    let printer = printer(global, config.text(table::NO_COLOR).is_some());
+    Ok(Session { printer, config, environment })
+}
+
+/// Runs a verb that waits for others, with telemetry around it.
+fn in_runtime<V>(session: &Session, wish: Wish, verb: V) -> Result<u8>
+where
+    V: AsyncFnOnce(&Session, &Telemetry) -> Result<u8>,
+{
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::of(codes::INTERNAL, &error))?;
+    let result = runtime.block_on(async {
+        let telemetry = telemetry::start(&session.config, wish);
+        for warning in &session.config.warnings {
+            if telemetry.json {
+                tracing::warn!(warning, "config.warning");
+            } else {
+                session.printer.warn(warning);
+            }
+        }
+        let result = verb(session, &telemetry).await;
+        telemetry.flush().await;
+        result
+    });
+    // A blocking call that hangs must not keep the process.
+    runtime.shutdown_timeout(std::time::Duration::from_millis(200));
+    result
+}

@@ -1,0 +1,78 @@
+//! What would change, and why.
+
+use skep_core::desired::{SourceState, SourceStatus};
+use skep_core::plan::Plan;
+
+use super::Session;
+use crate::args::PlanArgs;
+use crate::codes;
+use crate::config::table;
+use crate::error::{Failure, Result, exit};
+use crate::output::plan::PlanView;
+use crate::wiring::{self, Wired};
+
+/// `skep plan`.
+pub(super) async fn run(session: &Session, args: &PlanArgs) -> Result<u8> {
+    let Wired { controller, .. } =
+        wiring::controller(&session.config, &session.environment, &args.fleet.only, "plan").await?;
+    let planned = controller.plan().await?;
+    for name in &args.fleet.only {
+        known(&planned, name)?;
+    }
+    let plan = &planned.plan;
+    session.printer.data(&PlanView::new(plan), PlanView::text)?;
+    // The plan is shown all the same: it is made from what was last valid.
+    sources_are_usable(&planned.desired.sources)?;
+    if let Some(next) = next_step(session, plan) {
+        session.printer.note(&next);
+    }
+    let pending = !plan.summary.is_settled();
+    Ok(if args.detailed_exitcode && pending { exit::PENDING } else { exit::OK })
+}
+
+/// An error that tells every problem of the sources that cannot be used as they are now.
+pub(super) fn sources_are_usable(sources: &[SourceStatus]) -> Result<()> {
+    let mut broken = sources.iter().filter(|source| source.state != SourceState::Ready).peekable();
+    let Some(first) = broken.peek() else { return Ok(()) };
+    let message = match first.state {
+        SourceState::NeverLoaded => {
+            format!("{} cannot be used, and nothing valid is known of it", first.name)
+        }
+        SourceState::Stale | SourceState::Ready => {
+            format!("{} cannot be used; what it last said validly stays in force", first.name)
+        }
+    };
+    let names: Vec<&str> = first.name.split(", ").collect();
+    let next = format!("correct it: skep registry validate {}", names.join(" "));
+    let mut failure = Failure::new(codes::SOURCE_INVALID, message).next(next);
+    for source in broken {
+        failure.push_cause(source.reason.clone().unwrap_or_default());
+    }
+    Err(failure)
+}
+
+/// A misspelt `--only` would otherwise look like a fleet that is in order.
+fn known(planned: &skep_runtime::Planned, name: &str) -> Result<()> {
+    let declared = planned.desired.services.keys().map(|name| name.as_str());
+    let live = planned.snapshot.services.keys().map(|name| name.as_str());
+    if declared.clone().chain(live.clone()).any(|known| known == name) {
+        return Ok(());
+    }
+    let near = skep_yaml::did_you_mean(name, declared.chain(live));
+    let failure =
+        Failure::new(codes::NOT_FOUND, format!("--only: no service {name:?} is declared or live"));
+    Err(failure.next(match near {
+        Some(near) => format!("did you mean --only {near}?"),
+        None => "skep service list".to_owned(),
+    }))
+}
+
+fn next_step(session: &Session, plan: &Plan) -> Option<String> {
+    if session.config.paths(table::REGISTRY).is_empty() {
+        return Some(
+            "no registry is named, so nothing is declared: add --registry FILE".to_owned(),
+        );
+    }
+    let to_do = plan.steps.iter().any(|step| step.blocked.is_none());
+    to_do.then(|| "next: skep reconcile --once files the requests; skep approvals list".to_owned())
+}

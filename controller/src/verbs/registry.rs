@@ -1,0 +1,111 @@
+//! Checking registry files: every problem in one go, with its place.
+
+use serde::Serialize;
+use skep_crds::Problem;
+use skep_sources::RegistrySource;
+
+use crate::args::ValidateArgs;
+use crate::error::{Failure, Result, exit};
+use crate::output::{Format, Printer, plain};
+
+#[derive(Serialize)]
+struct Validation {
+    valid: bool,
+    problems: Vec<ProblemView>,
+    services: usize,
+}
+
+#[derive(Serialize)]
+struct ProblemView {
+    file: String,
+    line: u32,
+    column: u32,
+    path: String,
+    code: &'static str,
+    message: String,
+    hint: Option<String>,
+}
+
+impl ProblemView {
+    fn new(problem: &Problem) -> Self {
+        Self {
+            file: problem.location.file.to_string(),
+            line: problem.location.line,
+            column: problem.location.column,
+            path: problem.path.clone(),
+            code: problem.code,
+            message: problem.message.clone(),
+            hint: problem.hint.clone(),
+        }
+    }
+
+    fn text(&self) -> String {
+        let place = match self.line {
+            0 => self.file.clone(),
+            line => format!("{}:{line}:{}", self.file, self.column),
+        };
+        let path = if self.path.is_empty() { String::new() } else { format!("{}: ", self.path) };
+        let mut text = plain(&format!("{place}: {path}{} [{}]", self.message, self.code));
+        if let Some(hint) = &self.hint {
+            text.push_str("\n  hint: ");
+            text.push_str(&plain(hint));
+        }
+        text
+    }
+}
+
+/// `skep registry validate`.
+pub(super) fn validate(printer: &Printer, args: &ValidateArgs) -> Result<u8> {
+    let source =
+        RegistrySource::new(args.files.clone(), args.overlay.clone(), args.profile.clone());
+    let validation = match source.load() {
+        Ok(loaded) => Validation {
+            valid: true,
+            problems: loaded.warnings.iter().map(ProblemView::new).collect(),
+            services: loaded.registry.services.len(),
+        },
+        Err(error) => match error.problems() {
+            Some(problems) => Validation {
+                valid: false,
+                problems: problems.iter().map(ProblemView::new).collect(),
+                services: 0,
+            },
+            None => {
+                let failure = Failure::of(error.code(), &error);
+                if printer.format() == Format::Table {
+                    return Err(failure.next("check the path"));
+                }
+                // Programs get one shape, whatever is wrong with the file.
+                let mut reason = vec![failure.message];
+                reason.extend(failure.causes);
+                let file = args.files.first().map(|path| path.display().to_string());
+                let problem = ProblemView {
+                    file: file.unwrap_or_default(),
+                    line: 0,
+                    column: 0,
+                    path: String::new(),
+                    code: failure.code,
+                    message: reason.join(": "),
+                    hint: None,
+                };
+                Validation { valid: false, problems: vec![problem], services: 0 }
+            }
+        },
+    };
+    printer.data(&validation, |validation, style| {
+        let mut text: String =
+            validation.problems.iter().map(|problem| format!("{}\n", problem.text())).collect();
+        let total = match (validation.valid, validation.problems.len()) {
+            (true, 0) => style.green(&format!("valid: {} services", validation.services)),
+            (true, n) => {
+                style.yellow(&format!("valid: {} services, {n} warnings", validation.services))
+            }
+            (false, 1) => style.red("not valid: 1 problem"),
+            (false, n) => style.red(&format!("not valid: {n} problems")),
+        };
+        text.push_str(&total);
+        text.push('\n');
+        text
+    })?;
+    Ok(if validation.valid { exit::OK } else { exit::FAILED })
+}

@@ -1,0 +1,64 @@
+//! The loop, with what monitoring asks for beside it.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use skep_http::{Limits, Server};
+
+use super::Session;
+use super::probe::LiveProbe;
+use super::shell::VERSION;
+use crate::args::ServeArgs;
+use crate::config::table;
+use crate::error::{Failure, Result, exit};
+use crate::telemetry::Telemetry;
+use crate::wiring::{self, Wired};
+use crate::{codes, signals};
+
+/// `skep serve`.
+pub(super) async fn run(session: &Session, args: &ServeArgs, telemetry: &Telemetry) -> Result<u8> {
+    let config = &session.config;
+    let started_at = Timestamp::now();
+    let shutdown = signals::shutdown().map_err(|error| Failure::of(codes::INTERNAL, &error))?;
+    // The address first: a second process on the same machine then stops before it touches
+    // anything else.
+    let server = Server::bind(config.listen(), Limits::default()).await?;
+    let address = server.address();
+    let Wired { controller, store, engine } =
+        wiring::controller(config, &session.environment, &args.fleet.only, "serve").await?;
+    let has_sources = !config.paths(table::REGISTRY).is_empty();
+    let probe = LiveProbe {
+        store,
+        engine,
+        status: controller.status(),
+        metrics: controller.metrics(),
+        started_at,
+        actuator: config.mode().as_str(),
+        expects_sources: has_sources,
+    };
+    let serving = tokio::spawn(server.serve(Arc::new(probe), shutdown.clone()));
+    tracing::info!(
+        version = VERSION,
+        http.address = %address,
+        actuator = config.mode().as_str(),
+        reconciler = config.is_on(table::RECONCILER),
+        interval.seconds = config.interval(table::INTERVAL).as_secs_f64(),
+        "serve.started"
+    );
+    if !has_sources {
+        tracing::warn!("serve.no_registry_named");
+    }
+    if !telemetry.json {
+        session.printer.note(&format!(
+            "skep serves http://{address}/status; actuator {}; Ctrl-C ends it",
+            config.mode()
+        ));
+    }
+    let result = controller.serve(shutdown.clone()).await;
+    // Also when the loop ended by itself.
+    shutdown.cancel();
+    let _ = serving.await;
+    tracing::info!("serve.stopped");
+    result?;
+    Ok(exit::OK)
+}

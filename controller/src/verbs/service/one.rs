@@ -1,0 +1,223 @@
+//! Everything that is known about one service.
+
+use std::fmt::Write as _;
+
+use jiff::Timestamp;
+use serde::Serialize;
+use skep_core::desired::{SourceState, SourceStatus};
+use skep_core::identity::{ObjectKey, ServiceName};
+use skep_core::plan::Waiting;
+use skep_store::ActionFilter;
+
+use super::row::Row;
+use super::{Seen, look};
+use crate::args::FleetArgs;
+use crate::codes;
+use crate::error::{Failure, Result, exit};
+use crate::output::plan::StepView;
+use crate::output::{Style, plain, since};
+use crate::verbs::Session;
+use crate::verbs::view::{ActionView, short};
+
+/// How many of the last actions are shown.
+const LAST_ACTIONS: u32 = 5;
+
+#[derive(Serialize)]
+struct Status<'a> {
+    #[serde(flatten)]
+    row: Row,
+    conditions: Vec<Condition>,
+    /// What the plan would do about it.
+    step: Option<StepView<'a>>,
+    /// Why the plan does nothing about it.
+    waiting: Vec<&'a Waiting>,
+    live: Option<Live<'a>>,
+    sources: &'a [SourceStatus],
+    last_actions: Vec<ActionView<'a>>,
+}
+
+/// One aspect, as true or false with the reason.
+#[derive(Serialize)]
+struct Condition {
+    r#type: &'static str,
+    status: bool,
+    reason: String,
+}
+
+#[derive(Serialize)]
+struct Live<'a> {
+    id: &'a str,
+    version: u64,
+    updated_at: Timestamp,
+    rollout: Option<&'a str>,
+    rollout_message: Option<&'a str>,
+    tasks: Tasks<'a>,
+    ports: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Tasks<'a> {
+    running: u32,
+    starting: u32,
+    failed: u32,
+    last_error: Option<&'a str>,
+}
+
+/// `skep service status NAME`.
+pub(super) async fn status(session: &Session, fleet: &FleetArgs, name: &str) -> Result<u8> {
+    let seen = look(session, fleet).await?;
+    let planned = &seen.planned;
+    // Both names are used: the connector's by owners, the final one by operators.
+    let declared = planned
+        .desired
+        .services
+        .values()
+        .find(|service| service.name.as_str() == name || service.declared_name == name);
+    let full = declared.map_or_else(|| ServiceName::new(name), |service| service.name.clone());
+    let live = planned.snapshot.services.get(&full);
+    let row = match (declared, live) {
+        (Some(service), _) => Row::declared(service, planned, &seen.open),
+        (None, Some(live)) => Row::undeclared(live, planned, &seen.open),
+        (None, None) => return Err(unknown(&seen, name)),
+    };
+    let filter = ActionFilter {
+        key: Some(ObjectKey::service(&planned.plan.cluster_id, &full)),
+        limit: LAST_ACTIONS,
+        ..ActionFilter::default()
+    };
+    let actions = seen.wired.store.actions(&filter).await?;
+    let step = planned.plan.steps.iter().find(|step| step.target == full);
+    let status = Status {
+        conditions: conditions(
+            &row,
+            &planned.desired.sources,
+            step.map(|step| step.reason.as_str()),
+        ),
+        step: step.map(StepView::new),
+        waiting: planned
+            .plan
+            .waiting
+            .iter()
+            .filter(|waiting| waiting.target.as_ref() == Some(&full))
+            .collect(),
+        live: live.map(|live| Live {
+            id: live.id.as_str(),
+            version: live.version,
+            updated_at: live.updated_at,
+            rollout: live.update.as_ref().map(|update| update.state.as_str()),
+            rollout_message: live.update.as_ref().map(|update| update.message.as_str()),
+            tasks: Tasks {
+                running: live.tasks.running,
+                starting: live.tasks.starting,
+                failed: live.tasks.failed,
+                last_error: live.tasks.last_error.as_deref(),
+            },
+            ports: live.ports.iter().map(|p| format!("{}/{}", p.published, p.protocol)).collect(),
+        }),
+        sources: &planned.desired.sources,
+        last_actions: actions.iter().map(ActionView::new).collect(),
+        row,
+    };
+    session.printer.data(&status, text)?;
+    Ok(exit::OK)
+}
+
+fn unknown(seen: &Seen, name: &str) -> Failure {
+    let services = &seen.planned.desired.services;
+    let names = services
+        .values()
+        .flat_map(|service| [service.name.as_str(), service.declared_name.as_str()])
+        .chain(seen.planned.snapshot.services.keys().map(|name| name.as_str()));
+    let failure =
+        Failure::new(codes::NOT_FOUND, format!("no service {name:?} is declared or live"));
+    failure.next(match skep_yaml::did_you_mean(name, names) {
+        Some(near) => format!("did you mean {near}? skep service status {near}"),
+        None => "skep service list".to_owned(),
+    })
+}
+
+fn conditions(row: &Row, sources: &[SourceStatus], drift: Option<&str>) -> Vec<Condition> {
+    let condition = |r#type, status, reason: String| Condition { r#type, status, reason };
+    let declared = match &row.source {
+        Some(place) => condition("Declared", true, format!("at {place}")),
+        None => condition("Declared", false, "no source declares it".to_owned()),
+    };
+    let broken = sources.iter().find(|source| source.state != SourceState::Ready);
+    let source_ready = match broken {
+        None => condition("SourceReady", true, "every source is read and valid".to_owned()),
+        Some(source) => condition(
+            "SourceReady",
+            false,
+            format!("{}: {}", source.name, source.reason.as_deref().unwrap_or("not read")),
+        ),
+    };
+    let in_sync = match (row.class, drift) {
+        (Some(class), Some(reason)) => condition("InSync", false, format!("{class}: {reason}")),
+        _ if row.source.is_none() => {
+            condition("InSync", false, "nothing says how it should be".to_owned())
+        }
+        _ => condition("InSync", true, "it is as declared".to_owned()),
+    };
+    let well = matches!(row.state, "running" | "stopped");
+    let available =
+        condition("Available", well, format!("{}, {} tasks run", row.state, row.replicas.shown()));
+    vec![declared, source_ready, in_sync, available]
+}
+
+fn text(status: &Status<'_>, style: Style) -> String {
+    let row = &status.row;
+    let mut text = String::new();
+    // Writing to a String cannot fail.
+    let _ = writeln!(
+        text,
+        "{}  {}  {}  {}  {}",
+        style.bold(&plain(&row.name)),
+        row.state,
+        row.replicas.shown(),
+        row.owner,
+        plain(row.image.as_deref().unwrap_or_default()),
+    );
+    for condition in &status.conditions {
+        let word = if condition.status { style.green("yes") } else { style.red("no ") };
+        let _ = writeln!(text, "  {word}  {:<12} {}", condition.r#type, plain(&condition.reason));
+    }
+    if let Some(live) = &status.live {
+        let tasks = &live.tasks;
+        let _ = writeln!(
+            text,
+            "  tasks: {} running, {} starting, {} failed; version {}, id {}",
+            tasks.running, tasks.starting, tasks.failed, live.version, live.id
+        );
+        if let Some(error) = tasks.last_error {
+            let _ = writeln!(text, "  last error: {}", style.red(&plain(error)));
+        }
+        if let (Some(state), Some(message)) = (live.rollout, live.rollout_message) {
+            let _ = writeln!(text, "  rollout: {}: {}", plain(state), plain(message));
+        }
+    }
+    for waiting in &status.waiting {
+        let code = style.yellow(&plain(&waiting.code));
+        let _ = writeln!(text, "  waiting {code}: {}", plain(&waiting.reason));
+    }
+    if let Some(step) = &status.step {
+        text.push('\n');
+        step.write(&mut text, style);
+    }
+    if !status.last_actions.is_empty() {
+        let now = Timestamp::now();
+        let _ = writeln!(text, "\n{}", style.bold("Last actions"));
+        for action in &status.last_actions {
+            let why = if action.detail.is_empty() { action.reason } else { action.detail };
+            let _ = writeln!(
+                text,
+                "  {}  {}  {}  {} ago  {}",
+                short(action.id),
+                action.kind,
+                action.state,
+                since(action.created_at, now),
+                plain(why)
+            );
+        }
+    }
+    text
+}

@@ -1,0 +1,171 @@
+//! From settings to a controller: the only place that knows every part.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use skep_core::approval::Clocks;
+use skep_core::gate::Settings;
+use skep_core::identity::{FleetName, ServiceName};
+use skep_core::plan::Masking;
+use skep_runtime::{
+    Controller, Options, Parts, PolicySource, SourceSet, SystemClock, SystemRandom,
+};
+use skep_store::Store;
+use skep_store_sqlite::{Location, OpenOptions, SqliteStore};
+use skep_swarm::{DockerEngine, Engine, EngineAddress};
+
+use crate::config::secret::Secret;
+use crate::config::{Config, Environment, table};
+use crate::error::{Failure, Result};
+use crate::{codes, identity, key};
+
+/// An open store with the key that belongs to it.
+pub(crate) struct OpenStore {
+    /// The repositories.
+    pub(crate) store: Arc<dyn Store>,
+    /// How secret values are shown.
+    pub(crate) masking: Masking,
+}
+
+/// A controller with the parts that a verb also uses by itself.
+pub(crate) struct Wired {
+    /// The controller.
+    pub(crate) controller: Controller,
+    /// Its store.
+    pub(crate) store: Arc<dyn Store>,
+    /// Its engine.
+    pub(crate) engine: Arc<dyn Engine>,
+}
+
+/// Opens the store that the settings name.
+///
+/// # Errors
+/// When none is named, it is of another kind, or it cannot be used.
+pub(crate) async fn open_store(config: &Config, environment: &Environment) -> Result<OpenStore> {
+    let Some(written) = config.text(table::STORE) else {
+        return Err(Failure::new(codes::CONFIG_INVALID, "no store is named, and there is no HOME")
+            .next("name one: --store sqlite:PATH"));
+    };
+    let uri = Secret::parse(written).reveal(environment).map_err(|error| {
+        Failure::of(codes::CONFIG_INVALID, &error).next("skep config show --origin")
+    })?;
+    if uri.starts_with("postgres:") || uri.starts_with("postgresql:") {
+        return Err(Failure::new(
+            codes::STORE_UNSUPPORTED,
+            "this version of Skep keeps its records in SQLite only; Postgres comes later",
+        )
+        .next("use --store sqlite:PATH; one controller per database"));
+    }
+    let location: Location = uri.parse().map_err(|error: skep_store_sqlite::InvalidLocation| {
+        Failure::of(codes::CONFIG_INVALID, &error).next("use --store sqlite:PATH")
+    })?;
+    let store = SqliteStore::open_location(&location, OpenOptions { create: true }).await?;
+    let key = match &location {
+        Location::File(path) => key::beside(path)?,
+        Location::Memory => key::fleeting()?,
+    };
+    Ok(OpenStore { store: Arc::new(store), masking: Masking::new(key) })
+}
+
+/// Connects to the engine that the settings name.
+///
+/// # Errors
+/// When the address cannot be used or nobody answers there.
+pub(crate) async fn connect(config: &Config, environment: &Environment) -> Result<Arc<dyn Engine>> {
+    let variable = |name: &str| match name {
+        "DOCKER_HOST" => config.text(table::HOST).map(str::to_owned),
+        other => environment.text(other).map(str::to_owned),
+    };
+    let address = EngineAddress::from_variables(&variable).map_err(|error| {
+        Failure::of(codes::CONFIG_INVALID, &error).next("skep config show --origin")
+    })?;
+    Ok(Arc::new(DockerEngine::connect(&address).await?))
+}
+
+/// Puts a controller together.
+///
+/// # Errors
+/// When the store or the engine cannot be used.
+pub(crate) async fn controller(
+    config: &Config,
+    environment: &Environment,
+    only: &[String],
+    command: &str,
+) -> Result<Wired> {
+    let options = options(config, only, command)?;
+    let OpenStore { store, masking } = open_store(config, environment).await?;
+    let engine = connect(config, environment).await?;
+    let sources = SourceSet::new(
+        config.paths(table::REGISTRY).to_vec(),
+        config.path(table::OVERLAY).cloned(),
+        config.words(table::PROFILES).to_vec(),
+    );
+    let parts = Parts {
+        engine: Arc::clone(&engine),
+        store: Arc::clone(&store),
+        sources,
+        policy: policy(config)?,
+        masking,
+        clock: Arc::new(SystemClock),
+        random: Arc::new(SystemRandom),
+    };
+    Ok(Wired { controller: Controller::new(parts, options), store, engine })
+}
+
+fn options(config: &Config, only: &[String], command: &str) -> Result<Options> {
+    Ok(Options {
+        fleet: FleetName::new(config.text(table::FLEET).unwrap_or("default")),
+        mode: config.mode(),
+        propose: config.is_on(table::RECONCILER),
+        interval: config.interval(table::INTERVAL),
+        max_actions: u32::try_from(config.count(table::MAX_ACTIONS)).unwrap_or(u32::MAX),
+        only: chosen(only)?,
+        holder: identity::holder(command),
+        clocks: clocks(config),
+        ..Options::default()
+    })
+}
+
+/// The services that `--only` names.
+fn chosen(only: &[String]) -> Result<Option<BTreeSet<ServiceName>>> {
+    if only.is_empty() {
+        return Ok(None);
+    }
+    let names = only.iter().map(|name| {
+        ServiceName::parse(name).map_err(|error| Failure::usage(format!("--only: {error}")))
+    });
+    names.collect::<Result<_>>().map(Some)
+}
+
+/// How long requests and grants live.
+pub(crate) fn clocks(config: &Config) -> Clocks {
+    let span = |key| {
+        jiff::SignedDuration::try_from(config.interval(key)).unwrap_or(jiff::SignedDuration::MAX)
+    };
+    Clocks {
+        request_ttl: span(table::REQUEST_TTL),
+        start_within: span(table::START_WITHIN),
+        bulk_start_within: span(table::BULK_START_WITHIN),
+    }
+}
+
+/// What the settings say about every policy.
+pub(crate) fn policy_settings(config: &Config) -> Settings {
+    Settings { irreversibility_aversion: config.is_on(table::AVERSION) }
+}
+
+/// A missing file at start is told, not replaced by the shipped policy in silence.
+fn policy(config: &Config) -> Result<PolicySource> {
+    let settings = policy_settings(config);
+    let Some(path) = config.path(table::POLICY) else { return Ok(PolicySource::shipped(settings)) };
+    std::fs::File::open(path).map_err(|source| {
+        let mut failure = Failure::new(
+            codes::POLICY_INVALID,
+            format!("the policy file {} cannot be read", path.display()),
+        )
+        .next("check the path: skep config show --origin");
+        failure.push_cause(source.to_string());
+        failure
+    })?;
+    Ok(PolicySource::file(path.clone(), settings))
+}

@@ -1,0 +1,110 @@
+//! An engine of a few canned replies: an empty swarm that accepts nothing.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::sync::{Arc, Mutex};
+
+use crate::Home;
+
+/// The engine; it ends with the test process.
+pub(crate) struct FakeEngine {
+    /// Its `DOCKER_HOST`.
+    pub(crate) host: String,
+    writes: Arc<Mutex<Vec<String>>>,
+    replies: Replies,
+}
+
+type Replies = Arc<Mutex<BTreeMap<&'static str, String>>>;
+
+impl FakeEngine {
+    pub(crate) fn start(home: &Home) -> Self {
+        let path = home.path("engine.sock");
+        let listener = UnixListener::bind(&path).unwrap();
+        let writes = Arc::new(Mutex::new(Vec::new()));
+        let replies = Arc::new(Mutex::new(BTreeMap::from([
+            ("version", r#"{"ApiVersion": "1.41", "MinAPIVersion": "1.12"}"#.to_owned()),
+            (
+                "info",
+                r#"{"ServerVersion": "20.10", "Swarm": {"LocalNodeState": "active",
+                    "ControlAvailable": true, "Error": "", "Cluster": {"ID": "cluster1"}}}"#
+                    .to_owned(),
+            ),
+            ("services", "[]".to_owned()),
+            ("tasks", "[]".to_owned()),
+            ("networks", "[]".to_owned()),
+            (
+                "nodes",
+                r#"[{"ID": "n1", "Spec": {"Availability": "active"}, "Status": {"State": "ready"},
+                    "ManagerStatus": {"Leader": true, "Reachability": "reachable"}}]"#
+                    .to_owned(),
+            ),
+        ])));
+        let engine = Self {
+            host: format!("unix://{}", path.display()),
+            writes: Arc::clone(&writes),
+            replies: Arc::clone(&replies),
+        };
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let (writes, replies) = (Arc::clone(&writes), Arc::clone(&replies));
+                std::thread::spawn(move || serve(stream.unwrap(), &writes, &replies));
+            }
+        });
+        engine
+    }
+
+    /// Replaces a reply.
+    pub(crate) fn says(&self, what: &'static str, reply: &str) {
+        self.replies.lock().unwrap().insert(what, reply.to_owned());
+    }
+
+    /// Requests that were no reads.
+    pub(crate) fn writes(&self) -> Vec<String> {
+        self.writes.lock().unwrap().clone()
+    }
+}
+
+fn serve(
+    mut stream: UnixStream,
+    writes: &Mutex<Vec<String>>,
+    replies: &Mutex<BTreeMap<&str, String>>,
+) {
+    let mut reader = BufReader::new(stream.try_clone().unwrap());
+    loop {
+        let mut request = String::new();
+        if reader.read_line(&mut request).unwrap_or(0) == 0 {
+            return;
+        }
+        let mut header = String::new();
+        while header != "\r\n" {
+            header.clear();
+            if reader.read_line(&mut header).unwrap_or(0) == 0 {
+                return;
+            }
+        }
+        if !request.starts_with("GET ") {
+            writes.lock().unwrap().push(request);
+            return;
+        }
+        let path = request.split_whitespace().nth(1).unwrap();
+        let what = path.split('?').next().unwrap().rsplit('/').next().unwrap();
+        if what == "events" {
+            // Nothing ever happens.
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+            continue;
+        }
+        let body = replies.lock().unwrap().get(what).cloned();
+        let (status, body) = match body {
+            Some(body) => ("200 OK", body),
+            None => ("404 Not Found", r#"{"message": "no such thing"}"#.to_owned()),
+        };
+        let reply = format!(
+            "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        if stream.write_all(reply.as_bytes()).is_err() {
+            return;
+        }
+    }
+}
