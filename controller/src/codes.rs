@@ -53,6 +53,7 @@ codes! {
     ROLLOUT_RUNNING = "Swarm is still rolling out or rolling back the service.",
     SOURCE_NEVER_LOADED = "A source has never been read, so what it declares is unknown.",
     ORPHAN = "A service of ours is no longer declared; it is left alone.",
+    DEPENDENCY = "Approved, and waiting for a service that it depends on to be as declared and running.",
     DEGRADED = "The last change of the service failed; it is not proposed again until its declaration changes.",
     DENIED = "A person denied this change; it is not proposed again until it is another one.",
     REHEARSED = "The dry run has already carried this change out; nothing reached the engine.",

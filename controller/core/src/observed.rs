@@ -122,6 +122,8 @@ pub struct TaskSummary {
     pub starting: u32,
     /// Tasks that ended by themselves or were refused, as far as the engine remembers.
     pub failed: u32,
+    /// Tasks that ended by themselves without an error, as far as the engine remembers them.
+    pub completed: u32,
     /// The newest error of a failed task.
     pub last_error: Option<String>,
 }

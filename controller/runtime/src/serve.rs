@@ -237,7 +237,7 @@ impl<'a> Lead<'a> {
                 Started::default()
             };
             self.workers.join_all().await;
-            let report = self.record(pass);
+            let report = tracing::info_span!("record").in_scope(|| self.record(pass));
             // What ended may have made room for others; what only waited has not.
             let ended = report.approved_drained.iter().any(ActionReport::has_ended);
             total = Some(merged(total, report));

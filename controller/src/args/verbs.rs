@@ -13,16 +13,16 @@ pub(crate) struct ServeArgs {
     #[command(flatten)]
     pub(crate) fleet: FleetArgs,
     /// Where /healthz, /readyz, /metrics and /status are served; loopback only [default: 127.0.0.1:9464].
-    #[arg(long, value_name = "ADDRESS:PORT")]
+    #[arg(long, value_name = "ADDRESS:PORT", help_heading = "The loop")]
     pub(crate) listen: Option<SocketAddr>,
     /// How often to look again when nothing wakes the loop, for example 30s or 2m [default: 120s].
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", help_heading = "The loop")]
     pub(crate) interval: Option<String>,
     /// How many actions may start by themselves per interval [default: 5].
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", help_heading = "The loop")]
     pub(crate) max_actions: Option<String>,
     /// false: observe and plan only, propose nothing.
-    #[arg(long, value_name = "BOOL")]
+    #[arg(long, value_name = "BOOL", help_heading = "The loop")]
     pub(crate) reconciler: Option<String>,
 }
 
@@ -32,7 +32,7 @@ pub(crate) struct PlanArgs {
     #[command(flatten)]
     pub(crate) fleet: FleetArgs,
     /// Exit with 2 when something is to be done or in the way.
-    #[arg(long)]
+    #[arg(long, help_heading = "The plan")]
     pub(crate) detailed_exitcode: bool,
 }
 
@@ -42,13 +42,13 @@ pub(crate) struct ReconcileArgs {
     #[command(flatten)]
     pub(crate) fleet: FleetArgs,
     /// One pass, then end. The loop itself is `skep serve`.
-    #[arg(long)]
+    #[arg(long, help_heading = "The pass")]
     pub(crate) once: bool,
     /// How many actions may start by themselves [default: 5].
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", help_heading = "The pass")]
     pub(crate) max_actions: Option<String>,
     /// false: observe and plan only, propose nothing.
-    #[arg(long, value_name = "BOOL")]
+    #[arg(long, value_name = "BOOL", help_heading = "The pass")]
     pub(crate) reconciler: Option<String>,
 }
 
@@ -226,9 +226,6 @@ pub(crate) struct ExplainArgs {
     /// Who would propose it.
     #[arg(long, value_name = "SOURCE", default_value = "manual")]
     pub(crate) source: String,
-    /// The actuator that rules may be limited to.
-    #[arg(long, value_parser = ["dryrun", "swarm", "docker"], value_name = "MODE")]
-    pub(crate) actuator: Option<String>,
 }
 
 /// `skep config`.

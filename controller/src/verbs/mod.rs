@@ -67,7 +67,6 @@ fn dispatch(cli: Cli, printer: &Printer) -> Result<u8> {
         Verb::Policy(PolicyVerb::Explain(args)) => {
             let session = session(&global, |given| {
                 args.policy.give(given);
-                given.flag(table::ACTUATOR, args.actuator.as_ref());
             })?;
             policy::explain(&session, &args)
         }

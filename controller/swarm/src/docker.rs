@@ -49,7 +49,7 @@ impl DockerEngine {
         let transport = Transport::new(address.clone(), limits);
         let version: wire::Version = read(&transport, "/version", "/version").await?;
         let api = agree(&version)?;
-        tracing::debug!(docker.api_version = %api, "connected to the engine");
+        tracing::debug!(docker.api_version = %api, "engine.connected");
         Ok(Self { transport, api })
     }
 

@@ -27,6 +27,7 @@ pub(crate) fn summaries(tasks: &[Task]) -> BTreeMap<SwarmId, TaskSummary> {
 fn summary(tasks: &[&Task]) -> TaskSummary {
     let mut replicas: BTreeMap<Replica, bool> = BTreeMap::new();
     let mut failures: Vec<&Task> = Vec::new();
+    let completed = tasks.iter().filter(|task| task.state == "complete").count();
     for task in tasks {
         if failed(task) {
             failures.push(task);
@@ -35,7 +36,9 @@ fn summary(tasks: &[&Task]) -> TaskSummary {
             continue;
         }
         let running = task.state == "running";
-        if running || on_its_way(&task.state) {
+        // One that has ended and should still run is one that Swarm is about to replace.
+        let to_be_replaced = task.desired_state == "running" && !running;
+        if running || to_be_replaced || on_its_way(&task.state) {
             let node = if task.slot == 0 { task.node.clone() } else { String::new() };
             *replicas.entry((task.slot, node)).or_default() |= running;
         }
@@ -45,6 +48,7 @@ fn summary(tasks: &[&Task]) -> TaskSummary {
         running: count(true),
         starting: count(false),
         failed: number(failures.len()),
+        completed: number(completed),
         last_error: failures
             .iter()
             .max_by_key(|task| (task.since, &task.id))

@@ -174,7 +174,7 @@ fn decisions_work_beside_it_and_take_effect() {
     wait_for(2, &["approvals", "list"]);
     let run = home.run(&["approvals", "approve", "--all", "--store", &serving.store]);
     assert_eq!(run.code(), 0, "{run}");
-    assert!(run.stderr().contains("carries it out now"), "{run}");
+    assert!(run.stderr().contains("picks it up"), "{run}");
     wait_for(2, &["actions", "list", "--state", "rehearsed"]);
     assert!(engine.writes().is_empty());
 }

@@ -56,7 +56,7 @@ pub(crate) async fn propose(
         let verdict = decide(&policy, &request, by_reference(&ledger));
         let bound = binding(step, verdict.rule(), context.options.mode);
         if let Some(last) = last {
-            match standing(last, step, world, &bound, &verdict) {
+            match standing(last, step, world, &bound) {
                 Standing::Keep => continue,
                 Standing::Settled(waiting) => {
                     report.waiting.push(waiting);
@@ -193,14 +193,7 @@ enum Standing {
     New,
 }
 
-fn standing(
-    last: &Action,
-    step: &Step,
-    world: &World,
-    bound: &Digest,
-    verdict: &Verdict,
-) -> Standing {
-    let now = world.now;
+fn standing(last: &Action, step: &Step, world: &World, bound: &Digest) -> Standing {
     let same = last.binding == *bound;
     // An answer holds for what was asked about: when the service has changed since, the same
     // difference is another incident.
@@ -215,13 +208,8 @@ fn standing(
     match last.state {
         ActionState::Executing => Standing::Keep,
         ActionState::Pending if same => Standing::Keep,
-        // A granted action that waited too long says so when it is tried.
-        ActionState::Granted if same => {
-            match approval::deadline(last, verdict).is_some_and(|deadline| deadline < now) {
-                true => Standing::Close(ActionEvent::Expire, "it was not started in time"),
-                false => Standing::Keep,
-            }
-        }
+        // Whether it waited too long is found out when it can start: its time runs from there.
+        ActionState::Granted if same => Standing::Keep,
         ActionState::Pending | ActionState::Granted => {
             Standing::Close(ActionEvent::Supersede, "the plan, the policy or the actuator changed")
         }

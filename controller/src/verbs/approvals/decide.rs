@@ -177,7 +177,7 @@ async fn what_happens(store: &Arc<dyn Store>, actions: &[Action]) -> Result<Opti
         "it will be rehearsed only: the actuator is dryrun"
     };
     let who = match store.lease_holder().await? {
-        Some(holder) => format!("{} carries it out now", holder.holder),
+        Some(holder) => format!("{} is running and picks it up", holder.holder),
         None => "nobody is running to carry it out: run `skep reconcile --once` or start \
                  `skep serve`"
             .to_owned(),

@@ -117,6 +117,7 @@ impl Draft<'_> {
             && wants_tasks(live)
             && live.tasks.running == 0
             && live.tasks.starting == 0
+            && !has_finished(live)
             && self.input.now.duration_since(live.updated_at).unsigned_abs() > DOWN_GRACE;
         is_down.then(|| match &live.tasks.last_error {
             Some(error) => format!("no task runs; the last one ended with: {error}"),
@@ -192,4 +193,12 @@ fn shown(value: &Value) -> String {
 
 fn edit_of(edits: &[Edit], pointer: &str) -> Vec<Edit> {
     edits.iter().filter(|edit| edit.pointer == pointer).cloned().collect()
+}
+
+/// True when its tasks ended without an error and its restart policy lets it be: it has done what
+/// it was for.
+fn has_finished(live: &ObservedService) -> bool {
+    let condition = live.spec.pointer("/TaskTemplate/RestartPolicy/Condition");
+    let lets_it_be = matches!(condition.and_then(Value::as_str), Some("none" | "on-failure"));
+    lets_it_be && live.tasks.failed == 0 && live.tasks.completed > 0
 }

@@ -163,7 +163,7 @@ fn while_swarm_still_tries_nothing_is_down() {
     world.declare("a");
     let live = world.deploy("a");
     // Between two attempts of a crash loop: the next task waits for its restart delay.
-    live.tasks = TaskSummary { running: 0, starting: 1, failed: 4, last_error: None };
+    live.tasks = TaskSummary { starting: 1, failed: 4, ..TaskSummary::default() };
     assert_eq!(world.plan().summary.unchanged, 1, "{:#?}", world.plan());
     world.observed.services.values_mut().next().unwrap().tasks.starting = 0;
     assert_eq!(only_step(&world).class, DriftClass::Down, "Swarm gave up");
@@ -566,4 +566,19 @@ fn planning_a_key_alone_gives_the_same_step() {
         let alone = plan_key(&world.input(), &step.target).into_step().unwrap();
         assert_eq!(alone.digest, step.digest);
     }
+}
+
+#[test]
+fn a_service_that_did_its_work_is_not_down() {
+    let mut world = World::new();
+    let service = world.declare("a");
+    set(&mut service.spec, "/TaskTemplate/RestartPolicy", json!({"Condition": "on-failure"}));
+    let done = TaskSummary { completed: 2, ..TaskSummary::default() };
+    world.deploy("a").tasks = done.clone();
+    assert!(world.plan().steps.is_empty());
+    // Ended without an error although it should run for ever.
+    let service = world.desired.services.get_mut(&ServiceName::new("a")).unwrap();
+    set(&mut service.spec, "/TaskTemplate/RestartPolicy", json!({"Condition": "any"}));
+    world.deploy("a").tasks = done;
+    assert_eq!(only_step(&world).class, DriftClass::Down);
 }
