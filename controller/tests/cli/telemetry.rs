@@ -29,7 +29,7 @@ fn a_pass_is_one_trace_with_a_span_per_stage() {
     serving.stop();
     let spans = receiver.spans();
     let passes: Vec<_> = spans.iter().filter(|span| span.name == "pass").collect();
-    assert!(!passes.is_empty());
+    let mut whole = 0;
     for pass in passes {
         assert!(pass.parent_span_id.is_empty(), "a pass is the root of its trace");
         let inside = |span: &&Span| span.trace_id == pass.trace_id && span.span_id != pass.span_id;
@@ -38,10 +38,15 @@ fn a_pass_is_one_trace_with_a_span_per_stage() {
                 *counts.entry(span.name.as_str()).or_default() += 1;
                 counts
             });
-        for stage in ["observe", "desire", "plan", "gate", "act", "record"] {
-            assert_eq!(stages.get(stage), Some(&1), "{stage}: {stages:?}");
+        let expected = ["observe", "desire", "plan", "gate", "act", "record"];
+        assert!(expected.iter().all(|stage| stages.get(stage).is_none_or(|count| *count == 1)));
+        // A signal may have cut the last pass short.
+        if stages.contains_key("record") {
+            assert!(expected.iter().all(|stage| stages.contains_key(stage)), "{stages:?}");
+            whole += 1;
         }
     }
+    assert!(whole > 0, "the pass that /status showed has ended");
 }
 
 #[test]
