@@ -49,6 +49,11 @@ pub struct ActionReport {
 }
 
 impl ActionReport {
+    /// True when it failed in a way that may pass.
+    pub(crate) fn is_retrying(&self) -> bool {
+        self.state.as_deref() == Some("retrying")
+    }
+
     /// True when the action has ended; false while it waits or is tried again.
     pub(crate) fn has_ended(&self) -> bool {
         !matches!(self.state.as_deref(), Some("waiting" | "retrying") | None)

@@ -22,6 +22,8 @@ const FOLLOWER_POLL: Duration = Duration::from_millis(500);
 /// After a failed pass the next waits this long, doubling up to [`LONGEST_RETRY`].
 const FIRST_RETRY: Duration = Duration::from_millis(200);
 const LONGEST_RETRY: Duration = Duration::from_secs(10);
+/// How long one pass by hand tries again what failed in a way that may pass.
+const ONCE_RETRIES: Duration = Duration::from_secs(3);
 /// How long one pass by hand waits for dependencies to come up.
 const ONCE_PATIENCE: Duration = Duration::from_secs(60);
 
@@ -228,6 +230,7 @@ impl<'a> Lead<'a> {
     /// Passes until nothing granted is left that can run soon.
     async fn once(&mut self) -> Result<PassReport, Error> {
         let deadline = Instant::now() + ONCE_PATIENCE;
+        let retry_until = Instant::now() + ONCE_RETRIES;
         let mut total: Option<PassReport> = None;
         loop {
             let mut pass = reconcile::decide(&self.context, &self.leadership).await?;
@@ -240,8 +243,10 @@ impl<'a> Lead<'a> {
             let report = tracing::info_span!("record").in_scope(|| self.record(pass));
             // What ended may have made room for others; what only waited has not.
             let ended = report.approved_drained.iter().any(ActionReport::has_ended);
+            let retrying = report.approved_drained.iter().any(ActionReport::is_retrying)
+                && Instant::now() < retry_until;
             total = Some(merged(total, report));
-            if Instant::now() >= deadline || !(ended || started.more_to_come) {
+            if Instant::now() >= deadline || !(ended || retrying || started.more_to_come) {
                 break;
             }
             if !ended {

@@ -1,0 +1,270 @@
+//! What becomes of a write whose outcome nobody knows: one effect, and the right word for it.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests report by panicking"
+)]
+
+mod engine;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use skep_core::action::{ActionKind, ActionState, ActuatorMode};
+use skep_core::approval::ApprovalStatus;
+use skep_core::gate::Settings;
+use skep_core::plan::Masking;
+use skep_core::ports::Clock as _;
+use skep_runtime::{
+    Controller, Options, Parts, PassReport, PolicySource, SourceSet, SystemClock, SystemRandom,
+};
+use skep_store::{
+    ActionFilter, Actions as _, ApprovalFilter, Approvals as _, Decision, DecisionRequest,
+    Intents as _,
+};
+use skep_store_sqlite::SqliteStore;
+use tempfile::TempDir;
+
+use crate::engine::{FakeSwarm, Fault};
+
+struct World {
+    swarm: Arc<FakeSwarm>,
+    store: SqliteStore,
+    folder: TempDir,
+    mode: ActuatorMode,
+}
+
+impl World {
+    async fn new() -> Self {
+        let world = Self {
+            swarm: Arc::default(),
+            store: SqliteStore::open_in_memory().await.unwrap(),
+            folder: TempDir::new().unwrap(),
+            mode: ActuatorMode::Swarm,
+        };
+        world.declare("host_port: 8200");
+        world
+    }
+
+    /// A world in which the service runs as declared.
+    async fn deployed() -> Self {
+        let world = Self::new().await;
+        world.pass().await;
+        world.approve().await;
+        world.pass().await;
+        assert_eq!(world.swarm.effects(), 1);
+        world
+    }
+
+    fn registry(&self) -> PathBuf {
+        self.folder.path().join("registry.yml")
+    }
+
+    fn declare(&self, fields: &str) {
+        let text = format!("services:\n  - {{name: a, image: \"example/a:1\", {fields}}}\n");
+        std::fs::write(self.registry(), text).unwrap();
+    }
+
+    /// One pass of a fresh process.
+    async fn pass(&self) -> PassReport {
+        let parts = Parts {
+            engine: Arc::clone(&self.swarm) as Arc<dyn skep_swarm::Engine>,
+            store: Arc::new(self.store.clone()),
+            sources: SourceSet::new(vec![self.registry()], None, Vec::new()),
+            policy: PolicySource::shipped(Settings::default()),
+            masking: Masking::new(*b"key"),
+            clock: Arc::new(SystemClock),
+            random: Arc::new(SystemRandom),
+        };
+        let options = Options { mode: self.mode, ..Options::default() };
+        Controller::new(parts, options).reconcile_once().await.unwrap()
+    }
+
+    async fn pending(&self) -> Vec<skep_core::approval::Approval> {
+        let status = Some(ApprovalStatus::Pending);
+        self.store.approvals(&ApprovalFilter { status, ..ApprovalFilter::default() }).await.unwrap()
+    }
+
+    async fn approve(&self) {
+        let now = SystemClock.now();
+        for request in self.pending().await {
+            let decision = DecisionRequest {
+                approval: request.id,
+                decision: Decision::Approve,
+                actor: "tester".to_owned(),
+                comment: None,
+                expected_revision: None,
+                start_by: Some(now + jiff::SignedDuration::from_mins(10)),
+            };
+            self.store.decide(&decision, now).await.unwrap();
+        }
+    }
+
+    /// Files, approves and carries out; the fault meets the write.
+    async fn attempt(&self, faults: &[Fault]) {
+        self.pass().await;
+        self.approve().await;
+        for fault in faults {
+            self.swarm.fail_next(*fault);
+        }
+        self.pass().await;
+    }
+
+    /// The states of the actions, newest first, with the newest one's detail.
+    async fn states(&self) -> (Vec<ActionState>, String) {
+        let actions = self.store.actions(&ActionFilter::default()).await.unwrap();
+        let detail = actions.first().map(|action| action.detail.clone()).unwrap_or_default();
+        (actions.iter().map(|action| action.state).collect(), detail)
+    }
+
+    async fn open_intents(&self) -> usize {
+        self.store.open_intents().await.unwrap().len()
+    }
+
+    fn label(&self) -> Value {
+        self.swarm.service("a").unwrap()["Spec"]["Labels"]["team"].clone()
+    }
+}
+
+use ActionState::{Executing, Failed, Pending, Succeeded, Superseded};
+
+#[tokio::test]
+async fn a_create_with_a_lost_reply_is_ours_although_its_own_port_refuses_the_copy() {
+    let world = World::new().await;
+    world.attempt(&[Fault::ReplyLost]).await;
+    world.pass().await;
+    let (states, detail) = world.states().await;
+    assert_eq!((states, world.swarm.effects()), (vec![Succeeded], 1), "{detail}");
+    // On record: the next plan has nothing to adopt.
+    assert_eq!(world.pass().await.divergences, 0);
+}
+
+#[tokio::test]
+async fn a_create_that_never_arrived_is_sent_again() {
+    let world = World::new().await;
+    world.attempt(&[Fault::Lost]).await;
+    world.pass().await;
+    assert_eq!((world.states().await.0, world.swarm.effects()), (vec![Succeeded], 1));
+}
+
+#[tokio::test]
+async fn a_create_overtaken_by_somebody_else_fails_and_names_why() {
+    let world = World::new().await;
+    world.attempt(&[Fault::Overtaken]).await;
+    let actions = world.store.actions(&ActionFilter::default()).await.unwrap();
+    let failed = actions.iter().find(|action| action.state == Failed).unwrap();
+    assert!(failed.detail.contains("FOREIGN_NAME"), "{}", failed.detail);
+    // And the other one's service is asked about, not written.
+    assert_eq!(actions[0].kind, ActionKind::AdoptService);
+    assert_eq!(world.swarm.effects(), 0);
+}
+
+#[tokio::test]
+async fn an_update_with_a_lost_reply_is_done_once() {
+    let world = World::deployed().await;
+    world.declare("host_port: 8200, labels: {team: x}");
+    world.attempt(&[Fault::ReplyLost]).await;
+    world.pass().await;
+    assert_eq!(world.states().await.0, [Succeeded, Succeeded]);
+    assert_eq!((world.swarm.effects(), world.label()), (2, json!("x")));
+}
+
+#[tokio::test]
+async fn an_update_that_moved_between_read_and_write_is_planned_again_under_the_same_grant() {
+    let world = World::deployed().await;
+    world.declare("host_port: 8200, labels: {team: x}");
+    world.attempt(&[Fault::Overtaken]).await;
+    // The other writer changed the image: what was approved no longer says everything.
+    let (states, _) = world.states().await;
+    assert_eq!(states[..2], [Pending, Superseded]);
+    assert_eq!(world.swarm.effects(), 1);
+    assert_eq!(world.open_intents().await, 0);
+}
+
+#[tokio::test]
+async fn a_write_that_the_engine_did_and_denies_having_done_is_found() {
+    let world = World::deployed().await;
+    world.declare("host_port: 8200, labels: {team: x}");
+    world.attempt(&[Fault::AppliedAndOutOfSequence]).await;
+    assert_eq!(world.states().await.0, [Succeeded, Succeeded]);
+    assert_eq!(world.swarm.effects(), 2);
+}
+
+#[tokio::test]
+async fn an_update_lost_on_the_way_and_overtaken_is_not_forced() {
+    let world = World::deployed().await;
+    world.declare("host_port: 8200, labels: {team: x}");
+    world.pass().await;
+    world.approve().await;
+    for _ in 0..30 {
+        world.swarm.fail_next(Fault::Lost);
+    }
+    world.pass().await;
+    world.swarm.clear_faults();
+    assert_eq!(world.states().await.0[0], Executing);
+    world.swarm.meddle("a", "/TaskTemplate/ContainerSpec/Image", json!("example/theirs:1"));
+    world.pass().await;
+    let (states, _) = world.states().await;
+    assert_eq!(states[..2], [Pending, Superseded], "asked again, with what differs now");
+    assert_eq!(world.swarm.effects(), 1);
+}
+
+#[tokio::test]
+async fn a_definite_refusal_is_a_failure_and_not_repeated() {
+    let world = World::new().await;
+    world.attempt(&[Fault::Refused(400)]).await;
+    for _ in 0..3 {
+        world.pass().await;
+    }
+    assert_eq!(world.states().await.0, [Failed]);
+    assert_eq!((world.pending().await.len(), world.swarm.effects()), (0, 0));
+}
+
+#[tokio::test]
+async fn a_dry_run_settles_nothing_by_writing() {
+    let mut world = World::new().await;
+    world.attempt(&[Fault::Refused(500); 30]).await;
+    world.swarm.clear_faults();
+    assert_eq!(world.states().await.0, [Executing]);
+    world.mode = ActuatorMode::DryRun;
+    world.pass().await;
+    assert_eq!((world.states().await.0[0], world.swarm.effects()), (Executing, 0));
+    // Turned on again, the same bytes do the work.
+    world.mode = ActuatorMode::Swarm;
+    world.pass().await;
+    assert_eq!((world.states().await.0[0], world.swarm.effects()), (Succeeded, 1));
+}
+
+#[tokio::test]
+async fn an_intent_for_another_swarm_is_never_sent_to_this_one() {
+    let world = World::new().await;
+    world.attempt(&[Fault::Refused(500); 30]).await;
+    world.swarm.clear_faults();
+    world.swarm.move_to("cluster2");
+    world.pass().await;
+    assert_eq!((world.open_intents().await, world.swarm.effects()), (1, 0));
+}
+
+#[tokio::test]
+async fn what_is_settled_at_the_start_of_a_pass_is_not_proposed_again_in_it() {
+    let world = World::new().await;
+    world.attempt(&[Fault::ReplyLost]).await;
+    let before = world.states().await.0.len();
+    let report = world.pass().await;
+    assert_eq!(report.processed, 0, "{report:?}");
+    assert_eq!(world.states().await.0.len(), before);
+}
+
+#[tokio::test]
+async fn a_service_of_that_name_made_by_somebody_else_is_left_alone() {
+    let world = World::new().await;
+    world.swarm.intrude("a");
+    let before = world.swarm.service("a");
+    world.attempt(&[]).await;
+    world.pass().await;
+    assert_eq!(world.swarm.service("a"), before, "adopted, not written");
+    assert_eq!(world.swarm.effects(), 0);
+}
