@@ -12,6 +12,7 @@ mod leader;
 mod metrics;
 mod options;
 mod policy;
+mod rate;
 mod reconcile;
 mod report;
 mod serve;

@@ -157,7 +157,8 @@ impl<'a> Lead<'a> {
     /// facts anew.
     async fn wait(&mut self, next: Instant, counter: Option<i64>, shutdown: &CancellationToken) {
         let ready = self.context.retries().next_ready(Instant::now());
-        let until = ready.map_or(next, |ready| ready.min(next));
+        let reasons = [ready, self.workers.held_until(), Some(next)];
+        let until = reasons.into_iter().flatten().min().unwrap_or(next);
         let context = Arc::clone(&self.context);
         let leadership = Arc::clone(&self.leadership);
         let reason = tokio::select! {

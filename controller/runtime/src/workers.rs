@@ -17,6 +17,7 @@ use crate::Error;
 use crate::controller::Context;
 use crate::dependencies::waits_for;
 use crate::leader::Leadership;
+use crate::rate::Rate;
 use crate::reconcile::Pass;
 use crate::reconcile::act::{Attempt, carry_out};
 use crate::report::ActionReport;
@@ -36,6 +37,9 @@ pub(crate) struct Workers {
     /// from there.
     waited: HashMap<ActionId, Timestamp>,
     ended: Vec<ActionReport>,
+    rate: Rate,
+    /// When the overall rate lets the next one start, if it held one back.
+    held_until: Option<Instant>,
 }
 
 /// What [`Workers::start`] did.
@@ -55,6 +59,8 @@ impl Workers {
             running: JoinSet::new(),
             waited: HashMap::new(),
             ended: Vec::new(),
+            rate: Rate::new(Instant::now()),
+            held_until: None,
         }
     }
 
@@ -71,6 +77,7 @@ impl Workers {
             self.context.engine.nodes().await?.quorum()?;
         }
         let mut started = Started::default();
+        self.held_until = None;
         for action in granted {
             let name = ServiceName::new(action.key.name.as_str());
             let only = self.context.options.only.as_ref();
@@ -95,6 +102,11 @@ impl Workers {
                 pass.report.waiting.push(Waiting { target: Some(name), code, reason });
                 started.more_to_come = true;
                 continue;
+            }
+            if let Err(until) = self.rate.take(now) {
+                self.held_until = Some(until);
+                started.more_to_come = true;
+                break;
             }
             if self.spawn(pass, action) {
                 started.workers += 1;
@@ -150,6 +162,11 @@ impl Workers {
             tracing::warn!(open = self.running.len(), "shutdown.writes_left_open");
             self.running.shutdown().await;
         }
+    }
+
+    /// When the overall rate lets the next action start, if it held one back.
+    pub(crate) fn held_until(&self) -> Option<Instant> {
+        self.held_until
     }
 
     /// How many are running.
