@@ -1,10 +1,10 @@
 //! The controller: one pass by hand, or a loop that passes run in while this process leads.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use skep_core::desired::Desired;
-use skep_core::identity::{ObjectKey, ServiceName};
+use skep_core::identity::{IntentId, ObjectKey, ServiceName};
 use skep_core::observed::Snapshot;
 use skep_core::plan::{Masking, Owned, Plan, plan};
 use skep_core::ports::{Clock, Random};
@@ -55,6 +55,7 @@ pub(crate) struct Context {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) in_flight: InFlight,
     retries: Mutex<Backoff>,
+    asking: Mutex<HashMap<IntentId, Instant>>,
     /// Set while the loop runs; without it each snapshot is read when it is asked for.
     pub(crate) reflector: OnceLock<reflector::Handle>,
 }
@@ -100,6 +101,11 @@ impl Context {
         lock(&self.retries)
     }
 
+    /// Since when this process has been sending an intent.
+    pub(crate) fn asking_since(&self, intent: &IntentId) -> Instant {
+        *lock(&self.asking).entry(intent.clone()).or_insert_with(Instant::now)
+    }
+
     /// Remembers what came of an attempt.
     pub(crate) fn note(&self, name: &ServiceName, attempt: &Attempt) {
         let now = Instant::now();
@@ -109,17 +115,6 @@ impl Context {
             Attempt::Retry(_) => {
                 self.retries().failed(name, now);
             }
-        }
-    }
-
-    /// A snapshot that holds everything that was written before the call.
-    pub(crate) async fn observe_again(&self) -> Result<Arc<Snapshot>, Error> {
-        match self.reflector.get() {
-            Some(reflector) => reflector
-                .refresh_now()
-                .await
-                .map_err(|error| Error::Stale { reason: error.to_string() }),
-            None => self.observe().await,
         }
     }
 
@@ -207,6 +202,7 @@ impl Controller {
             metrics: Arc::new(Metrics::default()),
             in_flight: InFlight::default(),
             retries: Mutex::default(),
+            asking: Mutex::default(),
             reflector: OnceLock::new(),
         };
         Self { context: Arc::new(context), status: watch::Sender::new(Status::default()) }

@@ -1,19 +1,30 @@
 //! Order at execution: a service is deployed when what it depends on is as declared and runs.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 use skep_core::action::{Action, ActionKind, ActuatorMode};
-use skep_core::plan::Plan;
+use skep_core::identity::ServiceName;
 
 use crate::controller::Context;
 use crate::reconcile::World;
 
-/// Why a granted action has to wait for another service, if it has to.
+/// Why a granted action has to wait.
+pub(crate) struct Wait {
+    /// For what, in one sentence.
+    pub(crate) reason: String,
+    /// True when it may end by itself soon, false when somebody has to do something first.
+    pub(crate) ends_soon: bool,
+}
+
+/// Why a granted action has to wait for another service, if it has to. `active` are the services
+/// with an action that is allowed or under way.
 pub(crate) fn waits_for(
     context: &Context,
     world: &World,
-    plan: &Plan,
     action: &Action,
-) -> Option<String> {
+    active: &BTreeSet<ServiceName>,
+) -> Option<Wait> {
     // A rehearsal creates nothing that could be waited for; stopping, scaling and restarting need
     // nobody else.
     if context.options.mode == ActuatorMode::DryRun || action.kind != ActionKind::DeployService {
@@ -22,19 +33,19 @@ pub(crate) fn waits_for(
     let service = world.desired.services.get(&action.step.target)?;
     service.depends_on.iter().find_map(|dependency| {
         let wanted = world.desired.services.get(dependency)?;
-        let differs = plan.steps.iter().any(|step| {
-            // Adopting changes nothing on the swarm.
-            step.target == *dependency && step.action != ActionKind::AdoptService
-        });
-        let live = world.snapshot.services.get(dependency);
-        let runs = live.is_some_and(|live| live.tasks.running > 0);
         let replicas = wanted.spec.pointer("/Mode/Replicated/Replicas").and_then(Value::as_u64);
-        if differs {
-            Some(format!("waits for {dependency}, which is not as declared yet"))
-        } else if wanted.running && replicas != Some(0) && !runs {
-            Some(format!("waits for {dependency}, which has no running task yet"))
-        } else {
-            None
-        }
+        let should_run = wanted.running && replicas != Some(0);
+        let live = world.snapshot.services.get(dependency);
+        let is_active = active.contains(dependency);
+        let (what, ends_soon) = match live {
+            _ if is_active => ("is about to be changed", true),
+            None if wanted.running => ("is not there yet", false),
+            Some(live) if should_run && live.tasks.running == 0 => {
+                ("has no running task yet", true)
+            }
+            // What differs there and is not approved is no reason to hold this one back.
+            None | Some(_) => return None,
+        };
+        Some(Wait { reason: format!("waits for {dependency}, which {what}"), ends_soon })
     })
 }

@@ -19,6 +19,9 @@ use crate::Error;
 /// at different speeds and a request takes time to arrive.
 const MARGIN: Duration = Duration::from_secs(1);
 
+/// How long giving the lease back may take; it runs out by itself anyway.
+const RELEASE: Duration = Duration::from_secs(2);
+
 /// A lease that renews itself until it is released, lost or dropped.
 pub(crate) struct Leadership {
     store: Arc<dyn Store>,
@@ -73,9 +76,11 @@ impl Leadership {
     pub(crate) async fn release(&self) {
         self.lost.store(true, Ordering::Release);
         self.stop.cancel();
-        match self.store.release_lease(&self.lease).await {
-            Ok(()) => tracing::info!(epoch = self.lease.fence.epoch, "leader.released"),
-            Err(error) => tracing::warn!(error = %error, "leader.release_failed"),
+        let released = self.store.release_lease(&self.lease);
+        match tokio::time::timeout(RELEASE, released).await {
+            Err(_elapsed) => tracing::warn!("leader.release_timed_out"),
+            Ok(Ok(())) => tracing::info!(epoch = self.lease.fence.epoch, "leader.released"),
+            Ok(Err(error)) => tracing::warn!(error = %error, "leader.release_failed"),
         }
     }
 }

@@ -83,8 +83,9 @@ impl Controller {
     /// One pass in the foreground: proposes, carries out what is granted, returns the report.
     ///
     /// # Errors
-    /// [`Error::LeaseHeld`] while another process leads; whatever stops the pass.
-    pub async fn reconcile_once(&self) -> Result<PassReport, Error> {
+    /// [`Error::LeaseHeld`] while another process leads; whatever stops the pass. After
+    /// `shutdown` nothing more is started.
+    pub async fn reconcile_once(&self, shutdown: &CancellationToken) -> Result<PassReport, Error> {
         let context = &self.context;
         let options = &context.options;
         let random = context.random.as_ref();
@@ -94,7 +95,7 @@ impl Controller {
                 .map_err(|holder| Error::LeaseHeld { holder })?;
         let leadership = Arc::new(leadership);
         let mut lead = Lead::new(self, Arc::clone(&leadership));
-        let result = lead.once().instrument(tracing::info_span!("pass")).await;
+        let result = lead.once(shutdown).instrument(tracing::info_span!("pass")).await;
         leadership.release().await;
         result
     }
@@ -137,7 +138,7 @@ impl<'a> Lead<'a> {
                 Ok(()) => {
                     retry = FIRST_RETRY;
                     let next = started + self.context.options.interval;
-                    self.wait(next, counter, shutdown).await;
+                    self.wait(started, next, counter, shutdown).await;
                 }
                 Err(Error::LeaseLost | Error::Store(skep_store::Error::Fenced { .. })) => break,
                 Err(error) => {
@@ -155,8 +156,15 @@ impl<'a> Lead<'a> {
 
     /// Waits until there is a reason to look again. The reason only wakes: the pass reads the
     /// facts anew.
-    async fn wait(&mut self, next: Instant, counter: Option<i64>, shutdown: &CancellationToken) {
-        let ready = self.context.retries().next_ready(Instant::now());
+    async fn wait(
+        &mut self,
+        started: Instant,
+        next: Instant,
+        counter: Option<i64>,
+        shutdown: &CancellationToken,
+    ) {
+        // From the start of the pass: a delay that ended during it has not been looked at.
+        let ready = self.context.retries().next_ready(started);
         let reasons = [ready, self.workers.held_until(), Some(next)];
         let until = reasons.into_iter().flatten().min().unwrap_or(next);
         let context = Arc::clone(&self.context);
@@ -175,7 +183,8 @@ impl<'a> Lead<'a> {
 
     async fn pass(&mut self) -> Result<(), Error> {
         self.workers.note_ended();
-        let mut pass = reconcile::decide(&self.context, &self.leadership).await?;
+        let mut pass =
+            reconcile::decide(&self.context, &self.leadership, &mut self.workers).await?;
         if self.context.options.propose {
             self.workers.start(&mut pass).instrument(tracing::info_span!("act")).await?;
         }
@@ -229,29 +238,37 @@ impl<'a> Lead<'a> {
     }
 
     /// Passes until nothing granted is left that can run soon.
-    async fn once(&mut self) -> Result<PassReport, Error> {
+    async fn once(&mut self, shutdown: &CancellationToken) -> Result<PassReport, Error> {
         let deadline = Instant::now() + ONCE_PATIENCE;
         let retry_until = Instant::now() + ONCE_RETRIES;
         let mut total: Option<PassReport> = None;
         loop {
-            let mut pass = reconcile::decide(&self.context, &self.leadership).await?;
+            let mut pass =
+                reconcile::decide(&self.context, &self.leadership, &mut self.workers).await?;
             let started = if self.context.options.propose {
                 self.workers.start(&mut pass).instrument(tracing::info_span!("act")).await?
             } else {
                 Started::default()
             };
-            self.workers.join_all().await;
+            tokio::select! {
+                () = shutdown.cancelled() => self.workers.drain().await,
+                () = self.workers.join_all() => {}
+            }
             let report = tracing::info_span!("record").in_scope(|| self.record(pass));
             // What ended may have made room for others; what only waited has not.
             let ended = report.approved_drained.iter().any(ActionReport::has_ended);
             let retrying = report.approved_drained.iter().any(ActionReport::is_retrying)
                 && Instant::now() < retry_until;
             total = Some(merged(total, report));
-            if Instant::now() >= deadline || !(ended || retrying || started.more_to_come) {
+            let go_on = ended || retrying || started.more_to_come;
+            if shutdown.is_cancelled() || Instant::now() >= deadline || !go_on {
                 break;
             }
             if !ended {
-                sleep(FIRST_RETRY).await;
+                tokio::select! {
+                    () = shutdown.cancelled() => break,
+                    () = sleep(FIRST_RETRY) => {}
+                }
             }
         }
         Ok(total.unwrap_or_default())

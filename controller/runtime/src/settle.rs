@@ -1,21 +1,21 @@
 //! Intents: sending one, and finding out what became of one whose outcome nobody knows.
 //!
-//! An unknown intent is settled by sending *the same bytes with the same Version* again. If the
+//! An unknown update is settled by sending *the same bytes with the same Version* again. If the
 //! first request was lost, this one does the work; if it was not, the engine refuses this one and
 //! the object shows whose write it carries. The same change is never sent with a fresh Version.
+//! A create has no Version: it is looked for by name, and asked of the gate again if it is not
+//! there.
 
-use std::collections::BTreeSet;
+use std::time::Duration;
 
-use jiff::SignedDuration;
 use serde_json::Value;
 use skep_core::action::{ActuatorMode, Source};
-use skep_core::identity::{ClusterId, ObjectKey, ServiceName, SwarmId};
+use skep_core::identity::SwarmId;
 use skep_core::labels;
 use skep_core::observed::ObservedService;
 use skep_core::plan::{NetworkNames, normalise};
 use skep_store::{Intent, IntentOutcome, OwnedObject, OwnershipChange};
 use skep_swarm::{Error as EngineError, observe};
-use tokio::time::Instant;
 
 use crate::Error;
 use crate::controller::Context;
@@ -31,44 +31,40 @@ pub(crate) enum Sending {
     Again,
 }
 
-/// A definite answer is expected within the daemon's own limit of 20 s; after this long an engine
-/// that still refuses with an internal error has not done it and will not.
-const GIVE_UP_AFTER: SignedDuration = SignedDuration::from_secs(60);
+/// A definite answer is expected within the daemon's own limit of 20 s; an engine that refuses
+/// copies with an internal error for this long has not done it and will not.
+const GIVE_UP_AFTER: Duration = Duration::from_secs(60);
 
-/// Settles the intents of this swarm that an earlier leader, or a lost reply, left open. Keys in
-/// `busy` belong to workers of this process. Returns whether the swarm has to be read again.
-pub(crate) async fn open_intents(
+/// Settles one intent that an earlier leader, or a lost reply, left open. The caller has claimed
+/// its key.
+pub(crate) async fn settle(
     context: &Context,
     leadership: &Leadership,
-    cluster: &ClusterId,
-    busy: &BTreeSet<ObjectKey>,
-) -> Result<bool, Error> {
-    let mut touched = false;
-    for intent in context.store.open_intents().await? {
-        let name = ServiceName::new(intent.key.name.as_str());
-        let is_ours = intent.key.cluster == *cluster && !busy.contains(&intent.key);
-        if !is_ours || !context.retries().is_ready(&name, Instant::now()) {
-            continue;
-        }
-        // Claimed like a worker's key: nobody else may write to it meanwhile.
-        let Some(_claim) = context.in_flight.claim(&intent.key) else { continue };
-        let attempt = match context.options.mode {
-            ActuatorMode::Swarm => {
-                send_and_settle(context, leadership, &intent, Sending::Again).await?
-            }
-            // A dry run writes nothing, not even the rest of what a live actuator began.
-            ActuatorMode::DryRun => look_and_settle(context, leadership, &intent).await?,
-        };
-        context.note(&name, &attempt);
-        touched = true;
-        tracing::info!(
-            action.id = %intent.action,
-            service.name = %name,
-            outcome = ?attempt,
-            "settle.attempted"
-        );
+    intent: &Intent,
+) -> Result<Attempt, Error> {
+    // A dry run writes nothing, not even the rest of what a live actuator began.
+    if context.options.mode == ActuatorMode::DryRun {
+        return look_and_settle(context, leadership, intent).await;
     }
-    Ok(touched)
+    // A create has no Version that would fence an old copy. Where nothing is there, the action
+    // goes back to the gate; should the first copy still land, the name refuses the second.
+    if intent.object.is_none() {
+        match live(context, intent).await {
+            Ok(None) => {
+                let detail = "the create never arrived; the grant is looked at again".to_owned();
+                return store(context, leadership, intent, IntentOutcome::Retry { detail }).await;
+            }
+            Ok(Some(_)) => {
+                let outcome = read_back(context, intent, "the name is taken").await;
+                return match outcome {
+                    Ok(outcome) => store(context, leadership, intent, outcome).await,
+                    Err(error) => Ok(Attempt::Retry(error.to_string())),
+                };
+            }
+            Err(error) => return Ok(Attempt::Retry(error.to_string())),
+        }
+    }
+    send_and_settle(context, leadership, intent, Sending::Again).await
 }
 
 /// Sends the request of an intent and stores what came of it.
@@ -86,24 +82,29 @@ pub(crate) async fn send_and_settle(
         tracing::warn!(action.id = %intent.action, error = %error, "act.outcome_unknown");
         Ok(Attempt::Retry(format!("the outcome is unknown: {error}")))
     };
-    let age = context.clock.now().duration_since(intent.created_at);
+    // Counted from this process's first copy, so that one that is still under way can arrive.
+    let asking_since = context.asking_since(&intent.id);
     let decided = match send(context, intent).await {
         Ok(sent) => Ok(done(context, intent, sent).await),
         Err(EngineError::Refused { message, status, .. })
-            if sending == Sending::Again && (status.is_client_error() || age > GIVE_UP_AFTER) =>
+            if sending == Sending::Again
+                && (status.is_client_error() || asking_since.elapsed() > GIVE_UP_AFTER) =>
         {
             // Our own first copy may be what stands in the way, for example of its port.
             read_back(context, intent, &message).await
         }
         Err(error) if error.may_have_had_effect() => return unknown(error),
         Err(error @ EngineError::OutOfSequence { .. }) => {
-            read_back(context, intent, &error.to_string()).await.map(|outcome| match outcome {
+            match read_back(context, intent, &error.to_string()).await {
                 // Somebody moved the service between reading and writing; the grant still holds.
-                IntentOutcome::NoEffect { detail } if sending == Sending::First => {
-                    IntentOutcome::Retry { detail }
+                Ok(IntentOutcome::NoEffect { detail }) if sending == Sending::First => {
+                    Ok(IntentOutcome::Retry { detail })
                 }
+                // The manager that answers the read has not seen what moved the service, and what
+                // moved it may be our own first copy.
+                Ok(IntentOutcome::Refused { .. }) => return unknown(error),
                 outcome => outcome,
-            })
+            }
         }
         Err(EngineError::NotFound { message, .. } | EngineError::Conflict { message, .. }) => {
             read_back(context, intent, &message).await

@@ -1,19 +1,18 @@
 //! Stage 5 at work: granted actions are carried out side by side, one per key.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use skep_core::action::{Action, ActionState, ActuatorMode};
-use skep_core::identity::{ActionId, ServiceName};
+use skep_core::identity::{ActionId, ClusterId, ServiceName};
 use skep_core::plan::Waiting;
 use skep_store::ActionFilter;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
-use crate::Error;
 use crate::controller::Context;
 use crate::dependencies::waits_for;
 use crate::leader::Leadership;
@@ -21,6 +20,7 @@ use crate::rate::Rate;
 use crate::reconcile::Pass;
 use crate::reconcile::act::{Attempt, carry_out};
 use crate::report::ActionReport;
+use crate::{Error, settle};
 
 /// How long running writes may take when the leadership ends. One that takes longer is left to
 /// the next leader, who finds its intent.
@@ -64,6 +64,32 @@ impl Workers {
         }
     }
 
+    /// Gives intents of this swarm that an earlier leader, or a lost reply, left open to workers.
+    pub(crate) async fn settle(&mut self, cluster: &ClusterId) -> Result<(), Error> {
+        for intent in self.context.store.open_intents().await? {
+            let name = ServiceName::new(intent.key.name.as_str());
+            let is_ready = self.context.retries().is_ready(&name, Instant::now());
+            if intent.key.cluster != *cluster || !is_ready || !self.is_chosen(&name) {
+                continue;
+            }
+            let Some(claim) = self.context.in_flight.claim(&intent.key) else { continue };
+            let action = self.context.store.action(intent.action.as_str()).await?;
+            let (context, leadership) = (Arc::clone(&self.context), Arc::clone(&self.leadership));
+            let work = async move {
+                let result = settle::settle(&context, &leadership, &intent).await;
+                refresh(&context, &action, &result).await;
+                drop(claim);
+                (action, result)
+            };
+            self.running.spawn(work.in_current_span());
+        }
+        Ok(())
+    }
+
+    fn is_chosen(&self, name: &ServiceName) -> bool {
+        self.context.options.only.as_ref().is_none_or(|only| only.contains(name))
+    }
+
     /// Gives granted actions to workers, as many as may run side by side.
     pub(crate) async fn start(&mut self, pass: &mut Pass) -> Result<Started, Error> {
         let filter = ActionFilter { states: vec![ActionState::Granted], ..ActionFilter::default() };
@@ -73,15 +99,22 @@ impl Workers {
         let still_granted = |id: &ActionId| granted.iter().any(|action| action.id == *id);
         self.waited.retain(|id, _| still_granted(id));
         if !granted.is_empty() && self.context.options.mode == ActuatorMode::Swarm {
-            // A manager that has lost the others goes on answering for seconds as if it had not.
-            self.context.engine.nodes().await?.quorum()?;
+            // A manager that has lost the others goes on answering for seconds as if it had not;
+            // and the address may lead to another swarm by now.
+            let (nodes, info) =
+                tokio::try_join!(self.context.engine.nodes(), self.context.engine.info())?;
+            nodes.quorum()?;
+            if info.trusted_cluster()? != pass.world.snapshot.cluster {
+                let reason = "the address leads to another swarm than a moment ago".to_owned();
+                return Err(Error::Stale { reason });
+            }
         }
+        let active = self.active(&granted).await?;
         let mut started = Started::default();
         self.held_until = None;
         for action in granted {
             let name = ServiceName::new(action.key.name.as_str());
-            let only = self.context.options.only.as_ref();
-            if only.is_some_and(|only| !only.contains(&name)) {
+            if !self.is_chosen(&name) {
                 continue;
             }
             if self.running.len() >= self.context.options.max_parallel {
@@ -94,13 +127,14 @@ impl Workers {
                 continue;
             }
             if is_rolling(pass, &name) {
+                self.waited.insert(action.id.clone(), pass.world.now);
                 continue;
             }
-            if let Some(reason) = waits_for(&self.context, &pass.world, &pass.plan, &action) {
+            if let Some(wait) = waits_for(&self.context, &pass.world, &action, &active) {
                 self.waited.insert(action.id.clone(), pass.world.now);
-                let code = "DEPENDENCY".to_owned();
+                let (code, reason) = ("DEPENDENCY".to_owned(), wait.reason);
                 pass.report.waiting.push(Waiting { target: Some(name), code, reason });
-                started.more_to_come = true;
+                started.more_to_come |= wait.ends_soon;
                 continue;
             }
             if let Err(until) = self.rate.take(now) {
@@ -115,12 +149,24 @@ impl Workers {
         Ok(started)
     }
 
+    /// The services with an action that is allowed or under way.
+    async fn active(&self, granted: &[Action]) -> Result<BTreeSet<ServiceName>, Error> {
+        let states = vec![ActionState::Executing];
+        let executing =
+            self.context.store.actions(&ActionFilter { states, ..ActionFilter::default() }).await?;
+        let names = executing.iter().chain(granted).map(|action| action.step.target.clone());
+        Ok(names.collect())
+    }
+
     fn spawn(&mut self, pass: &Pass, mut action: Action) -> bool {
         let Some(claim) = self.context.in_flight.claim(&action.key) else { return false };
-        if let (Some(waited), Some(start_by)) = (self.waited.get(&action.id), action.start_by) {
-            // It became runnable only now.
-            let clocks = &self.context.options.clocks;
-            action.start_by = Some(start_by.max(clocks.start_by(*waited, false)));
+        if let (Some(waited), Some(granted_at), Some(start_by)) =
+            (self.waited.get(&action.id), action.granted_at, action.start_by)
+        {
+            // It became runnable only now: its time, short or long, runs from here.
+            let time = start_by.duration_since(granted_at);
+            let from_here = waited.checked_add(time).unwrap_or(start_by);
+            action.start_by = Some(start_by.max(from_here));
         }
         let (context, leadership) = (Arc::clone(&self.context), Arc::clone(&self.leadership));
         let world = Arc::clone(&pass.world);
@@ -195,7 +241,10 @@ impl Workers {
                 self.context.metrics.count_action(action.kind.as_str(), state);
                 (state, detail)
             }
-            Attempt::Waiting(detail) => ("waiting", detail),
+            Attempt::Waiting(detail) => {
+                self.waited.insert(action.id.clone(), self.context.clock.now());
+                ("waiting", detail)
+            }
             Attempt::Retry(detail) => ("retrying", detail),
         };
         tracing::info!(

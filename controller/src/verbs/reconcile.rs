@@ -22,13 +22,13 @@ pub(super) async fn run(session: &Session, args: &ReconcileArgs) -> Result<u8> {
     )
     .await?;
     let shutdown = signals::shutdown().map_err(|error| Failure::of(codes::INTERNAL, &error))?;
-    let pass = controller.reconcile_once();
+    let pass = controller.reconcile_once(&shutdown);
     tokio::pin!(pass);
     let report = tokio::select! {
         report = &mut pass => report?,
         () = shutdown.cancelled() => {
             // Writes that are under way are worth waiting for; the next signal ends it at once.
-            session.printer.note("stopping after this pass; once more to stop at once");
+            session.printer.note("nothing more is started; once more to stop at once");
             pass.await?
         }
     };

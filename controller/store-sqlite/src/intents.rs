@@ -163,8 +163,9 @@ impl Intents for SqliteStore {
         }
         let settled_at = clock::to_column(now);
         let (word, detail) = (word(outcome), outcome.detail());
+        // The body holds values behind references; once the outcome is known nobody needs it.
         sqlx::query!(
-            "UPDATE intents SET outcome = ?, detail = ?, settled_at = ? WHERE id = ?",
+            "UPDATE intents SET outcome = ?, detail = ?, settled_at = ?, body = x'' WHERE id = ?",
             word,
             detail,
             settled_at,

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::{Approval, ApprovalStatus, Clocks, binding};
 use crate::action::{Action, ActionState, ActuatorMode};
-use crate::gate::{Decision, Verdict};
+use crate::gate::{Cause, Decision, Verdict};
 use crate::identity::{ActionId, ApprovalId, ObjectKey, PlanId};
 use crate::plan::Step;
 
@@ -136,7 +136,7 @@ fn action(proposal: &Proposal<'_>, state: ActionState) -> Action {
         binding: binding(step, verdict.rule(), mode),
         source: step.source,
         actor: actor.to_owned(),
-        reason: step.reason.clone(),
+        reason: reason(step, verdict),
         mode,
         rule: verdict.rule().to_string(),
         state,
@@ -147,5 +147,17 @@ fn action(proposal: &Proposal<'_>, state: ActionState) -> Action {
         updated_at: now,
         granted_at: None,
         start_by: None,
+    }
+}
+
+/// Why the step is needed, and why a person is asked when the tier alone would not.
+fn reason(step: &Step, verdict: &Verdict) -> String {
+    let is_asked = verdict.decision() == Decision::QueueApproval;
+    if is_asked && verdict.cause() != Cause::ApprovalRequired {
+        format!("{}; a person is asked: {}", step.reason, verdict.reason())
+    } else if let Some(confirm) = &step.confirm {
+        format!("{}; look closely: {confirm}", step.reason)
+    } else {
+        step.reason.clone()
     }
 }

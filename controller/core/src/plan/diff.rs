@@ -45,15 +45,44 @@ impl Masking {
     }
 
     fn masked(&self, pointer: &str, value: &Value, secrets: &SecretValues) -> Value {
+        let key = pointer.rsplit('/').next().unwrap_or_default();
+        self.masked_under(key, is_within(pointer, ENV), value, secrets)
+    }
+
+    /// Masks every value of the environment, and elsewhere what looks like a secret: options of
+    /// log and volume drivers, labels and arguments hold passwords and tokens more often than
+    /// they should.
+    fn masked_under(&self, key: &str, all: bool, value: &Value, secrets: &SecretValues) -> Value {
         match value {
-            Value::String(text) if is_within(pointer, ENV) => {
+            Value::String(text) if all || looks_secret(key) || assigns_a_secret(text) => {
                 let real = secrets.resolve(text).unwrap_or(text);
                 Value::String(format!("(masked {})", self.fingerprint(real)))
             }
-            // Inherited from the engine's environment: there is no value.
-            _ => value.clone(),
+            Value::Object(map) => map
+                .iter()
+                .map(|(key, value)| (key.clone(), self.masked_under(key, all, value, secrets)))
+                .collect(),
+            Value::Array(items) => {
+                items.iter().map(|item| self.masked_under(key, all, item, secrets)).collect()
+            }
+            // A variable that is inherited from the engine's environment has no value.
+            Value::String(_) | Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
         }
     }
+}
+
+/// True for texts such as `addr=10.0.0.1,password=x` or `--token=x`.
+fn assigns_a_secret(text: &str) -> bool {
+    text.split([',', ' ', ';', '&', '?']).any(|part| {
+        part.split_once('=').is_some_and(|(key, value)| !value.is_empty() && looks_secret(key))
+    })
+}
+
+/// Keys of the engine's spec that are names and paths of secrets, never their content.
+const NAMES_OF_SECRETS: &[&str] = &["SecretName", "SecretID", "SecretRef"];
+
+fn looks_secret(key: &str) -> bool {
+    !NAMES_OF_SECRETS.contains(&key) && skep_crds::value::looks_secret(key)
 }
 
 const ENV: &str = "/TaskTemplate/ContainerSpec/Env";

@@ -7,35 +7,36 @@ pub(crate) mod world;
 
 use std::sync::Arc;
 
-use skep_core::plan::{Plan, plan};
+use skep_core::plan::plan;
 use tracing::Instrument as _;
 
 pub(crate) use self::world::World;
+use crate::Error;
 use crate::controller::Context;
 use crate::leader::Leadership;
 use crate::report::{Health, PassReport, PlanReport};
-use crate::{Error, settle};
+use crate::workers::Workers;
 
 /// A pass that has decided and not yet acted.
 pub(crate) struct Pass {
     pub(crate) world: Arc<World>,
-    pub(crate) plan: Plan,
     pub(crate) report: PassReport,
 }
 
-/// Stages 1 to 4: look, compare, decide. Writes proposals, touches nothing on the swarm but what
-/// an earlier leader left open.
-pub(crate) async fn decide(context: &Context, leadership: &Leadership) -> Result<Pass, Error> {
+/// Stages 1 to 4: look, compare, decide. Writes proposals; intents that an earlier leader left
+/// open are given to workers first, and their keys are left alone until they are settled.
+pub(crate) async fn decide(
+    context: &Context,
+    leadership: &Leadership,
+    workers: &mut Workers,
+) -> Result<Pass, Error> {
     // Read before the world is: what a worker finishes meanwhile may be missing from the snapshot.
-    let busy = context.in_flight.keys();
+    let mut busy = context.in_flight.keys();
     // 1 observe (I/O)
-    let mut snapshot = context.observe().instrument(tracing::info_span!("observe")).await?;
-    // What an earlier leader began comes before anything new: it may already be done, and the
-    // picture from before it is settled is no basis for a plan.
-    if context.options.propose
-        && settle::open_intents(context, leadership, &snapshot.cluster, &busy).await?
-    {
-        snapshot = context.observe_again().await?;
+    let snapshot = context.observe().instrument(tracing::info_span!("observe")).await?;
+    if context.options.propose {
+        workers.settle(&snapshot.cluster).instrument(tracing::info_span!("settle")).await?;
+        busy.extend(context.in_flight.keys());
     }
     // 2 desire (I/O, then pure)
     let desired =
@@ -62,5 +63,5 @@ pub(crate) async fn decide(context: &Context, leadership: &Leadership) -> Result
             .instrument(tracing::info_span!("gate"))
             .await?;
     }
-    Ok(Pass { world, plan, report })
+    Ok(Pass { world, report })
 }

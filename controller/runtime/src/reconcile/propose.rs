@@ -115,6 +115,8 @@ pub(crate) async fn propose(
     for (new, outcome) in proposals.iter().zip(&outcomes) {
         if *outcome == ProposeOutcome::Recorded {
             let action = &new.action;
+            // A new action does not inherit its predecessor's delay.
+            context.retries().reset(&action.step.target);
             context.metrics.count_action(action.kind.as_str(), action.state.as_str());
             tracing::info!(
                 action.id = %action.id,

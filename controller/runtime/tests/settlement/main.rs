@@ -27,6 +27,7 @@ use skep_store::{
 };
 use skep_store_sqlite::SqliteStore;
 use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
 
 use crate::engine::{FakeSwarm, Fault};
 
@@ -80,7 +81,7 @@ impl World {
             random: Arc::new(SystemRandom),
         };
         let options = Options { mode: self.mode, ..Options::default() };
-        Controller::new(parts, options).reconcile_once().await.unwrap()
+        Controller::new(parts, options).reconcile_once(&CancellationToken::new()).await.unwrap()
     }
 
     async fn pending(&self) -> Vec<skep_core::approval::Approval> {

@@ -18,7 +18,10 @@ pub(super) fn reason(input: &PlanInput<'_>) -> Option<String> {
             input.observed.cluster
         ));
     }
-    let gone = input.owned.keys().filter(|name| !input.observed.services.contains_key(*name));
+    // One that nobody declares any more may well have been removed on purpose.
+    let gone = input.owned.keys().filter(|name| {
+        input.desired.services.contains_key(*name) && !input.observed.services.contains_key(*name)
+    });
     let gone = gone.count();
     let budget = vanished_budget(input.owned.len());
     (gone > budget).then(|| {

@@ -132,7 +132,8 @@ impl Draft<'_> {
 }
 
 /// What an approval of a step holds for. Version, network ids and the action's id are bound late
-/// and are no part of it; neither are wave, wording and what the live fields were before.
+/// and are no part of it; neither are wave and wording. What the changed fields are now is part of
+/// it: who approved "1.2 to 1.3" has not approved to undo a fix that is 1.4 meanwhile.
 fn step_digest(
     cluster: &ClusterId,
     step: &Step,
@@ -155,6 +156,10 @@ fn step_digest(
     {
         let counter = live.map_or(0, ObservedService::restarts);
         content.insert("restart_of".into(), json!(counter));
+    }
+    if let (Operation::Update { .. }, Value::Object(content)) = (&step.operation, &mut content) {
+        let before: Vec<_> = step.changes.iter().map(|c| (&c.path, &c.before)).collect();
+        content.insert("before".into(), json!(before));
     }
     Digest::of_json(&content)
 }

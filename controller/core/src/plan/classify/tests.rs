@@ -582,3 +582,50 @@ fn a_service_that_did_its_work_is_not_down() {
     world.deploy("a").tasks = done;
     assert_eq!(only_step(&world).class, DriftClass::Down);
 }
+
+#[test]
+fn secrets_outside_of_the_environment_are_masked_too() {
+    let mut world = World::new();
+    world.declare("a");
+    let live = world.put_foreign("a");
+    let options =
+        json!({"Name": "splunk", "Options": {"splunk-token": "canary1", "url": "https://x"}});
+    set(&mut live.spec, "/TaskTemplate/LogDriver", options);
+    let driver = json!({"Options": {"o": "addr=1.2.3.4,password=canary2"}});
+    let mount =
+        json!({"Type": "volume", "Target": "/x", "VolumeOptions": {"DriverConfig": driver}});
+    set(&mut live.spec, "/TaskTemplate/ContainerSpec/Mounts", json!([mount]));
+    let arguments = json!(["--api-key=canary3", "serve"]);
+    set(&mut live.spec, "/TaskTemplate/ContainerSpec/Args", arguments);
+    set(&mut live.spec, "/Labels/proxy.auth", json!("canary4"));
+    let shown = json!(only_step(&world).changes).to_string();
+    assert!(!shown.contains("canary"), "{shown}");
+    assert!(shown.contains("https://x") && shown.contains("serve"), "{shown}");
+}
+
+#[test]
+fn a_decision_about_one_value_says_nothing_about_another() {
+    let mut world = World::new();
+    world.declare("a");
+    let image = "/TaskTemplate/ContainerSpec/Image";
+    set(&mut world.deploy("a").spec, image, json!("example/a:1.2"));
+    let asked = only_step(&world).digest;
+    // Somebody fixes it in a hurry: approving must not undo what nobody has looked at.
+    set(&mut world.deploy("a").spec, image, json!("example/a:1.4"));
+    assert_ne!(only_step(&world).digest, asked);
+}
+
+#[test]
+fn what_nobody_declares_any_more_has_not_vanished() {
+    let mut world = World::new();
+    for name in ["a", "b", "c", "d", "e", "f"] {
+        world.declare(name);
+        world.deploy(name);
+    }
+    for retired in ["a", "b", "c"] {
+        world.desired.services.remove(&ServiceName::new(retired));
+        world.observed.services.remove(&ServiceName::new(retired));
+    }
+    world.declare("new");
+    assert_eq!(only_step(&world).confirm, None);
+}
