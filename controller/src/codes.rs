@@ -53,6 +53,8 @@ codes! {
     ROLLOUT_RUNNING = "Swarm is still rolling out or rolling back the service.",
     SOURCE_NEVER_LOADED = "A source has never been read, so what it declares is unknown.",
     ORPHAN = "A service of ours is no longer declared; it is left alone.",
+    COMES_BACK = "The same difference is there again after every successful change; it is not written once more for ten minutes.",
+    STILL_GRANTED = "Approved actions are left that this pass did not start.",
     DEPENDENCY = "Approved, and waiting for a service that it depends on to be as declared and running.",
     DEGRADED = "The last change of the service failed; it is not proposed again until its declaration changes.",
     DENIED = "A person denied this change; it is not proposed again until it is another one.",

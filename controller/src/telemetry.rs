@@ -47,7 +47,8 @@ pub(crate) fn start(config: &Config, wish: Wish) -> Telemetry {
         Some(format) => format == "json",
         None => wish.service && !io::stderr().is_terminal(),
     };
-    let usual = if wish.service { "info" } else { "warn" };
+    // A command tells itself what is wrong with a source, with every place.
+    let usual = if wish.service { "info" } else { "warn,skep_runtime::sources=off" };
     let filter = EnvFilter::try_new(config.text(table::LOG).unwrap_or(usual))
         .unwrap_or_else(|_| EnvFilter::new(usual));
     let lines = fmt::layer()

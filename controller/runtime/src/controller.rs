@@ -224,7 +224,7 @@ impl Controller {
         )
         .await?;
         let plan = plan(&world.input(&self.context));
-        Ok(Planned { plan, snapshot, desired, owned: world.owned })
+        Ok(Planned { plan, snapshot, desired, owned: Arc::unwrap_or_clone(world.owned) })
     }
 
     /// The state of the running loop; changes are announced.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use skep_core::plan::Waiting;
 use skep_swarm::reflector;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -239,7 +240,7 @@ impl<'a> Lead<'a> {
 
     /// Passes until nothing granted is left that can run soon.
     async fn once(&mut self, shutdown: &CancellationToken) -> Result<PassReport, Error> {
-        let deadline = Instant::now() + ONCE_PATIENCE;
+        let mut deadline = Instant::now() + ONCE_PATIENCE;
         let retry_until = Instant::now() + ONCE_RETRIES;
         let mut total: Option<PassReport> = None;
         loop {
@@ -260,6 +261,9 @@ impl<'a> Lead<'a> {
             let retrying = report.approved_drained.iter().any(ActionReport::is_retrying)
                 && Instant::now() < retry_until;
             total = Some(merged(total, report));
+            if ended {
+                deadline = Instant::now() + ONCE_PATIENCE;
+            }
             let go_on = ended || retrying || started.more_to_come;
             if shutdown.is_cancelled() || Instant::now() >= deadline || !go_on {
                 break;
@@ -271,7 +275,16 @@ impl<'a> Lead<'a> {
                 }
             }
         }
-        Ok(total.unwrap_or_default())
+        let mut report = total.unwrap_or_default();
+        let left = self.workers.granted_left().await?;
+        if left > 0 {
+            report.waiting.push(Waiting {
+                target: None,
+                code: "STILL_GRANTED".to_owned(),
+                reason: format!("{left} approved actions have not started; run it again"),
+            });
+        }
+        Ok(report)
     }
 }
 

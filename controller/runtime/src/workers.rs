@@ -149,6 +149,16 @@ impl Workers {
         Ok(started)
     }
 
+    /// How many granted actions within the scope have not started.
+    pub(crate) async fn granted_left(&self) -> Result<usize, Error> {
+        if !self.context.options.propose {
+            return Ok(0);
+        }
+        let filter = ActionFilter { states: vec![ActionState::Granted], ..ActionFilter::default() };
+        let granted = self.context.store.actions(&filter).await?;
+        Ok(granted.iter().filter(|action| self.is_chosen(&action.step.target)).count())
+    }
+
     /// The services with an action that is allowed or under way.
     async fn active(&self, granted: &[Action]) -> Result<BTreeSet<ServiceName>, Error> {
         let states = vec![ActionState::Executing];

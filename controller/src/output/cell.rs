@@ -16,6 +16,16 @@ pub(crate) fn plain(text: &str) -> String {
         .collect()
 }
 
+/// The first line of a text, with the number of lines that follow it.
+pub(crate) fn first_line(text: &str) -> String {
+    let mut lines = text.lines();
+    let first = plain(lines.next().unwrap_or_default());
+    match lines.count() {
+        0 => first,
+        more => format!("{first} (and {more} more lines)"),
+    }
+}
+
 /// How long ago, in its largest unit: `12s`, `3m`, `5h`, `2d`.
 pub(crate) fn since(then: Timestamp, now: Timestamp) -> String {
     span(now.as_second().saturating_sub(then.as_second()))

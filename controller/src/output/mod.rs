@@ -13,7 +13,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 
 use serde::Serialize;
 
-pub(crate) use self::cell::{plain, since, until};
+pub(crate) use self::cell::{first_line, plain, since, until};
 pub(crate) use self::style::Style;
 use crate::codes;
 use crate::error::{Failure, Result};

@@ -8,7 +8,7 @@ use skep_core::action::{ActionKind, Source};
 use skep_core::desired::Provenance;
 use skep_core::plan::{Blocked, Change, DriftClass, Plan, Risk, Step, Summary, Waiting};
 
-use super::{Style, plain};
+use super::{Style, first_line, plain};
 
 /// A plan as it is shown. The operation with its values is not part of it: what differs is in
 /// `changes`, masked.
@@ -71,7 +71,7 @@ impl<'a> PlanView<'a> {
                     "  {}  {}  {}",
                     plain(target),
                     style.yellow(&plain(&waiting.code)),
-                    plain(&waiting.reason)
+                    first_line(&waiting.reason)
                 );
             }
             text.push('\n');
@@ -132,14 +132,25 @@ impl<'a> StepView<'a> {
         if let Some(confirm) = self.confirm {
             let _ = writeln!(text, "    {}: {}", style.yellow("needs a person"), plain(confirm));
         }
+        if self.action == ActionKind::AdoptService && !self.changes.is_empty() {
+            let _ = writeln!(text, "    {}", style.dim("once adopted, this would be proposed:"));
+        }
         for change in self.changes {
-            let _ = writeln!(
-                text,
-                "    {}: {} -> {}",
-                plain(&leaf(&change.path)),
-                style.red(&shown(&change.before)),
-                style.green(&shown(&change.after)),
-            );
+            let name = plain(&leaf(&change.path));
+            let _ = match (&change.before, &change.after) {
+                (Value::Null, after) => {
+                    writeln!(text, "    {name}: {}", style.green(&shown(after)))
+                }
+                (before, Value::Null) => {
+                    writeln!(text, "    {name}: {} -> (none)", style.red(&shown(before)))
+                }
+                (before, after) => writeln!(
+                    text,
+                    "    {name}: {} -> {}",
+                    style.red(&shown(before)),
+                    style.green(&shown(after)),
+                ),
+            };
         }
         if let Some(blocked) = self.blocked {
             let code = style.red(&plain(&blocked.code));
@@ -163,6 +174,9 @@ impl<'a> StepView<'a> {
 
 /// The part of a pointer that a reader needs, unescaped; the blocks around it are always the same.
 fn leaf(pointer: &str) -> String {
+    if pointer.starts_with("/EndpointSpec/Ports/") {
+        return "publish".to_owned();
+    }
     ["/TaskTemplate/ContainerSpec/", "/TaskTemplate/", "/"]
         .iter()
         .find_map(|prefix| pointer.strip_prefix(prefix))
@@ -177,6 +191,18 @@ fn shown(value: &Value) -> String {
         Value::Null => "(none)".to_owned(),
         Value::String(text) if text.is_empty() => "\"\"".to_owned(),
         Value::String(text) => plain(text),
+        Value::Object(map) if map.contains_key("PublishedPort") => port(map),
+        // A network without options: its name is in the path.
+        Value::Object(map) if map.len() == 1 && map.contains_key("Target") => "joined".to_owned(),
         other => plain(&other.to_string()),
     }
+}
+
+/// A published port as people write it: `8206 -> 8000/tcp`.
+fn port(map: &serde_json::Map<String, Value>) -> String {
+    let number = |key: &str| map.get(key).map(ToString::to_string).unwrap_or_default();
+    let word = |key: &str| map.get(key).and_then(Value::as_str).unwrap_or_default();
+    let host = if word("PublishMode") == "host" { " on each node" } else { "" };
+    let (published, target) = (number("PublishedPort"), number("TargetPort"));
+    plain(&format!("{published} -> {target}/{}{host}", word("Protocol")))
 }

@@ -52,7 +52,7 @@ pub(super) fn sources_are_usable(sources: &[SourceStatus]) -> Result<()> {
 }
 
 /// A misspelt `--only` would otherwise look like a fleet that is in order.
-fn known(planned: &skep_runtime::Planned, name: &str) -> Result<()> {
+pub(super) fn known(planned: &skep_runtime::Planned, name: &str) -> Result<()> {
     let declared = planned.desired.services.keys().map(|name| name.as_str());
     let live = planned.snapshot.services.keys().map(|name| name.as_str());
     if declared.clone().chain(live.clone()).any(|known| known == name) {

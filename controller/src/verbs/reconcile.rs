@@ -5,10 +5,10 @@ use std::fmt::Write as _;
 use skep_runtime::{ActionReport, PassReport};
 
 use super::Session;
-use super::plan::sources_are_usable;
+use super::plan::{known, sources_are_usable};
 use crate::args::ReconcileArgs;
 use crate::error::{Failure, Result, exit};
-use crate::output::{Style, plain};
+use crate::output::{Style, first_line, plain};
 use crate::wiring::{self, Wired};
 use crate::{codes, signals};
 
@@ -21,6 +21,12 @@ pub(super) async fn run(session: &Session, args: &ReconcileArgs) -> Result<u8> {
         "reconcile --once",
     )
     .await?;
+    if !args.fleet.only.is_empty() {
+        let planned = controller.plan().await?;
+        for name in &args.fleet.only {
+            known(&planned, name)?;
+        }
+    }
     let shutdown = signals::shutdown().map_err(|error| Failure::of(codes::INTERNAL, &error))?;
     let pass = controller.reconcile_once(&shutdown);
     tokio::pin!(pass);
@@ -78,7 +84,7 @@ fn text(report: &PassReport, style: Style) -> String {
                 "  {}  {}  {}",
                 plain(target),
                 style.yellow(&plain(&waiting.code)),
-                plain(&waiting.reason)
+                first_line(&waiting.reason)
             );
         }
     }

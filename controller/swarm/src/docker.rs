@@ -161,7 +161,17 @@ impl Engine for DockerEngine {
     }
 
     async fn list_networks(&self) -> Result<Vec<ObservedNetwork>, Error> {
-        let networks: Vec<wire::Network> = self.list("/networks", None).await?;
+        let mut networks: Vec<wire::Network> = self.list("/networks", None).await?;
+        // The swarm has a `host` and a `bridge` of its own, which services name and lists leave
+        // out; the engine shows them only when asked for by name and scope.
+        for name in ["host", "bridge"] {
+            let target = self.target(&format!("/networks/{name}"), &[("scope", "swarm")]);
+            match read::<wire::Network>(&self.transport, "/networks/{id}", &target).await {
+                Ok(network) => networks.push(network),
+                Err(Error::NotFound { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
         Ok(networks.into_iter().map(ObservedNetwork::from).collect())
     }
 

@@ -47,3 +47,17 @@ fn a_missing_network_blocks_and_an_existing_one_is_joined() {
     let _ = fleet.engine.docker(&["network", "rm", &network]);
     drop(fleet);
 }
+
+#[test]
+fn the_hosts_network_of_the_swarm_is_known_by_name() {
+    let fleet = Fleet::new("hostnet");
+    let registry = fleet.registry(&[("a", "networks: [host]; replicas: 0")]);
+    let environment = [("FLEET_ACTUATOR", "swarm")];
+    let arguments = ["reconcile", "--once", "--registry", registry.to_str().unwrap()];
+    fleet.json(&arguments, &environment);
+    fleet.approve_all();
+    fleet.json(&arguments, &environment);
+    assert!(fleet.exists(&fleet.service("a")));
+    assert_eq!(fleet.plan(&registry)["steps"], serde_json::json!([]));
+    fleet.finish();
+}

@@ -35,8 +35,29 @@ pub struct PlanInput<'a> {
     pub masking: &'a Masking,
     /// The time of planning.
     pub now: Timestamp,
+    /// One service that was read again, when there is one.
+    pub fresh: Option<Fresh<'a>>,
     /// Only these services, when given.
     pub only: Option<&'a BTreeSet<ServiceName>>,
+}
+
+/// One service read again after the snapshot: what execution decides on.
+#[derive(Debug, Clone, Copy)]
+pub struct Fresh<'a> {
+    /// Its name.
+    pub name: &'a ServiceName,
+    /// What is there under this name now, if anything.
+    pub live: Option<&'a ObservedService>,
+}
+
+impl<'a> PlanInput<'a> {
+    /// What is there under a name.
+    fn live(&self, name: &ServiceName) -> Option<&'a ObservedService> {
+        match self.fresh {
+            Some(fresh) if fresh.name == name => fresh.live,
+            Some(_) | None => self.observed.services.get(name),
+        }
+    }
 }
 
 /// The plan for the whole fleet. Pure: the same input gives the same bytes.
@@ -112,7 +133,7 @@ fn classify(
     confirm: Option<&str>,
 ) -> Finding {
     let draft = Draft { input, service, confirm };
-    let Some(live) = input.observed.services.get(&service.name) else {
+    let Some(live) = input.live(&service.name) else {
         return draft.missing(names);
     };
     let difference = difference(input, names, service, live);

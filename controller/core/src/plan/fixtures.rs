@@ -67,6 +67,7 @@ impl World {
             known_clusters: &self.known_clusters,
             masking: &self.masking,
             now: self.now,
+            fresh: None,
             only: None,
         }
     }

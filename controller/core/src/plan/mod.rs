@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use self::bind::{BindError, BoundRequest, Late, bind};
-pub use self::classify::{DOWN_GRACE, Finding, PlanInput, plan, plan_key};
+pub use self::classify::{DOWN_GRACE, Finding, Fresh, PlanInput, plan, plan_key};
 pub use self::diff::{Masking, diff_specs};
 pub(crate) use self::normalise::float32;
 pub use self::normalise::{NetworkNames, normalise};

@@ -3,8 +3,6 @@
 //! Read the object again, plan that key again, ask the gate again; only if all three still say
 //! what was decided is the step bound to bytes, the intent stored, and the request sent.
 
-use std::sync::Arc;
-
 use skep_core::action::{Action, ActionEvent, ActuatorMode};
 use skep_core::approval::{RedeemError, redeem};
 use skep_core::gate::{
@@ -41,8 +39,8 @@ pub(crate) async fn carry_out(
 ) -> Result<Attempt, Error> {
     let name = ServiceName::new(action.key.name.as_str());
     // Read the object again: what was decided must still be true at this moment.
-    let world = match refreshed(context, world, &name).await {
-        Ok(world) => world,
+    let world = match read_by_name(context, name.as_str()).await {
+        Ok(live) => world.with(name.clone(), live, context.clock.now()),
         Err(error) => return Ok(Attempt::Retry(format!("the service cannot be read: {error}"))),
     };
     let closing = Closer { context, leadership, action };
@@ -126,20 +124,6 @@ pub(crate) async fn ledger(
     }
 }
 
-/// The world with this one service as it is now.
-async fn refreshed(
-    context: &Context,
-    world: &World,
-    name: &ServiceName,
-) -> Result<World, EngineError> {
-    let mut snapshot = (*world.snapshot).clone();
-    match read_by_name(context, name.as_str()).await? {
-        Some(service) => snapshot.services.insert(name.clone(), service),
-        None => snapshot.services.remove(name),
-    };
-    Ok(World { snapshot: Arc::new(snapshot), now: context.clock.now(), ..world.clone() })
-}
-
 /// The service of exactly this name, with its tasks.
 pub(crate) async fn read_by_name(
     context: &Context,
@@ -189,7 +173,7 @@ async fn adopt(
     step: Authorised<Step>,
 ) -> Result<Attempt, Error> {
     let step = step.into_inner();
-    let Some(live) = world.snapshot.services.get(&step.target) else {
+    let Some(live) = world.live(&step.target) else {
         return Ok(Attempt::Retry("the service is gone".to_owned()));
     };
     let now = context.clock.now();
@@ -219,7 +203,7 @@ async fn send(
 ) -> Result<Attempt, Error> {
     let late = Late {
         snapshot: &world.snapshot,
-        live: world.snapshot.services.get(&step.get().target),
+        live: world.live(&step.get().target),
         secrets: &world.desired.secrets,
         action: &action.id,
         fleet: &context.options.fleet,

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::SignedDuration;
 use skep_core::action::{Action, ActionEvent, ActionState};
 use skep_core::approval::{self, ApprovalStatus, Proposal, binding};
 use skep_core::canonical::Digest;
@@ -65,7 +66,12 @@ pub(crate) async fn propose(
                 Standing::Close(event, why) => {
                     close(context, leadership, last, event, why).await?;
                 }
-                Standing::New => {}
+                Standing::New => {
+                    if let Some(waiting) = comes_back(context, last, world, &bound).await? {
+                        report.waiting.push(waiting);
+                        continue;
+                    }
+                }
             }
         }
         match file(context, plan, world, step, &verdict) {
@@ -242,6 +248,41 @@ fn standing(last: &Action, step: &Step, world: &World, bound: &Digest) -> Standi
         | ActionState::Superseded
         | ActionState::Expired => Standing::New,
     }
+}
+
+/// The same difference after this many successes in a row is not drift.
+const COMES_BACK: usize = 3;
+/// Successes that lie further back do not count.
+const COMES_BACK_WITHIN: SignedDuration = SignedDuration::from_mins(10);
+
+/// A difference that is there again right after each write: the engine does not keep a field as it
+/// is written, or another writer puts it back. Writing once more would go on for ever.
+async fn comes_back(
+    context: &Context,
+    last: &Action,
+    world: &World,
+    bound: &Digest,
+) -> Result<Option<Waiting>, Error> {
+    let repeats = |action: &Action| {
+        action.state == ActionState::Succeeded
+            && action.binding == *bound
+            && world.now.duration_since(action.updated_at) < COMES_BACK_WITHIN
+    };
+    if !repeats(last) {
+        return Ok(None);
+    }
+    let limit = u32::try_from(COMES_BACK).unwrap_or(u32::MAX);
+    let filter = ActionFilter { key: Some(last.key.clone()), limit, ..ActionFilter::default() };
+    let latest = context.store.actions(&filter).await?;
+    Ok((latest.len() == COMES_BACK && latest.iter().all(repeats)).then(|| Waiting {
+        target: Some(last.step.target.clone()),
+        code: "COMES_BACK".to_owned(),
+        reason: format!(
+            "the same difference was there again after {COMES_BACK} successful changes: another \
+             writer undoes them, or the engine does not keep what is written; tell Skep to leave \
+             the field alone with ignore:"
+        ),
+    }))
 }
 
 /// True when Swarm's last rollout of the service was rolled back or stopped half-way.

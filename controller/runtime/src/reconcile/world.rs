@@ -6,8 +6,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use skep_core::desired::Desired;
 use skep_core::identity::{ClusterId, ObjectKey, ObjectKind, ServiceName};
-use skep_core::observed::Snapshot;
-use skep_core::plan::{Owned, PlanInput};
+use skep_core::observed::{ObservedService, Snapshot};
+use skep_core::plan::{Fresh, Owned, PlanInput};
 
 use crate::Error;
 use crate::controller::Context;
@@ -17,9 +17,11 @@ use crate::controller::Context;
 pub(crate) struct World {
     pub(crate) snapshot: Arc<Snapshot>,
     pub(crate) desired: Arc<Desired>,
-    pub(crate) owned: Owned,
-    pub(crate) known_clusters: Vec<ClusterId>,
+    pub(crate) owned: Arc<Owned>,
+    pub(crate) known_clusters: Arc<[ClusterId]>,
     pub(crate) now: Timestamp,
+    /// One service that was read again after the snapshot.
+    fresh: Option<(ServiceName, Option<ObservedService>)>,
 }
 
 impl World {
@@ -30,7 +32,7 @@ impl World {
         desired: Arc<Desired>,
         busy: &BTreeSet<ObjectKey>,
     ) -> Result<Self, Error> {
-        let owned = context
+        let owned: Owned = context
             .store
             .owned(&snapshot.cluster)
             .await?
@@ -45,7 +47,26 @@ impl World {
             .map(|object| (ServiceName::new(object.key.name), object.id))
             .collect();
         let known_clusters = context.store.owned_clusters().await?;
-        Ok(Self { snapshot, desired, owned, known_clusters, now: context.clock.now() })
+        let (owned, known_clusters) = (Arc::new(owned), known_clusters.into());
+        Ok(Self { snapshot, desired, owned, known_clusters, now: context.clock.now(), fresh: None })
+    }
+
+    /// The same world with one service as it is now. Copies nothing of the others.
+    pub(crate) fn with(
+        &self,
+        name: ServiceName,
+        live: Option<ObservedService>,
+        now: Timestamp,
+    ) -> Self {
+        Self { fresh: Some((name, live)), now, ..self.clone() }
+    }
+
+    /// The service of this name, as it was last read.
+    pub(crate) fn live(&self, name: &ServiceName) -> Option<&ObservedService> {
+        match &self.fresh {
+            Some((fresh, live)) if fresh == name => live.as_ref(),
+            Some(_) | None => self.snapshot.services.get(name),
+        }
     }
 
     /// What planning looks at.
@@ -57,6 +78,7 @@ impl World {
             known_clusters: &self.known_clusters,
             masking: &context.masking,
             now: self.now,
+            fresh: self.fresh.as_ref().map(|(name, live)| Fresh { name, live: live.as_ref() }),
             only: context.options.only.as_ref(),
         }
     }

@@ -269,3 +269,16 @@ async fn a_service_of_that_name_made_by_somebody_else_is_left_alone() {
     assert_eq!(world.swarm.service("a"), before, "adopted, not written");
     assert_eq!(world.swarm.effects(), 0);
 }
+
+#[tokio::test]
+async fn a_difference_that_always_comes_back_is_not_written_for_ever() {
+    let world = World::deployed().await;
+    for _ in 0..5 {
+        world.swarm.meddle("a", "/TaskTemplate/ContainerSpec/Image", json!("example/theirs:1"));
+        world.attempt(&[]).await;
+    }
+    // One create and three repairs; then somebody has to look.
+    assert_eq!(world.swarm.effects(), 4);
+    let waiting = world.pass().await.waiting;
+    assert!(waiting.iter().any(|waiting| waiting.code == "COMES_BACK"), "{waiting:?}");
+}
