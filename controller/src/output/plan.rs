@@ -137,6 +137,8 @@ impl<'a> StepView<'a> {
         }
         for change in self.changes {
             let name = plain(&leaf(&change.path));
+            let key = change.path.rsplit('/').next().unwrap_or_default();
+            let shown = |value: &Value| shown(key, value);
             let _ = match (&change.before, &change.after) {
                 (Value::Null, after) => {
                     writeln!(text, "    {name}: {}", style.green(&shown(after)))
@@ -185,10 +187,14 @@ fn leaf(pointer: &str) -> String {
         .replace("~0", "~")
 }
 
-/// A value on one line.
-fn shown(value: &Value) -> String {
+/// A value on one line, numbers with the unit that people write.
+fn shown(key: &str, value: &Value) -> String {
     match value {
         Value::Null => "(none)".to_owned(),
+        Value::Number(number) => match number.as_u64() {
+            Some(number) => with_unit(key, number),
+            None => number.to_string(),
+        },
         Value::String(text) if text.is_empty() => "\"\"".to_owned(),
         Value::String(text) => plain(text),
         Value::Object(map) if map.contains_key("PublishedPort") => port(map),
@@ -205,4 +211,24 @@ fn port(map: &serde_json::Map<String, Value>) -> String {
     let host = if word("PublishMode") == "host" { " on each node" } else { "" };
     let (published, target) = (number("PublishedPort"), number("TargetPort"));
     plain(&format!("{published} -> {target}/{}{host}", word("Protocol")))
+}
+
+/// The engine counts in nanoseconds, bytes and billionths of a processor.
+fn with_unit(key: &str, number: u64) -> String {
+    const SECOND: u64 = 1_000_000_000;
+    const MEBIBYTE: u64 = 1 << 20;
+    match key {
+        "Interval" | "Timeout" | "StartPeriod" | "Delay" | "Window" | "Monitor"
+        | "StopGracePeriod" => {
+            format!("{:?}", std::time::Duration::from_nanos(number))
+        }
+        "MemoryBytes" if number.is_multiple_of(MEBIBYTE) => format!("{} MiB", number / MEBIBYTE),
+        "NanoCPUs" => {
+            let fraction = format!("{:09}", number % SECOND);
+            let fraction = fraction.trim_end_matches('0');
+            let point = if fraction.is_empty() { "" } else { "." };
+            format!("{}{point}{fraction} CPUs", number / SECOND)
+        }
+        _ => number.to_string(),
+    }
 }

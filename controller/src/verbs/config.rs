@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::Session;
 use crate::args::ReferencePage;
 use crate::codes;
+use crate::config::value::Value;
 use crate::config::{Resolved, reference};
 use crate::error::{Result, exit};
 use crate::output::table::Columns;
@@ -25,7 +26,11 @@ impl<'a> SettingView<'a> {
     fn new(found: &'a Resolved) -> Self {
         Self {
             key: found.setting.key,
-            value: found.value.as_ref().map(|_| found.shown.as_str()),
+            // What is in force: an unknown word for the actuator counts as the dry run.
+            value: found.value.as_ref().map(|value| match value {
+                Value::Actuator(mode, _) => mode.as_str(),
+                _ => found.shown.as_str(),
+            }),
             origin: found.origin.to_string(),
             environment: found.setting.variables,
             flag: found.setting.flag,

@@ -26,7 +26,10 @@ fn each_layer_is_shown_with_its_origin() {
     let in_file = format!("file {file}:3");
     assert_eq!(shown(&[], &[]), expect("swarm", &in_file));
     let variable = ("FLEET_ACTUATOR", "docker");
-    assert_eq!(shown(&[variable], &[]), expect("docker", "environment FLEET_ACTUATOR"));
+    // What is in force, not what was written.
+    assert_eq!(shown(&[variable], &[]), expect("swarm", "environment FLEET_ACTUATOR"));
+    let unknown = ("FLEET_ACTUATOR", "kubernetes");
+    assert_eq!(shown(&[unknown], &[]), expect("dryrun", "environment FLEET_ACTUATOR"));
     assert_eq!(shown(&[variable], &["--actuator", "dryrun"]), expect("dryrun", "flag --actuator"));
     let other = home.file("other.json", "{\"fleet_name\": \"x\"}");
     assert_eq!(shown(&[], &["--config", &other]), expect("dryrun", "default"));

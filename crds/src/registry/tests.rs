@@ -617,3 +617,9 @@ mod properties {
         }
     }
 }
+
+#[test]
+fn nul_characters_reach_no_program() {
+    assert!(problems(&service("env: {A: \"x\\0y\"}")).contains("NUL"));
+    assert!(problems(&service("command: [\"x\\0y\"]")).contains("NUL"));
+}

@@ -27,6 +27,9 @@ impl EnvValue {
     /// # Errors
     /// What is wrong with a reference.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
+        if text.contains('\0') {
+            return Err("a value with a NUL character cannot be given to a program");
+        }
         if let Some(name) = text.strip_prefix("env:") {
             let fine = name.starts_with(|char: char| char.is_ascii_alphabetic() || char == '_')
                 && name.chars().all(|char| char.is_ascii_alphanumeric() || char == '_');

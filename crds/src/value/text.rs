@@ -146,6 +146,10 @@ impl Format for Words {
             let read: Vec<_> = at.list()?.iter().map(|item| scalar_text(item, "a text")).collect();
             read.into_iter().collect::<Option<Vec<_>>>()?
         };
+        if words.iter().any(|word| word.contains('\0')) {
+            at.refuse("BAD_COMMAND", "a word with a NUL character cannot be given to a program");
+            return None;
+        }
         if words.is_empty() {
             at.refuse_with(
                 "BLANK",
