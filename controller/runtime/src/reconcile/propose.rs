@@ -3,10 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::SignedDuration;
 use skep_core::action::{Action, ActionEvent, ActionState};
 use skep_core::approval::{self, ApprovalStatus, Proposal, binding};
-use skep_core::canonical::Digest;
 use skep_core::gate::{Cause, Decision, LedgerView, Request, Unreadable, Verdict, decide};
 use skep_core::identity::{ActionId, ApprovalId, ObjectKey, ServiceName};
 use skep_core::plan::{Plan, Step, Waiting};
@@ -15,6 +13,7 @@ use skep_store::{
 };
 
 use super::act;
+use super::standing::{Standing, comes_back, standing};
 use super::world::World;
 use crate::Error;
 use crate::controller::Context;
@@ -187,109 +186,6 @@ fn by_reference(ledger: &Result<LedgerView, Unreadable>) -> Result<&LedgerView, 
 
 fn is_idle(action: &Action) -> bool {
     matches!(action.state, ActionState::Pending | ActionState::Granted)
-}
-
-/// What the newest action of a service means for a step of the new plan.
-enum Standing {
-    /// It is about the same thing and still open.
-    Keep,
-    /// It was about the same thing, has ended, and is not to be asked again.
-    Settled(Waiting),
-    /// It is about something else, or its time is up: end it, then file the step.
-    Close(ActionEvent, &'static str),
-    /// It says nothing about the step.
-    New,
-}
-
-fn standing(last: &Action, step: &Step, world: &World, bound: &Digest) -> Standing {
-    let same = last.binding == *bound;
-    // An answer holds for what was asked about: when the service has changed since, the same
-    // difference is another incident.
-    let same_incident = same && last.step.observed_at == step.observed_at;
-    let settled = |code: &str, reason: String| {
-        Standing::Settled(Waiting {
-            target: Some(last.step.target.clone()),
-            code: code.to_owned(),
-            reason,
-        })
-    };
-    match last.state {
-        ActionState::Executing => Standing::Keep,
-        ActionState::Pending if same => Standing::Keep,
-        // Whether it waited too long is found out when it can start: its time runs from there.
-        ActionState::Granted if same => Standing::Keep,
-        ActionState::Pending | ActionState::Granted => {
-            Standing::Close(ActionEvent::Supersede, "the plan, the policy or the actuator changed")
-        }
-        ActionState::Rehearsed if same_incident => settled(
-            "REHEARSED",
-            format!("rehearsed as action {}; the actuator is a dry run", last.id),
-        ),
-        ActionState::Denied if same_incident => settled(
-            "DENIED",
-            format!("denied as action {}; it is asked again when something changes", last.id),
-        ),
-        ActionState::Failed if same_incident => settled(
-            "DEGRADED",
-            format!(
-                "action {} failed ({}); a change or a person starts it again",
-                last.id, last.detail
-            ),
-        ),
-        // The change was made and Swarm took it back: once more would end the same way.
-        ActionState::Succeeded if same && was_undone(step, world) => settled(
-            "DEGRADED",
-            format!("Swarm undid action {}; a change or a person starts it again", last.id),
-        ),
-        ActionState::Rehearsed
-        | ActionState::Denied
-        | ActionState::Failed
-        | ActionState::Succeeded
-        | ActionState::Superseded
-        | ActionState::Expired => Standing::New,
-    }
-}
-
-/// The same difference after this many successes in a row is not drift.
-const COMES_BACK: usize = 3;
-/// Successes that lie further back do not count.
-const COMES_BACK_WITHIN: SignedDuration = SignedDuration::from_mins(10);
-
-/// A difference that is there again right after each write: the engine does not keep a field as it
-/// is written, or another writer puts it back. Writing once more would go on for ever.
-async fn comes_back(
-    context: &Context,
-    last: &Action,
-    world: &World,
-    bound: &Digest,
-) -> Result<Option<Waiting>, Error> {
-    let repeats = |action: &Action| {
-        action.state == ActionState::Succeeded
-            && action.binding == *bound
-            && world.now.duration_since(action.updated_at) < COMES_BACK_WITHIN
-    };
-    if !repeats(last) {
-        return Ok(None);
-    }
-    let limit = u32::try_from(COMES_BACK).unwrap_or(u32::MAX);
-    let filter = ActionFilter { key: Some(last.key.clone()), limit, ..ActionFilter::default() };
-    let latest = context.store.actions(&filter).await?;
-    Ok((latest.len() == COMES_BACK && latest.iter().all(repeats)).then(|| Waiting {
-        target: Some(last.step.target.clone()),
-        code: "COMES_BACK".to_owned(),
-        reason: format!(
-            "the same difference was there again after {COMES_BACK} successful changes: another \
-             writer undoes them, or the engine does not keep what is written; tell Skep to leave \
-             the field alone with ignore:"
-        ),
-    }))
-}
-
-/// True when Swarm's last rollout of the service was rolled back or stopped half-way.
-fn was_undone(step: &Step, world: &World) -> bool {
-    let live = world.snapshot.services.get(&step.target);
-    live.and_then(|live| live.update.as_ref())
-        .is_some_and(|update| update.state.starts_with("rollback_") || update.state == "paused")
 }
 
 enum Filed {
