@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 use serde_json::Value;
-use skep_core::action::{ActionKind, Source};
+use skep_core::action::{Action, ActionKind, ActionState, Source};
 use skep_core::desired::Provenance;
 use skep_core::plan::{Blocked, Change, DriftClass, Plan, Risk, Step, Summary, Waiting};
 
@@ -40,17 +40,28 @@ pub(crate) struct StepView<'a> {
     domain: &'a str,
     provenance: Option<&'a Provenance>,
     object: Option<&'a str>,
+    /// What has become of this very step, when it was proposed before.
+    asked: Option<Asked<'a>>,
+}
+
+/// The newest action about a step.
+#[derive(Debug, Serialize)]
+pub(crate) struct Asked<'a> {
+    action_id: &'a str,
+    approval_id: Option<&'a str>,
+    state: ActionState,
+    detail: &'a str,
 }
 
 impl<'a> PlanView<'a> {
-    /// The view of a plan.
-    pub(crate) fn new(plan: &'a Plan) -> Self {
+    /// The view of a plan, with the newest action of each service.
+    pub(crate) fn new(plan: &'a Plan, latest: &'a [Action]) -> Self {
         Self {
             plan_id: plan.plan_id.as_str(),
             digest: plan.digest.as_str(),
             cluster_id: plan.cluster_id.as_str(),
             summary: plan.summary,
-            steps: plan.steps.iter().map(StepView::new).collect(),
+            steps: plan.steps.iter().map(|step| StepView::new(step, latest)).collect(),
             waiting: &plan.waiting,
         }
     }
@@ -89,8 +100,16 @@ impl<'a> PlanView<'a> {
 
 impl<'a> StepView<'a> {
     /// The view of a step.
-    pub(crate) fn new(step: &'a Step) -> Self {
+    pub(crate) fn new(step: &'a Step, latest: &'a [Action]) -> Self {
+        let about_it = |action: &&Action| action.step.digest == step.digest;
+        let asked = latest.iter().find(about_it).map(|action| Asked {
+            action_id: action.id.as_str(),
+            approval_id: action.approval.as_ref().map(|id| id.as_str()),
+            state: action.state,
+            detail: &action.detail,
+        });
         Self {
+            asked,
             id: step.id.as_str(),
             action: step.action,
             target: step.target.as_str(),
@@ -153,6 +172,16 @@ impl<'a> StepView<'a> {
                     style.green(&shown(after)),
                 ),
             };
+        }
+        if let Some(asked) = &self.asked {
+            let id = asked.action_id.get(..8).unwrap_or(asked.action_id);
+            let detail = if asked.detail.is_empty() { "" } else { ": " };
+            let _ = writeln!(
+                text,
+                "    asked as {id}, {}{detail}{}",
+                style.yellow(asked.state.as_str()),
+                first_line(asked.detail)
+            );
         }
         if let Some(blocked) = self.blocked {
             let code = style.red(&plain(&blocked.code));

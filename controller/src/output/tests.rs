@@ -106,13 +106,13 @@ fn plan() -> Plan {
 
 #[test]
 fn a_plan_reads_like_a_code_review() {
-    insta::assert_snapshot!(PlanView::new(&plan()).text(Style::new(false)));
+    insta::assert_snapshot!(PlanView::new(&plan(), &[]).text(Style::new(false)));
 }
 
 #[test]
 fn a_plan_for_programs_has_exactly_the_agreed_fields() {
     let plan = plan();
-    let view = serde_json::to_value(PlanView::new(&plan)).unwrap();
+    let view = serde_json::to_value(PlanView::new(&plan, &[])).unwrap();
     let keys = |value: &Value| {
         let mut keys: Vec<_> = value.as_object().unwrap().keys().cloned().collect();
         keys.sort();
@@ -121,7 +121,7 @@ fn a_plan_for_programs_has_exactly_the_agreed_fields() {
     assert_eq!(keys(&view), "cluster_id digest plan_id steps summary waiting");
     assert_eq!(
         keys(&view["steps"][0]),
-        "action blocked changes class confirm digest domain id object provenance reason risk \
+        "action asked blocked changes class confirm digest domain id object provenance reason risk \
          source target wave"
     );
     assert_eq!(keys(&view["steps"][1]["changes"][0]), "after before path");
@@ -134,7 +134,7 @@ fn a_plan_for_programs_has_exactly_the_agreed_fields() {
 #[test]
 fn nothing_shows_the_operation_or_controls_the_terminal() {
     let plan = plan();
-    let view = PlanView::new(&plan);
+    let view = PlanView::new(&plan, &[]);
     let json = serde_json::to_string(&view).unwrap();
     let text = view.text(Style::new(false));
     let yaml = super::yaml::to_string(&view).unwrap();
@@ -147,7 +147,7 @@ fn nothing_shows_the_operation_or_controls_the_terminal() {
 #[test]
 fn colour_changes_nothing_but_colour() {
     let plan = plan();
-    let view = PlanView::new(&plan);
+    let view = PlanView::new(&plan, &[]);
     let coloured = view.text(Style::new(true));
     assert!(coloured.contains('\u{1b}'));
     let mut without = String::new();
@@ -162,7 +162,7 @@ fn colour_changes_nothing_but_colour() {
 
 #[test]
 fn the_totals_are_the_last_line() {
-    let text = PlanView::new(&plan()).text(Style::new(false));
+    let text = PlanView::new(&plan(), &[]).text(Style::new(false));
     let last = text.lines().last().unwrap();
     assert!(last.starts_with("Plan 3333333333333333: 1 to create, "), "{last}");
 }

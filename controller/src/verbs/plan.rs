@@ -2,6 +2,7 @@
 
 use skep_core::desired::{SourceState, SourceStatus};
 use skep_core::plan::Plan;
+use skep_store::ActionFilter;
 
 use super::Session;
 use crate::args::PlanArgs;
@@ -13,14 +14,16 @@ use crate::wiring::{self, Wired};
 
 /// `skep plan`.
 pub(super) async fn run(session: &Session, args: &PlanArgs) -> Result<u8> {
-    let Wired { controller, .. } =
+    let Wired { controller, store, .. } =
         wiring::controller(&session.config, &session.environment, &args.fleet.only, "plan").await?;
     let planned = controller.plan().await?;
     for name in &args.fleet.only {
         known(&planned, name)?;
     }
     let plan = &planned.plan;
-    session.printer.data(&PlanView::new(plan), PlanView::text)?;
+    let filter = ActionFilter { latest_per_key: true, ..ActionFilter::default() };
+    let latest = store.actions(&filter).await?;
+    session.printer.data(&PlanView::new(plan, &latest), PlanView::text)?;
     // The plan is shown all the same: it is made from what was last valid.
     sources_are_usable(&planned.desired.sources)?;
     if let Some(next) = next_step(session, plan) {

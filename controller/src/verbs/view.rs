@@ -111,7 +111,7 @@ impl<'a> ActionView<'a> {
             updated_at: action.updated_at,
             granted_at: action.granted_at,
             start_by: action.start_by,
-            step: StepView::new(&action.step),
+            step: StepView::new(&action.step, &[]),
         }
     }
 }

@@ -51,6 +51,7 @@ fn denied_is_not_asked_again_until_something_changes() {
     assert!(output.status.success(), "{}", text(&output));
     std::thread::sleep(std::time::Duration::from_secs(2));
     assert_eq!(fleet.approvals("pending").len(), 0);
+    assert_eq!(fleet.plan(&registry)["steps"][0]["asked"]["state"], "denied");
     let shown = fleet.json(&["approvals", "show", id], &[]);
     assert_eq!(shown["status"], "denied");
     assert_eq!(shown["comment"], "not today");

@@ -78,12 +78,12 @@ impl FakeSwarm {
     /// Somebody else creates a service.
     pub(crate) fn intrude(&self, name: &str) {
         let mut state = self.state.lock().unwrap();
-        state.create(json!({"Name": name, "TaskTemplate": {"ContainerSpec": {"Image": "x"}}}));
+        state.create(&json!({"Name": name, "TaskTemplate": {"ContainerSpec": {"Image": "x"}}}));
     }
 }
 
 impl State {
-    fn create(&mut self, spec: Value) -> String {
+    fn create(&mut self, spec: &Value) -> String {
         self.index += 1;
         let id = format!("id{}", self.index);
         let service = json!({
@@ -172,7 +172,7 @@ impl Engine for FakeSwarm {
             Some(Fault::Refused(status)) => return Err(refused(PATH, status, "scripted")),
             Some(Fault::Overtaken) => {
                 let name = spec["Name"].clone();
-                state.create(json!({"Name": name, "TaskTemplate": {"ContainerSpec": {}}}));
+                state.create(&json!({"Name": name, "TaskTemplate": {"ContainerSpec": {}}}));
             }
             Some(Fault::ReplyLost | Fault::AppliedAndOutOfSequence) | None => {}
         }
@@ -188,7 +188,7 @@ impl Engine for FakeSwarm {
             return Err(Error::Conflict { call: call(PATH), message });
         }
         state.effects += 1;
-        let id = state.create(spec);
+        let id = state.create(&spec);
         if fault == Some(Fault::ReplyLost) {
             return Err(lost(PATH));
         }

@@ -93,7 +93,7 @@ pub(super) async fn status(session: &Session, fleet: &FleetArgs, name: &str) -> 
             &planned.desired.sources,
             step.map(|step| step.reason.as_str()),
         ),
-        step: step.map(StepView::new),
+        step: step.map(|step| StepView::new(step, &[])),
         waiting: planned
             .plan
             .waiting
