@@ -73,7 +73,15 @@ impl Workers {
                 continue;
             }
             let Some(claim) = self.context.in_flight.claim(&intent.key) else { continue };
-            let action = self.context.store.action(intent.action.as_str()).await?;
+            let action = match self.context.store.action(intent.action.as_str()).await {
+                Ok(action) => action,
+                // One row that cannot be read must not keep all other keys from moving.
+                Err(error @ skep_store::Error::Corrupt { .. }) => {
+                    tracing::error!(action.id = %intent.action, error = %error, "settle.unreadable");
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
+            };
             let (context, leadership) = (Arc::clone(&self.context), Arc::clone(&self.leadership));
             let work = async move {
                 let result = settle::settle(&context, &leadership, &intent).await;
@@ -252,8 +260,11 @@ impl Workers {
                 (state, detail)
             }
             Attempt::Waiting(detail) => {
+                // Looked at every few seconds for as long as it lasts: no news for a log.
+                tracing::debug!(action.id = %action.id, service.name = %name, detail, "action.waiting");
                 self.waited.insert(action.id.clone(), self.context.clock.now());
-                ("waiting", detail)
+                self.ended.push(report(&action, "waiting", detail));
+                return;
             }
             Attempt::Retry(detail) => ("retrying", detail),
         };
@@ -265,16 +276,20 @@ impl Workers {
             detail,
             "action.attempted"
         );
-        self.ended.push(ActionReport {
-            kind: action.kind.to_string(),
-            target: name.to_string(),
-            reason: action.reason.clone(),
-            decision: action.rule.clone(),
-            action_id: Some(action.id.to_string()),
-            approval_id: action.approval.as_ref().map(ToString::to_string),
-            state: Some(state.to_owned()),
-            execution: Some(detail),
-        });
+        self.ended.push(report(&action, state, detail));
+    }
+}
+
+fn report(action: &Action, state: &str, detail: String) -> ActionReport {
+    ActionReport {
+        kind: action.kind.to_string(),
+        target: action.step.target.to_string(),
+        reason: action.reason.clone(),
+        decision: action.rule.clone(),
+        action_id: Some(action.id.to_string()),
+        approval_id: action.approval.as_ref().map(ToString::to_string),
+        state: Some(state.to_owned()),
+        execution: Some(detail),
     }
 }
 
