@@ -1,6 +1,6 @@
 //! Stage 5 at work: granted actions are carried out side by side, one per key.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,8 +17,8 @@ use crate::controller::Context;
 use crate::dependencies::waits_for;
 use crate::leader::Leadership;
 use crate::rate::Rate;
-use crate::reconcile::Pass;
 use crate::reconcile::act::{Attempt, carry_out};
+use crate::reconcile::{Pass, World};
 use crate::report::ActionReport;
 use crate::{Error, settle};
 
@@ -40,13 +40,13 @@ pub(crate) struct Workers {
     rate: Rate,
     /// When the overall rate lets the next one start, if it held one back.
     held_until: Option<Instant>,
+    /// What the newest pass found able to run and has not started yet.
+    queue: VecDeque<(Arc<World>, Action)>,
 }
 
-/// What [`Workers::start`] did.
+/// What [`Workers::start`] left for later.
 #[derive(Debug, Default)]
 pub(crate) struct Started {
-    /// How many workers it started.
-    pub(crate) workers: usize,
     /// True when a granted action is left that may be able to run soon.
     pub(crate) more_to_come: bool,
 }
@@ -61,6 +61,7 @@ impl Workers {
             ended: Vec::new(),
             rate: Rate::new(Instant::now()),
             held_until: None,
+            queue: VecDeque::new(),
         }
     }
 
@@ -98,7 +99,8 @@ impl Workers {
         self.context.options.only.as_ref().is_none_or(|only| only.contains(name))
     }
 
-    /// Gives granted actions to workers, as many as may run side by side.
+    /// Queues the granted actions that can run, and starts as many as may run side by side; each
+    /// that ends makes room for the next without another pass.
     pub(crate) async fn start(&mut self, pass: &mut Pass) -> Result<Started, Error> {
         let filter = ActionFilter { states: vec![ActionState::Granted], ..ActionFilter::default() };
         let mut granted = self.context.store.actions(&filter).await?;
@@ -119,15 +121,11 @@ impl Workers {
         }
         let active = self.active(&granted).await?;
         let mut started = Started::default();
-        self.held_until = None;
+        self.queue.clear();
         for action in granted {
             let name = ServiceName::new(action.key.name.as_str());
             if !self.is_chosen(&name) {
                 continue;
-            }
-            if self.running.len() >= self.context.options.max_parallel {
-                started.more_to_come = true;
-                break;
             }
             let now = Instant::now();
             if !self.context.retries().is_ready(&name, now) {
@@ -145,16 +143,27 @@ impl Workers {
                 started.more_to_come |= wait.ends_soon;
                 continue;
             }
-            if let Err(until) = self.rate.take(now) {
+            self.queue.push_back((Arc::clone(&pass.world), action));
+        }
+        self.fill();
+        started.more_to_come |= !self.queue.is_empty();
+        Ok(started)
+    }
+
+    /// Starts queued actions while there is room and the overall rate allows it.
+    fn fill(&mut self) {
+        self.held_until = None;
+        while self.running.len() < self.context.options.max_parallel && !self.queue.is_empty() {
+            // A rehearsal costs the engine nothing worth sparing.
+            let is_live = self.context.options.mode == ActuatorMode::Swarm;
+            if is_live && let Err(until) = self.rate.take(Instant::now()) {
                 self.held_until = Some(until);
-                started.more_to_come = true;
-                break;
+                return;
             }
-            if self.spawn(pass, action) {
-                started.workers += 1;
+            if let Some((world, action)) = self.queue.pop_front() {
+                self.spawn(world, action);
             }
         }
-        Ok(started)
     }
 
     /// How many granted actions within the scope have not started.
@@ -176,8 +185,8 @@ impl Workers {
         Ok(names.collect())
     }
 
-    fn spawn(&mut self, pass: &Pass, mut action: Action) -> bool {
-        let Some(claim) = self.context.in_flight.claim(&action.key) else { return false };
+    fn spawn(&mut self, world: Arc<World>, mut action: Action) {
+        let Some(claim) = self.context.in_flight.claim(&action.key) else { return };
         if let (Some(waited), Some(granted_at), Some(start_by)) =
             (self.waited.get(&action.id), action.granted_at, action.start_by)
         {
@@ -187,7 +196,6 @@ impl Workers {
             action.start_by = Some(start_by.max(from_here));
         }
         let (context, leadership) = (Arc::clone(&self.context), Arc::clone(&self.leadership));
-        let world = Arc::clone(&pass.world);
         let work = async move {
             let result = carry_out(&context, &leadership, &world, &action).await;
             refresh(&context, &action, &result).await;
@@ -195,14 +203,20 @@ impl Workers {
             (action, result)
         };
         self.running.spawn(work.in_current_span());
-        true
     }
 
-    /// Waits for one worker to end; never returns while there is none.
+    /// Waits until a worker has ended and none is left to take its place; never returns while
+    /// there is no worker.
     pub(crate) async fn next_end(&mut self) {
-        match self.running.join_next().await {
-            Some(ended) => self.note(ended),
-            None => std::future::pending().await,
+        loop {
+            match self.running.join_next().await {
+                Some(ended) => self.note(ended),
+                None => std::future::pending().await,
+            }
+            self.fill();
+            if self.queue.is_empty() || self.running.is_empty() {
+                return;
+            }
         }
     }
 
@@ -217,11 +231,13 @@ impl Workers {
     pub(crate) async fn join_all(&mut self) {
         while let Some(ended) = self.running.join_next().await {
             self.note(ended);
+            self.fill();
         }
     }
 
     /// Lets running writes end: their outcome is worth a few seconds.
     pub(crate) async fn drain(&mut self) {
+        self.queue.clear();
         if tokio::time::timeout(DRAIN, self.join_all()).await.is_err() {
             tracing::warn!(open = self.running.len(), "shutdown.writes_left_open");
             self.running.shutdown().await;
