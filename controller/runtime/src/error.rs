@@ -29,15 +29,6 @@ pub enum Error {
     /// The lease was lost during the pass.
     #[error("the lease was lost during the pass; what was not started stays as it was")]
     LeaseLost,
-    /// The policy file cannot be read at start.
-    #[error("the policy file {path} cannot be used")]
-    Policy {
-        /// The file.
-        path: String,
-        /// Why.
-        #[source]
-        source: std::io::Error,
-    },
 }
 
 impl Error {
@@ -52,7 +43,6 @@ impl Error {
             Self::Store(_) => "STORE_UNAVAILABLE",
             Self::LeaseHeld { .. } => "LEASE_HELD",
             Self::LeaseLost => "LEASE_LOST",
-            Self::Policy { .. } => "POLICY_INVALID",
         }
     }
 
@@ -68,14 +58,11 @@ impl Error {
                 Some("check the path and its permissions: skep config show".to_owned())
             }
             Self::LeaseHeld { .. } => Some(
-                "the running `skep serve` does the work by itself; stop it first to run a pass by \
-                 hand"
+                "a running `skep serve` does the work by itself; stop it to run a pass by hand. \
+                 After a crash the lease ends by itself within seconds"
                     .to_owned(),
             ),
             Self::LeaseLost | Self::Stopped => Some("run it again".to_owned()),
-            Self::Policy { .. } => {
-                Some("skep policy explain restart_service NAME --policy FILE".to_owned())
-            }
         }
     }
 }

@@ -265,10 +265,7 @@ impl Actions for SqliteStore {
             query.push(")");
         }
         if let Some(key) = &filter.key {
-            query.push(" AND tenant = ").push_bind(key.tenant.as_str());
-            query.push(" AND cluster = ").push_bind(key.cluster.as_str());
-            query.push(" AND object_kind = ").push_bind(key.kind.as_str());
-            query.push(" AND object_name = ").push_bind(key.name.as_str());
+            row::push_key(&mut query, key);
         }
         query.push(" ORDER BY seq DESC LIMIT ").push_bind(row::limit(filter.limit));
         let rows: Vec<ActionRow> =

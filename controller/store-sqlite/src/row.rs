@@ -10,6 +10,7 @@ use skep_core::identity::{
     ActionId, ApprovalId, ClusterId, ObjectKey, ObjectKind, PlanId, ServiceName, TenantId,
 };
 use skep_store::{Error, Result};
+use sqlx::{QueryBuilder, Sqlite};
 
 use crate::clock::from_column;
 
@@ -153,6 +154,14 @@ pub(crate) fn json_error(error: &serde_json::Error, what: &'static str) -> Error
 /// The range of texts that start with `prefix`: `[prefix, end)` in the order of bytes.
 pub(crate) fn prefix_end(prefix: &str) -> String {
     format!("{prefix}\u{10FFFF}")
+}
+
+/// Restricts a list to the rows of one object.
+pub(crate) fn push_key(query: &mut QueryBuilder<Sqlite>, key: &ObjectKey) {
+    query.push(" AND tenant = ").push_bind(key.tenant.as_str().to_owned());
+    query.push(" AND cluster = ").push_bind(key.cluster.as_str().to_owned());
+    query.push(" AND object_kind = ").push_bind(key.kind.as_str());
+    query.push(" AND object_name = ").push_bind(key.name.clone());
 }
 
 /// SQLite's `LIMIT`: negative is none; our zero is none.

@@ -10,6 +10,7 @@ use super::pointer::{self, escape, is_within};
 use super::{Change, Edit};
 use crate::desired::SecretValues;
 use crate::image::ImageReference;
+use crate::labels;
 
 /// How secret values appear in changes: as a keyed fingerprint, so that two values can be told
 /// apart without either being shown or guessed.
@@ -181,16 +182,13 @@ fn whole_block(block: &str, live: &Value, desired: &Value, ignored: Ignored<'_>)
     (declared.is_some() || kept != nothing).then_some(kept)
 }
 
-/// The prefix of the labels that `docker stack deploy` writes.
-const DOCKER_STACK: &str = "com.docker.stack.";
-
 /// Labels by which docker's own commands find a stack that was adopted: nobody declares them, and
 /// without them `docker stack ps` and `rm` would lose the service.
 fn is_docker_stack_label(pointer: &str) -> bool {
     ["/Labels/", "/TaskTemplate/ContainerSpec/Labels/"]
         .iter()
         .filter_map(|labels| pointer.strip_prefix(labels))
-        .any(|key| key.starts_with(DOCKER_STACK))
+        .any(|key| key.starts_with(labels::STACK_PREFIX))
 }
 
 struct Walk<'a> {
