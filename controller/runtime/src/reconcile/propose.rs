@@ -62,8 +62,8 @@ pub(crate) async fn propose(
                     report.waiting.push(waiting);
                     continue;
                 }
-                Standing::Close(event, why) => {
-                    close(context, leadership, last, event, why).await?;
+                Standing::Supersede(why) => {
+                    close(context, leadership, last, ActionEvent::Supersede, why).await?;
                 }
                 Standing::New => {
                     if let Some(waiting) = comes_back(context, last, world, &bound).await? {

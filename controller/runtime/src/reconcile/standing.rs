@@ -2,7 +2,7 @@
 //! again, or file the step.
 
 use jiff::SignedDuration;
-use skep_core::action::{Action, ActionEvent, ActionState};
+use skep_core::action::{Action, ActionState};
 use skep_core::canonical::Digest;
 use skep_core::plan::{Step, Waiting};
 use skep_store::ActionFilter;
@@ -17,12 +17,13 @@ pub(super) enum Standing {
     Keep,
     /// It was about the same thing, has ended, and is not to be asked again.
     Settled(Waiting),
-    /// It is about something else, or its time is up: end it, then file the step.
-    Close(ActionEvent, &'static str),
+    /// It is about something else: supersede it, then file the step.
+    Supersede(&'static str),
     /// It says nothing about the step.
     New,
 }
 
+/// What the newest action of a service says about a step that the policy binds to `bound`.
 pub(super) fn standing(last: &Action, step: &Step, world: &World, bound: &Digest) -> Standing {
     let same = last.binding == *bound;
     // An answer holds for what was asked about: when the service has changed since, the same
@@ -41,7 +42,7 @@ pub(super) fn standing(last: &Action, step: &Step, world: &World, bound: &Digest
         // Whether it waited too long is found out when it can start: its time runs from there.
         ActionState::Granted if same => Standing::Keep,
         ActionState::Pending | ActionState::Granted => {
-            Standing::Close(ActionEvent::Supersede, "the plan, the policy or the actuator changed")
+            Standing::Supersede("the plan, the policy or the actuator changed")
         }
         ActionState::Rehearsed if same_incident => settled(
             "REHEARSED",
