@@ -14,7 +14,7 @@ use skep_core::identity::SwarmId;
 use skep_core::labels;
 use skep_core::observed::ObservedService;
 use skep_core::plan::{NetworkNames, normalise};
-use skep_store::{Intent, IntentOutcome, OwnedObject, OwnershipChange};
+use skep_store::{Effects, Intent, IntentOutcome, OwnedObject, OwnershipChange};
 use skep_swarm::{Error as EngineError, observe};
 
 use crate::Error;
@@ -159,6 +159,7 @@ async fn store(
     }
     Ok(match outcome {
         IntentOutcome::Done { detail, .. } => Attempt::Ended("succeeded", detail),
+        IntentOutcome::Accepted { detail, .. } => Attempt::Ended("rolling out", detail),
         IntentOutcome::Refused { detail } => Attempt::Ended("failed", detail),
         IntentOutcome::NoEffect { detail } => Attempt::Ended("superseded", detail),
         IntentOutcome::Retry { detail } => Attempt::Retry(detail),
@@ -271,7 +272,8 @@ fn recorded(context: &Context, intent: &Intent, id: &SwarmId, detail: &str) -> I
             since: context.clock.now(),
         })
     });
-    IntentOutcome::Done { detail: detail.to_owned(), ownership }
+    let effects = Effects { ownership, ..Effects::default() };
+    IntentOutcome::Done { detail: detail.to_owned(), effects }
 }
 
 /// The source that the written spec names in its label.
