@@ -71,12 +71,7 @@ pub(crate) fn of_write(context: &Context, action: &Action, intent: &Intent, effe
     }
 }
 
-fn applied(
-    context: &Context,
-    action: &Action,
-    id: &SwarmId,
-    body: &[u8],
-) -> Option<NewRevision> {
+fn applied(context: &Context, action: &Action, id: &SwarmId, body: &[u8]) -> Option<NewRevision> {
     let spec: Value = serde_json::from_slice(body).ok()?;
     let content = Content { spec: &spec, previous: None, changes: action.step.changes.clone() };
     let mut revision = sealed(context, &action.key, id, content)?;
@@ -167,9 +162,7 @@ pub(crate) async fn note_others(
     let unseen: Vec<&ObservedService> = world
         .owned
         .iter()
-        .filter_map(|(name, id)| {
-            world.snapshot.services.get(name).filter(|live| live.id == *id)
-        })
+        .filter_map(|(name, id)| world.snapshot.services.get(name).filter(|live| live.id == *id))
         .filter(|live| !busy.contains(&ObjectKey::service(cluster, &live.name)))
         .filter(|live| !context.versions_seen().is(live))
         .collect();
@@ -190,11 +183,11 @@ pub(crate) async fn note_others(
         let is_known = head.is_some_and(|head| {
             head.object == live.id && head.fingerprint == fingerprint(&context.masking, &live.spec)
         });
-        if !is_known && let Some(revision) = found(context, cluster_key(world, live), live, head).await?
+        if !is_known
+            && let Some(revision) = found(context, cluster_key(world, live), live, head).await?
         {
             let now = context.clock.now();
-            let number =
-                context.store.record_revision(leadership.fence(), &revision, now).await?;
+            let number = context.store.record_revision(leadership.fence(), &revision, now).await?;
             tracing::info!(
                 service.name = %live.name,
                 revision = number,
@@ -219,9 +212,7 @@ async fn found(
     head: Option<&RevisionHead>,
 ) -> Result<Option<NewRevision>, Error> {
     let before = match head {
-        Some(head) => {
-            spec_of(context.store.as_ref(), &context.sealer, &key, head.number).await
-        }
+        Some(head) => spec_of(context.store.as_ref(), &context.sealer, &key, head.number).await,
         None => Ok(None),
     };
     let before = match before {
@@ -237,8 +228,7 @@ async fn found(
         let (names, secrets) = (NetworkNames::default(), Default::default());
         diff_between(before, &live.spec, &names, &secrets, &context.masking)
     });
-    let by_swarm =
-        live.update.as_ref().filter(|update| update.state.starts_with("rollback_"));
+    let by_swarm = live.update.as_ref().filter(|update| update.state.starts_with("rollback_"));
     let (actor, reason) = match (by_swarm, &changes) {
         (Some(update), _) => {
             let error = live.tasks.last_error.as_deref();

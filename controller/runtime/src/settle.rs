@@ -17,10 +17,10 @@ use skep_core::plan::{NetworkNames, normalise};
 use skep_store::{Effects, Intent, IntentOutcome, OwnedObject, OwnershipChange};
 use skep_swarm::{Error as EngineError, observe};
 
-use crate::{Error, history};
 use crate::controller::Context;
 use crate::leader::Leadership;
 use crate::reconcile::act::{Attempt, read_by_name};
+use crate::{Error, history};
 
 /// Whether an earlier copy of the request may have arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -163,6 +163,7 @@ async fn store(
     }
     Ok(match outcome {
         IntentOutcome::Done { detail, .. } => Attempt::Ended("succeeded", detail),
+        IntentOutcome::Accepted { detail, .. } => Attempt::Ended("rolling out", detail),
         IntentOutcome::Refused { detail } => Attempt::Ended("failed", detail),
         IntentOutcome::NoEffect { detail } => Attempt::Ended("superseded", detail),
         IntentOutcome::Retry { detail } => Attempt::Retry(detail),

@@ -7,9 +7,7 @@ mod verbs;
 use clap::{Parser, Subcommand};
 
 pub(crate) use self::common::{FleetArgs, GlobalArgs, PolicyArgs, StoreArgs};
-pub(crate) use self::service::{
-    AskArgs, ChooseArgs, HistoryArgs, ScaleTarget, ServiceVerb, Side,
-};
+pub(crate) use self::service::{AskArgs, ChooseArgs, HistoryArgs, ServiceVerb, Side};
 pub(crate) use self::verbs::{
     ActionsVerb, ApprovalsVerb, ApproveArgs, ConfigVerb, DenyArgs, ExplainArgs, ListApprovalsArgs,
     PlanArgs, PolicyVerb, ReconcileArgs, ReferencePage, RegistryVerb, SchemaArgs, ServeArgs,

@@ -54,13 +54,21 @@ fn a_hand_made_service_is_adopted_and_released_without_a_write() {
     let mut hands = Hands::new("adoptrelease", &[]);
     let name = hands.fleet.add_bystander("mine");
     // A second spec, so that there is a way back to be kept.
-    hands.fleet.engine.docker(&["service", "update", "--detach", "--label-add", "a=b", &name]).unwrap();
+    hands
+        .fleet
+        .engine
+        .docker(&["service", "update", "--detach", "--label-add", "a=b", &name])
+        .unwrap();
     hands.fleet.watch_again(&name);
     hands.fleet.proxy.clear();
 
     let asked = hands.json(&["service", "adopt", &name]);
     let asked = &items(&asked)[0];
-    assert_eq!((&asked["request"], &asked["state"]), (&"filed".into(), &"pending".into()), "{asked}");
+    assert_eq!(
+        (&asked["request"], &asked["state"]),
+        (&"filed".into(), &"pending".into()),
+        "{asked}"
+    );
     hands.fleet.approve_all();
     hands.json(&["reconcile", "--once", "--only", &name]);
     let history = items(&hands.json(&["service", "history", &name]));
@@ -105,7 +113,8 @@ fn what_was_scaled_by_hand_stays_until_somebody_says_otherwise() {
     let hands = Hands::new("scale", &[("a", "replicas: 1")]);
     hands.converge();
     let name = hands.fleet.service("a");
-    let scaled = hands.json(&["service", "scale", &format!("{name}=2"), "--approve", "--reason", "load"]);
+    let scaled =
+        hands.json(&["service", "scale", &format!("{name}=2"), "--approve", "--reason", "load"]);
     assert_eq!(items(&scaled)[0]["state"], "succeeded", "{scaled}");
     assert_eq!(hands.replicas("a"), 2);
     hands.fleet.proxy.clear();
@@ -114,10 +123,18 @@ fn what_was_scaled_by_hand_stays_until_somebody_says_otherwise() {
     assert_eq!(hands.waiting(&report), ["HELD"], "{report}");
     assert_eq!(report["processed"], 0);
     // Another difference is another matter.
-    hands.fleet.engine.docker(&["service", "update", "--detach", "--label-add", "x=y", &name]).unwrap();
+    hands
+        .fleet
+        .engine
+        .docker(&["service", "update", "--detach", "--label-add", "x=y", &name])
+        .unwrap();
     let report = hands.json(&["reconcile", "--once"]);
     assert_eq!(report["processed"], 1, "{report}");
-    hands.fleet.engine.docker(&["service", "update", "--detach", "--label-rm", "x", &name]).unwrap();
+    hands
+        .fleet
+        .engine
+        .docker(&["service", "update", "--detach", "--label-rm", "x", &name])
+        .unwrap();
     let report = hands.json(&["reconcile", "--once"]);
     assert_eq!(hands.waiting(&report), ["HELD"], "{report}");
 
@@ -136,7 +153,7 @@ fn every_change_is_in_the_history_and_can_be_returned_to() {
     let hands = Hands::new("history", &[("a", fields)]);
     hands.converge();
     let name = hands.fleet.service("a");
-    let second = "image: skep-test/mcp:2;env: {TOKEN: canary-two};update: {monitor: 10ms}";
+    let second = "version: \"2\";env: {TOKEN: canary-two};update: {monitor: 10ms}";
     hands.fleet.registry(&[("a", second)]);
     hands.converge();
     let out_of_band = ["service", "update", "--detach", "--label-add", "by=hand", &name];
@@ -168,11 +185,15 @@ fn every_change_is_in_the_history_and_can_be_returned_to() {
     assert!(container["Env"].to_string().contains("canary-one"), "the value of then");
     // What is declared is not proposed against the person who went back.
     let report = hands.json(&["reconcile", "--once"]);
-    assert_eq!((&report["processed"], hands.waiting(&report)), (&0.into(), vec!["HELD".to_owned()]));
+    assert_eq!(
+        (&report["processed"], hands.waiting(&report)),
+        (&0.into(), vec!["HELD".to_owned()])
+    );
 
     let why = hands.fleet.run(&["service", "why", &name], &hands.environment());
     let told = text(&why);
-    for word in ["another writer", "revision 3 (external)", "rollback", "approved", "registry.yml"] {
+    for word in ["another writer", "revision 3 (external)", "rollback", "approved", "registry.yml"]
+    {
         assert!(told.contains(word), "{word} is not in:\n{told}");
     }
     assert!(!told.contains("canary"), "{told}");
@@ -192,9 +213,14 @@ fn accepted_drift_is_left_alone_for_its_time() {
     let hands = Hands::new("accept", &[("a", "labels: {team: a}")]);
     hands.converge();
     let name = hands.fleet.service("a");
-    let none = hands.fleet.run(&["service", "accept-drift", &name, "--for", "2h"], &hands.environment());
+    let none =
+        hands.fleet.run(&["service", "accept-drift", &name, "--for", "2h"], &hands.environment());
     assert_eq!(none.status.code(), Some(1), "there is no drift: {}", text(&none));
-    hands.fleet.engine.docker(&["service", "update", "--detach", "--label-add", "team=b", &name]).unwrap();
+    hands
+        .fleet
+        .engine
+        .docker(&["service", "update", "--detach", "--label-add", "team=b", &name])
+        .unwrap();
     hands.json(&["service", "accept-drift", &name, "--for", "1s"]);
     std::thread::sleep(std::time::Duration::from_millis(1100));
     let report = hands.json(&["reconcile", "--once"]);

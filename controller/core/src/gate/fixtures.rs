@@ -49,10 +49,7 @@ pub(crate) fn step(action: ActionKind, target: &str, operation: Operation) -> St
     };
     let object = match &operation {
         Operation::Create { .. } => None,
-        Operation::Update { .. }
-        | Operation::Restart
-        | Operation::Adopt
-        | Operation::Release => {
+        Operation::Update { .. } | Operation::Restart | Operation::Adopt | Operation::Release => {
             Some(SwarmId::new("object1"))
         }
     };

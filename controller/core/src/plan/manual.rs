@@ -143,13 +143,7 @@ impl Asked<'_> {
             );
         }
         let reason = "asked for by hand".to_owned();
-        self.step(
-            ActionKind::RestartService,
-            Operation::Restart,
-            Risk::Medium,
-            reason,
-            Vec::new(),
-        )
+        self.step(ActionKind::RestartService, Operation::Restart, Risk::Medium, reason, Vec::new())
     }
 
     fn scale(&self, replicas: u64) -> Requested {
@@ -173,11 +167,8 @@ impl Asked<'_> {
             return Requested::Nothing(format!("{replicas} replicas are wanted already"));
         }
         let edit = Edit { pointer: REPLICAS.to_owned(), value: Some(json!(replicas)) };
-        let change = Change {
-            path: REPLICAS.to_owned(),
-            before: json!(before),
-            after: json!(replicas),
-        };
+        let change =
+            Change { path: REPLICAS.to_owned(), before: json!(before), after: json!(replicas) };
         let reason = format!("asked for by hand: replicas {before} -> {replicas}");
         let operation = Operation::Update { edits: vec![edit] };
         self.step(kind, operation, risk, reason, vec![change])
@@ -206,8 +197,9 @@ impl Asked<'_> {
         if changes.is_empty() {
             return Requested::Nothing(format!("it runs as in revision {number} already"));
         }
-        if let Some(change) =
-            changes.iter().find(|change| change.path.starts_with("/Mode/") && change.path != REPLICAS)
+        if let Some(change) = changes
+            .iter()
+            .find(|change| change.path.starts_with("/Mode/") && change.path != REPLICAS)
         {
             return refused(
                 "IMMUTABLE_FIELD",

@@ -3,8 +3,8 @@
 //! Read the object again, plan that key again, ask the gate again; only if all three still say
 //! what was decided is the step bound to bytes, the intent stored, and the request sent.
 
-use skep_core::action::{Action, ActionEvent, ActuatorMode};
 use serde_json::Value;
+use skep_core::action::{Action, ActionEvent, ActuatorMode, IntentPhase};
 use skep_core::approval::{RedeemError, redeem};
 use skep_core::desired::SecretValues;
 use skep_core::gate::{
@@ -12,9 +12,7 @@ use skep_core::gate::{
 };
 use skep_core::identity::{IntentId, ServiceName};
 use skep_core::observed::ObservedService;
-use skep_core::plan::{
-    BindError, Finding, Late, Operation, Requested, Step, bind, plan_key,
-};
+use skep_core::plan::{BindError, Finding, Late, Operation, Requested, Step, bind, plan_key};
 use skep_store::{Closing, Effects, Intent, IntentOutcome, OwnedObject, OwnershipChange};
 use skep_swarm::{Error as EngineError, observe};
 
@@ -292,6 +290,7 @@ async fn send(
         key: action.key.clone(),
         object,
         version,
+        phase: IntentPhase::Write,
         body: request.body,
         created_at: now,
     };

@@ -15,10 +15,10 @@ use tracing::Instrument as _;
 pub(crate) use self::world::World;
 use crate::Error;
 use crate::controller::Context;
+use crate::history;
 use crate::leader::Leadership;
 use crate::report::{Health, PassReport, PlanReport};
 use crate::workers::Workers;
-use crate::history;
 
 /// A pass that has decided and not yet acted.
 pub(crate) struct Pass {

@@ -200,10 +200,7 @@ pub(super) async fn latest_actions(
 }
 
 /// What people said about services of this swarm.
-async fn holds(
-    context: &Context,
-    world: &World,
-) -> Result<BTreeMap<ServiceName, Hold>, Error> {
+async fn holds(context: &Context, world: &World) -> Result<BTreeMap<ServiceName, Hold>, Error> {
     let holds = context.store.holds(&world.snapshot.cluster).await?;
     Ok(holds.into_iter().map(|hold| (ServiceName::new(hold.key.name.as_str()), hold)).collect())
 }

@@ -7,8 +7,8 @@ use skep_core::action::{Action, ActionEvent, ActionState};
 use skep_core::gate::{LedgerView, Request, Unreadable, decide};
 use skep_core::identity::{ObjectKey, PlanId, ServiceName};
 use skep_core::plan::{Requested, Step, plan_request};
-use skep_core::request::{RequestOutcome, RequestState, RequestVerb, ServiceRequest};
-use skep_store::{NewAction, RequestFilter};
+use skep_core::request::{RequestState, RequestVerb, ServiceRequest};
+use skep_store::{NewAction, RequestFilter, RequestOutcome};
 
 use super::propose::{Filed, Origin, close, described, file, latest_actions};
 use super::{World, act};

@@ -48,7 +48,7 @@ pub(super) fn standing(
         })
     };
     match last.state {
-        ActionState::Executing => Standing::Keep,
+        ActionState::Executing | ActionState::RollingOut => Standing::Keep,
         ActionState::Pending if same => Standing::Keep,
         // Whether it waited too long is found out when it can start: its time runs from there.
         ActionState::Granted if same => Standing::Keep,
@@ -143,9 +143,12 @@ pub(super) fn released(last: &Action, step: &Step, hold: Option<&Hold>) -> Optio
 const LOOK_BACK: u32 = 20;
 
 /// The newest action of the same service that the plan called for.
-pub(super) async fn last_planned(context: &Context, last: &Action) -> Result<Option<Action>, Error> {
+pub(super) async fn last_planned(
+    context: &Context,
+    last: &Action,
+) -> Result<Option<Action>, Error> {
     let filter =
-        ActionFilter { key: Some(last.key.clone()), limit: LOOK_BACK, ..ActionFilter::default() };
+        ActionFilter { keys: vec![last.key.clone()], limit: LOOK_BACK, ..ActionFilter::default() };
     let actions = context.store.actions(&filter).await?;
     Ok(actions.into_iter().find(|action| action.step.request.is_none()))
 }
@@ -172,7 +175,7 @@ pub(super) async fn comes_back(
         return Ok(None);
     }
     let limit = u32::try_from(COMES_BACK).unwrap_or(u32::MAX);
-    let filter = ActionFilter { key: Some(last.key.clone()), limit, ..ActionFilter::default() };
+    let filter = ActionFilter { keys: vec![last.key.clone()], limit, ..ActionFilter::default() };
     let latest = context.store.actions(&filter).await?;
     Ok((latest.len() == COMES_BACK && latest.iter().all(repeats)).then(|| Waiting {
         target: Some(last.step.target.clone()),

@@ -7,9 +7,10 @@ use jiff::Timestamp;
 use serde::Serialize;
 use skep_core::action::ActionState;
 use skep_core::identity::{ObjectKey, RequestId, ServiceName};
-use skep_core::request::{RequestState, RequestVerb, ServiceRequest};
+use skep_core::request::{NewRequest, RequestState, RequestVerb, ServiceRequest};
 use skep_runtime::Controller;
-use skep_store::{Decision, DecisionRequest, NewRequest, RequestFilter, Store};
+use skep_runtime::SystemRandom;
+use skep_store::{Decision, DecisionRequest, RequestFilter, Store};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -56,6 +57,7 @@ pub(super) async fn ask_about(
     let requests: Vec<NewRequest> = wanted
         .into_iter()
         .map(|(name, verb)| NewRequest {
+            id: RequestId::generate(&SystemRandom),
             key: ObjectKey::service(&seen.planned.plan.cluster_id, &name),
             verb,
             actor: actor.clone(),
@@ -102,9 +104,7 @@ impl Asked<'_> {
         let deadline = Instant::now() + patience;
         loop {
             let views = self.views().await?;
-            if views.iter().all(&done)
-                || Instant::now() >= deadline
-                || self.shutdown.is_cancelled()
+            if views.iter().all(&done) || Instant::now() >= deadline || self.shutdown.is_cancelled()
             {
                 return Ok(views);
             }
@@ -180,7 +180,9 @@ impl Asked<'_> {
             .filter_map(|view| Some(short(view.approval_id.as_deref()?).to_owned()))
             .collect();
         let moving = views.iter().any(View::is_moving);
-        self.session.printer.data(&Items { items: views }, |list, style| table(&list.items, style))?;
+        self.session
+            .printer
+            .data(&Items { items: views }, |list, style| table(&list.items, style))?;
         if !waiting.is_empty() {
             let note = format!("next: skep approvals approve {}", waiting.join(" "));
             self.session.printer.note(&note);

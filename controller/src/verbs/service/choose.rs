@@ -17,9 +17,11 @@ pub(super) async fn adopt(session: &Session, args: &ChooseArgs) -> Result<u8> {
     let seen = look(session, &args.ask.fleet).await?;
     let planned = &seen.planned;
     let is_ours = |name: &ServiceName| {
-        planned.snapshot.services.get(name).is_some_and(|live| {
-            planned.owned.get(name) == Some(&live.id)
-        })
+        planned
+            .snapshot
+            .services
+            .get(name)
+            .is_some_and(|live| planned.owned.get(name) == Some(&live.id))
     };
     let is_live = |name: &&ServiceName| planned.snapshot.services.contains_key(*name);
     let chosen = if args.all {

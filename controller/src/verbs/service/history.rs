@@ -23,12 +23,12 @@ use crate::verbs::view::short;
 /// A revision as it is shown; its spec never is.
 #[derive(Debug, Serialize)]
 pub(super) struct RevisionView {
-    revision: u32,
+    pub(super) revision: u32,
     pub(super) origin: RevisionOrigin,
     pub(super) at: Timestamp,
     pub(super) actor: String,
     pub(super) reason: String,
-    action_id: Option<String>,
+    pub(super) action_id: Option<String>,
     source: Option<Place>,
     commit: Option<String>,
     object: String,

@@ -5,15 +5,14 @@ use std::fmt::Write as _;
 use jiff::Timestamp;
 use serde::Serialize;
 use skep_core::desired::{SourceState, SourceStatus};
-use skep_core::identity::{ObjectKey, ServiceName};
+use skep_core::identity::ObjectKey;
 use skep_core::plan::Waiting;
 use skep_store::ActionFilter;
 
 use super::row::Row;
 use super::{find, look, unknown};
 use crate::args::FleetArgs;
-use crate::codes;
-use crate::error::{Failure, Result, exit};
+use crate::error::{Result, exit};
 use crate::output::plan::StepView;
 use crate::output::{Style, plain, since};
 use crate::verbs::Session;
@@ -76,7 +75,7 @@ pub(super) async fn status(session: &Session, fleet: &FleetArgs, name: &str) -> 
         (None, None) => return Err(unknown(&seen, name)),
     };
     let filter = ActionFilter {
-        key: Some(ObjectKey::service(&planned.plan.cluster_id, &full)),
+        keys: vec![ObjectKey::service(&planned.plan.cluster_id, &full)],
         limit: LAST_ACTIONS,
         ..ActionFilter::default()
     };

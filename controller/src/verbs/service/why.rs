@@ -45,7 +45,8 @@ pub(super) async fn why(
     let key = ObjectKey::service(&seen.planned.plan.cluster_id, &name);
     let store = &seen.wired.store;
     let revisions = store.revisions(&key, limit).await?;
-    let audit = store.audit(&AuditFilter { key: Some(key), limit, ..AuditFilter::default() }).await?;
+    let audit =
+        store.audit(&AuditFilter { key: Some(key), limit, ..AuditFilter::default() }).await?;
     let mut items: Vec<Line> = revisions.into_iter().map(RevisionView::of).map(changed).collect();
     items.extend(audit.into_iter().filter_map(|(_, event)| decided(event)));
     items.extend(present(&seen, &name));
@@ -83,12 +84,15 @@ fn decided(event: AuditEvent) -> Option<Line> {
         | AuditKind::Denied
         | AuditKind::Requested
         | AuditKind::Held
-        | AuditKind::Lifted => "person",
+        | AuditKind::DriftAccepted
+        | AuditKind::RetriedByHand
+        | AuditKind::HoldLifted => "person",
         AuditKind::Proposed
         | AuditKind::Allowed
         | AuditKind::Superseded
         | AuditKind::Expired
         | AuditKind::Failed
+        | AuditKind::RequestRefused
         | AuditKind::Rehearsed => "skep",
         // The revision of the same moment says more.
         _ => return None,
