@@ -144,13 +144,12 @@ fn modes_decide_what_can_be_asked() {
     let key = ServiceName::new("a");
     let mut with_mode = |mode: Value| {
         world.observed.services.get_mut(&key).unwrap().spec["Mode"] = mode;
-        let codes = [&SCALE, &RequestVerb::Stop, &RequestVerb::Restart].map(|verb| {
+        [&SCALE, &RequestVerb::Stop, &RequestVerb::Restart].map(|verb| {
             match asked(&world, "a", verb, None) {
                 Requested::Refused(blocked) => blocked.code,
                 _ => "fine".to_owned(),
             }
-        });
-        codes
+        })
     };
     assert_eq!(with_mode(json!({"Global": {}})), ["NOT_SCALABLE", "NOT_SCALABLE", "fine"]);
     assert_eq!(
