@@ -5,10 +5,12 @@ use std::fmt::Write as _;
 use jiff::Timestamp;
 use serde::Serialize;
 use skep_core::desired::{SourceState, SourceStatus};
+use skep_core::hold::HoldKind;
 use skep_core::identity::ObjectKey;
 use skep_core::plan::Waiting;
 use skep_store::ActionFilter;
 
+use super::hold::HoldView;
 use super::row::Row;
 use super::{find, look, unknown};
 use crate::args::FleetArgs;
@@ -31,6 +33,8 @@ struct Status<'a> {
     /// Why the plan does nothing about it.
     waiting: Vec<&'a Waiting>,
     live: Option<Live<'a>>,
+    /// What a person said that outweighs the plan, while it holds.
+    hold: Option<HoldView>,
     sources: &'a [SourceStatus],
     last_actions: Vec<ActionView<'a>>,
 }
@@ -80,6 +84,9 @@ pub(super) async fn status(session: &Session, fleet: &FleetArgs, name: &str) -> 
         ..ActionFilter::default()
     };
     let actions = seen.wired.store.actions(&filter).await?;
+    let now = Timestamp::now();
+    let holds = seen.wired.store.holds(&planned.plan.cluster_id).await?;
+    let hold = holds.iter().find(|hold| hold.key.name == full.as_str() && hold.is_active(now));
     let step = planned.plan.steps.iter().find(|step| step.target == full);
     let status = Status {
         conditions: conditions(
@@ -108,6 +115,7 @@ pub(super) async fn status(session: &Session, fleet: &FleetArgs, name: &str) -> 
             },
             ports: live.ports.iter().map(|p| format!("{}/{}", p.published, p.protocol)).collect(),
         }),
+        hold: hold.filter(|hold| hold.kind != HoldKind::Retry).map(HoldView::of),
         sources: &planned.desired.sources,
         last_actions: actions.iter().map(ActionView::new).collect(),
         row,
@@ -178,6 +186,16 @@ fn text(status: &Status<'_>, style: Style) -> String {
     for waiting in &status.waiting {
         let code = style.yellow(&plain(&waiting.code));
         let _ = writeln!(text, "  waiting {code}: {}", plain(&waiting.reason));
+    }
+    if let Some(hold) = &status.hold {
+        let until = hold.until.map(|until| format!(" until {until}")).unwrap_or_default();
+        let _ = writeln!(
+            text,
+            "  {} by {}{until}: {}",
+            style.yellow(hold.kind.as_str()),
+            plain(&hold.actor),
+            plain(&hold.reason)
+        );
     }
     if let Some(step) = &status.step {
         text.push('\n');
