@@ -162,6 +162,8 @@ async fn look(
                 None => Answer::Step(step),
             }
         }
+        // Writing now would lose the rollout's way back.
+        Requested::Refused(blocked) if blocked.code == "ROLLOUT_RUNNING" => Answer::Later,
         Requested::Nothing(what) => Answer::Refused(format!("NOTHING_TO_DO: {what}")),
         Requested::Refused(blocked) => {
             Answer::Refused(format!("{}: {}; {}", blocked.code, blocked.message, blocked.hint))
