@@ -165,7 +165,13 @@ pub(crate) enum ActionsVerb {
 #[derive(Debug, Subcommand)]
 pub(crate) enum ServiceVerb {
     /// List every declared service beside the live one.
-    List(Box<FleetArgs>),
+    List {
+        /// Also ask each running connector whether it answers as an MCP server.
+        #[arg(long)]
+        probe: bool,
+        #[command(flatten)]
+        fleet: Box<FleetArgs>,
+    },
     /// Everything that is known about one service, or how the fleet stands.
     Status {
         /// The service; without one, the whole fleet and its sources.

@@ -124,7 +124,7 @@ fn dispatch(cli: Cli, printer: &Printer) -> Result<u8> {
 
 fn fleet_of(verb: &ServiceVerb) -> &FleetArgs {
     match verb {
-        ServiceVerb::List(fleet) | ServiceVerb::Status { fleet, .. } => fleet,
+        ServiceVerb::List { fleet, .. } | ServiceVerb::Status { fleet, .. } => fleet,
     }
 }
 

@@ -53,6 +53,8 @@ pub struct DesiredService {
     pub running: bool,
     /// Set when the number of replicas belongs to the autoscaler, within these bounds.
     pub autoscaled: Option<ScalingBounds>,
+    /// Where it is asked whether it speaks MCP.
+    pub mcp: McpEndpoint,
     /// Services that must be there before this one.
     pub depends_on: Vec<ServiceName>,
     /// JSON pointers into the canonical spec that the diff leaves alone.
@@ -75,6 +77,7 @@ impl fmt::Debug for DesiredService {
             spec: _,
             running,
             autoscaled,
+            mcp,
             depends_on,
             ignore,
             blocked,
@@ -87,12 +90,30 @@ impl fmt::Debug for DesiredService {
             .field("provenance", provenance)
             .field("running", running)
             .field("autoscaled", autoscaled)
+            .field("mcp", mcp)
             .field("depends_on", depends_on)
             .field("ignore", ignore)
             .field("blocked", blocked)
             .field("unresolved", unresolved)
             .finish_non_exhaustive()
     }
+}
+
+/// Where a service is asked whether it speaks MCP.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum McpEndpoint {
+    /// At a port that the swarm publishes.
+    Published {
+        /// The published port.
+        port: u16,
+        /// The HTTP path.
+        path: String,
+    },
+    /// Nowhere.
+    Unasked {
+        /// Why, for people.
+        reason: &'static str,
+    },
 }
 
 /// Between which numbers of replicas a service may be scaled; `max` is never below `min`.
