@@ -14,4 +14,5 @@ mod harness;
 mod inert;
 mod ports;
 mod queue;
+mod readiness;
 mod sources;
