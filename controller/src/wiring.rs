@@ -7,6 +7,7 @@ use skep_core::approval::Clocks;
 use skep_core::gate::Settings;
 use skep_core::identity::{FleetName, ServiceName};
 use skep_core::plan::Masking;
+use skep_core::seal::Sealer;
 use skep_runtime::{
     Controller, Options, Parts, PolicySource, Probing, SourceSet, SystemClock, SystemRandom,
 };
@@ -25,6 +26,8 @@ pub(crate) struct OpenStore {
     pub(crate) store: Arc<dyn Store>,
     /// How secret values are shown.
     pub(crate) masking: Masking,
+    /// How specs are kept from whoever reads the database alone.
+    pub(crate) sealer: Sealer,
 }
 
 /// A controller with the parts that a verb also uses by itself.
@@ -37,6 +40,10 @@ pub(crate) struct Wired {
     pub(crate) engine: Arc<dyn Engine>,
     /// Where published ports are reached from here.
     pub(crate) probe_address: String,
+    /// How secret values are shown.
+    pub(crate) masking: Masking,
+    /// What revisions are opened with.
+    pub(crate) sealer: Sealer,
 }
 
 /// Opens the store that the settings name.
@@ -66,7 +73,8 @@ pub(crate) async fn open_store(config: &Config, environment: &Environment) -> Re
         Location::File(path) => key::beside(path)?,
         Location::Memory => key::fleeting()?,
     };
-    Ok(OpenStore { store: Arc::new(store), masking: Masking::new(key) })
+    let sealer = Sealer::new(&key).map_err(|error| Failure::of(codes::KEY_UNAVAILABLE, &error))?;
+    Ok(OpenStore { store: Arc::new(store), masking: Masking::new(key), sealer })
 }
 
 /// Connects to the engine that the settings name.
@@ -110,7 +118,7 @@ pub(crate) async fn controller(
     let probe_address = probing.address.clone();
     let probing = config.is_on(table::PROBE).then_some(probing);
     let options = Options { probing, ..options(config, only, command)? };
-    let OpenStore { store, masking } = open_store(config, environment).await?;
+    let OpenStore { store, masking, sealer } = open_store(config, environment).await?;
     let engine = connect(config, environment).await?;
     let sources = SourceSet::new(
         config.paths(table::REGISTRY).to_vec(),
@@ -122,12 +130,13 @@ pub(crate) async fn controller(
         store: Arc::clone(&store),
         sources,
         policy: policy(config)?,
-        masking,
+        masking: masking.clone(),
+        sealer: sealer.clone(),
         clock: Arc::new(SystemClock),
         random: Arc::new(SystemRandom),
     };
     let controller = Controller::new(parts, options);
-    Ok(Wired { controller, store, engine, probe_address })
+    Ok(Wired { controller, store, engine, probe_address, masking, sealer })
 }
 
 fn options(config: &Config, only: &[String], command: &str) -> Result<Options> {

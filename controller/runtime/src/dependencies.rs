@@ -4,7 +4,6 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use serde_json::Value;
 use skep_core::action::{Action, ActionKind, ActuatorMode};
 use skep_core::identity::ServiceName;
 use skep_core::readiness::State;
@@ -37,8 +36,7 @@ pub(crate) fn waits_for(
     let readiness = Arc::clone(&context.readiness.borrow());
     service.depends_on.iter().find_map(|dependency| {
         let wanted = world.desired.services.get(dependency)?;
-        let replicas = wanted.spec.pointer("/Mode/Replicated/Replicas").and_then(Value::as_u64);
-        let should_run = wanted.running && replicas != Some(0);
+        let should_run = wanted.running && wanted.spec.mode().replicas() != Some(0);
         let live = world.snapshot.services.get(dependency);
         let is_active = active.contains(dependency);
         let (what, ends_soon) = match live {

@@ -96,7 +96,7 @@ pub fn connector(
             column: connector.location.column,
             commit: None,
         },
-        spec: Value::Object(spec),
+        spec: Value::Object(spec).into(),
         running,
         autoscaled,
         mcp: mcp_endpoint(connector),
