@@ -8,6 +8,8 @@ use skep_core::desired::{SourceState, SourceStatus};
 use skep_core::hold::HoldKind;
 use skep_core::identity::ObjectKey;
 use skep_core::plan::Waiting;
+use skep_core::readiness::{Finding, State};
+use skep_runtime::ask;
 use skep_store::ActionFilter;
 
 use super::hold::HoldView;
@@ -39,11 +41,12 @@ struct Status<'a> {
     last_actions: Vec<ActionView<'a>>,
 }
 
-/// One aspect, as true or false with the reason.
+/// One aspect, as true, false or unknown, with the reason.
 #[derive(Serialize)]
 struct Condition {
     r#type: &'static str,
-    status: bool,
+    /// `None` when it is not known.
+    status: Option<bool>,
     reason: String,
 }
 
@@ -78,6 +81,14 @@ pub(super) async fn status(session: &Session, fleet: &FleetArgs, name: &str) -> 
         (None, Some(live)) => Row::undeclared(live, planned, &seen.open),
         (None, None) => return Err(unknown(&seen, name)),
     };
+    let finding = match (declared, live) {
+        (Some(service), Some(live)) if live.tasks.running > 0 => {
+            ask(&seen.wired.probe_address, &service.mcp).await
+        }
+        (Some(_), _) => Finding::Unasked("not asked: no task runs".to_owned()),
+        (None, _) => Finding::Unasked("not asked: no source declares it".to_owned()),
+    };
+    let row = row.with_answer(Some(&finding));
     let filter = ActionFilter {
         keys: vec![ObjectKey::service(&planned.plan.cluster_id, &full)],
         limit: LAST_ACTIONS,
@@ -125,7 +136,10 @@ pub(super) async fn status(session: &Session, fleet: &FleetArgs, name: &str) -> 
 }
 
 fn conditions(row: &Row, sources: &[SourceStatus], drift: Option<&str>) -> Vec<Condition> {
-    let condition = |r#type, status, reason: String| Condition { r#type, status, reason };
+    let condition = |r#type, status, reason: String| {
+        let status = Some(status);
+        Condition { r#type, status, reason }
+    };
     let declared = match &row.source {
         Some(place) => condition("Declared", true, format!("at {place}")),
         None => condition("Declared", false, "no source declares it".to_owned()),
@@ -149,7 +163,16 @@ fn conditions(row: &Row, sources: &[SourceStatus], drift: Option<&str>) -> Vec<C
     let well = matches!(row.state, "running" | "stopped");
     let available =
         condition("Available", well, format!("{}, {} tasks run", row.state, row.replicas.shown()));
-    vec![declared, source_ready, in_sync, available]
+    let mcp_ready = row.mcp.as_ref().map(|mcp| Condition {
+        r#type: "McpReady",
+        status: match mcp.state {
+            State::Unknown => None,
+            State::Ready => Some(true),
+            State::NotReady => Some(false),
+        },
+        reason: mcp.reason.clone(),
+    });
+    [declared, source_ready, in_sync, available].into_iter().chain(mcp_ready).collect()
 }
 
 fn text(status: &Status<'_>, style: Style) -> String {
@@ -166,7 +189,11 @@ fn text(status: &Status<'_>, style: Style) -> String {
         plain(row.image.as_deref().unwrap_or_default()),
     );
     for condition in &status.conditions {
-        let word = if condition.status { style.green("yes") } else { style.red("no ") };
+        let word = match condition.status {
+            Some(true) => style.green("yes"),
+            Some(false) => style.red("no "),
+            None => style.yellow("?  "),
+        };
         let _ = writeln!(text, "  {word}  {:<12} {}", condition.r#type, plain(&condition.reason));
     }
     if let Some(live) = &status.live {
