@@ -36,6 +36,8 @@ const MOST_AT_ONCE: usize = 8;
 const MOST_IN_A_HURRY: usize = 32;
 /// Changes of the swarm come in bursts; who is to be asked is worked out once for each.
 const SETTLE: Duration = Duration::from_millis(500);
+/// Answers come in by the dozen; what is known is copied for readers once for several of them.
+const TELL: Duration = Duration::from_millis(100);
 
 /// How connectors are asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -137,17 +139,20 @@ impl Prober {
     }
 
     pub(crate) async fn run(mut self, shutdown: CancellationToken) {
-        let mut aim_at = Instant::now();
+        let (mut aim_at, mut tell_at) = (Instant::now(), Instant::now());
         loop {
             if aim_at <= Instant::now() {
                 self.aim().await;
                 aim_at = Instant::now() + self.probing.interval;
             }
             self.start_due();
-            self.tell();
-            let due =
-                if self.asking.len() < MOST_AT_ONCE { self.schedule.next_due() } else { None };
-            let until = due.map_or(aim_at, |due| due.min(aim_at));
+            if tell_at <= Instant::now() && self.tell() {
+                tell_at = Instant::now() + TELL;
+            }
+            let has_room = self.asking.len() < MOST_AT_ONCE;
+            let due = self.schedule.next_due().filter(|_| has_room);
+            let news = self.schedule.has_changed().then_some(tell_at);
+            let until = [due, news].into_iter().flatten().fold(aim_at, Instant::min);
             tokio::select! {
                 () = shutdown.cancelled() => return,
                 () = tokio::time::sleep_until(until) => {}
@@ -247,9 +252,9 @@ impl Prober {
         }
     }
 
-    /// Shows what has changed to everybody who looks.
-    fn tell(&mut self) {
-        let Some(connectors) = self.schedule.take_changed() else { return };
+    /// Shows what has changed to everybody who looks; false when nothing has.
+    fn tell(&mut self) -> bool {
+        let Some(connectors) = self.schedule.take_changed() else { return false };
         let report = Arc::new(ReadinessReport::new(connectors));
         self.context.readiness.send_if_modified(|shown| {
             self.context.metrics.show_readiness(shown, &report);
@@ -261,5 +266,6 @@ impl Prober {
             is_news
         });
         self.status.send_modify(|status| status.readiness = Some(report));
+        true
     }
 }

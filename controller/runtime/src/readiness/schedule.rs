@@ -120,6 +120,11 @@ impl Schedule {
         Some((before, entry.readiness.clone()))
     }
 
+    /// Whether there is something that [`Self::take_changed`] has not given yet.
+    pub(super) fn has_changed(&self) -> bool {
+        self.has_changed
+    }
+
     /// All that is known, if it is not what it was at the last call.
     pub(super) fn take_changed(&mut self) -> Option<BTreeMap<ServiceName, Readiness>> {
         let known =
