@@ -10,6 +10,7 @@ mod fixtures;
 mod normalise;
 mod order;
 mod pointer;
+mod replacement;
 mod report;
 
 use std::collections::BTreeMap;
@@ -22,6 +23,7 @@ pub use self::classify::{DOWN_GRACE, Finding, Fresh, PlanInput, plan, plan_key};
 pub use self::diff::{Masking, diff_specs};
 pub(crate) use self::normalise::float32;
 pub use self::normalise::{NetworkNames, normalise};
+pub use self::replacement::{Replacement, UnreadableReplacement};
 pub use self::report::{Summary, Waiting};
 use crate::action::{ActionKind, Source, words};
 use crate::canonical::Digest;
@@ -136,6 +138,13 @@ pub enum Operation {
         /// In canonical order.
         edits: Vec<Edit>,
     },
+    /// Remove the service and create it again with its live spec and these fields changed: for
+    /// what the engine cannot change in place. The live spec itself is no part of the step,
+    /// because it holds values behind references.
+    Replace {
+        /// In canonical order.
+        edits: Vec<Edit>,
+    },
     /// Replace the tasks: raise `ForceUpdate` by one.
     Restart,
     /// Put the service on record; nothing is sent.
@@ -148,6 +157,7 @@ impl std::fmt::Debug for Operation {
         match self {
             Self::Create { .. } => f.write_str("Create"),
             Self::Update { edits } => write!(f, "Update({} edits)", edits.len()),
+            Self::Replace { edits } => write!(f, "Replace({} edits)", edits.len()),
             Self::Restart => f.write_str("Restart"),
             Self::Adopt => f.write_str("Adopt"),
         }
