@@ -7,6 +7,7 @@ use skep_core::approval::Clocks;
 use skep_core::gate::Settings;
 use skep_core::identity::{FleetName, ServiceName};
 use skep_core::plan::Masking;
+use skep_core::seal::Sealer;
 use skep_runtime::{
     Controller, Options, Parts, PolicySource, SourceSet, SystemClock, SystemRandom,
 };
@@ -25,6 +26,9 @@ pub(crate) struct OpenStore {
     pub(crate) store: Arc<dyn Store>,
     /// How secret values are shown.
     pub(crate) masking: Masking,
+    /// How specs are kept from whoever reads the database alone.
+    #[expect(dead_code, reason = "histories are written and read by what is wired next")]
+    pub(crate) sealer: Sealer,
 }
 
 /// A controller with the parts that a verb also uses by itself.
@@ -64,7 +68,8 @@ pub(crate) async fn open_store(config: &Config, environment: &Environment) -> Re
         Location::File(path) => key::beside(path)?,
         Location::Memory => key::fleeting()?,
     };
-    Ok(OpenStore { store: Arc::new(store), masking: Masking::new(key) })
+    let sealer = Sealer::new(&key).map_err(|error| Failure::of(codes::KEY_UNAVAILABLE, &error))?;
+    Ok(OpenStore { store: Arc::new(store), masking: Masking::new(key), sealer })
 }
 
 /// Connects to the engine that the settings name.
@@ -93,7 +98,7 @@ pub(crate) async fn controller(
     command: &str,
 ) -> Result<Wired> {
     let options = options(config, only, command)?;
-    let OpenStore { store, masking } = open_store(config, environment).await?;
+    let OpenStore { store, masking, .. } = open_store(config, environment).await?;
     let engine = connect(config, environment).await?;
     let sources = SourceSet::new(
         config.paths(table::REGISTRY).to_vec(),

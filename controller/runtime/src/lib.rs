@@ -15,6 +15,7 @@ mod policy;
 mod rate;
 mod reconcile;
 mod report;
+mod rollout;
 mod serve;
 mod settle;
 mod sources;

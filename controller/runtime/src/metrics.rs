@@ -42,6 +42,8 @@ pub struct Metrics {
     pub(crate) inflight: Gauge,
     pub(crate) last_pass: Gauge<f64, AtomicU64>,
     pub(crate) sources_not_ready: Gauge,
+    pub(crate) rollouts: Gauge,
+    pub(crate) degraded: Gauge,
 }
 
 impl std::fmt::Debug for Metrics {
@@ -65,6 +67,8 @@ impl Default for Metrics {
             inflight: Gauge::default(),
             last_pass: Gauge::default(),
             sources_not_ready: Gauge::default(),
+            rollouts: Gauge::default(),
+            degraded: Gauge::default(),
             registry: Registry::default(),
         };
         let m = &metrics;
@@ -93,6 +97,16 @@ impl Default for Metrics {
             "sources_not_ready",
             "Sources that run on their last good content or never loaded",
             m.sources_not_ready.clone(),
+        );
+        registry.register(
+            "rollouts",
+            "Accepted changes that Swarm is rolling out",
+            m.rollouts.clone(),
+        );
+        registry.register(
+            "services_degraded",
+            "Services whose last change failed or was undone",
+            m.degraded.clone(),
         );
         Self { registry, ..metrics }
     }

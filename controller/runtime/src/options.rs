@@ -29,6 +29,8 @@ pub struct Options {
     pub holder: String,
     /// How long requests and grants live.
     pub clocks: Clocks,
+    /// Whether a pass by hand waits for the rollouts that it began.
+    pub wait_for_rollouts: bool,
     /// How long the lease is valid without renewal.
     pub lease_ttl: Duration,
 }
@@ -46,6 +48,7 @@ impl Default for Options {
             only: None,
             holder: "skep".to_owned(),
             clocks: Clocks::default(),
+            wait_for_rollouts: true,
             // Renewed every quarter of it; long enough to survive a slow disk, short enough that
             // a crashed leader is replaced within seconds.
             lease_ttl: Duration::from_secs(6),

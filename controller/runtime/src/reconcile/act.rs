@@ -3,7 +3,7 @@
 //! Read the object again, plan that key again, ask the gate again; only if all three still say
 //! what was decided is the step bound to bytes, the intent stored, and the request sent.
 
-use skep_core::action::{Action, ActionEvent, ActuatorMode};
+use skep_core::action::{Action, ActionEvent, ActuatorMode, IntentPhase};
 use skep_core::approval::{RedeemError, redeem};
 use skep_core::gate::{
     Authorised, Cause, Decision, LedgerView, Request, Unreadable, Verdict, decide,
@@ -11,7 +11,7 @@ use skep_core::gate::{
 use skep_core::identity::{IntentId, ServiceName};
 use skep_core::observed::ObservedService;
 use skep_core::plan::{BindError, Finding, Late, Operation, Step, bind, plan_key};
-use skep_store::{Closing, Intent, IntentOutcome, OwnedObject, OwnershipChange};
+use skep_store::{Closing, Effects, Intent, IntentOutcome, OwnedObject, OwnershipChange};
 use skep_swarm::{Error as EngineError, observe};
 
 use super::World;
@@ -184,10 +184,8 @@ async fn adopt(
         source: step.source,
         since: now,
     };
-    let outcome = IntentOutcome::Done {
-        detail: detail.clone(),
-        ownership: Some(OwnershipChange::Record(owned)),
-    };
+    let effects = Effects { ownership: Some(OwnershipChange::Record(owned)), ..Effects::default() };
+    let outcome = IntentOutcome::Done { detail: detail.clone(), effects };
     let store = &context.store;
     let fence = leadership.fence();
     store.settle_without_write(fence, &action.id, action.revision, &outcome, now).await?;
@@ -225,12 +223,17 @@ async fn send(
     }
     let now = context.clock.now();
     let (object, version) = request.update.clone().unzip();
+    let phase = match &step.get().operation {
+        Operation::Replace { .. } => IntentPhase::Remove,
+        _ => IntentPhase::Write,
+    };
     let intent = Intent {
         id: IntentId::generate(context.random.as_ref()),
         action: action.id.clone(),
         key: action.key.clone(),
         object,
         version,
+        phase,
         body: request.body,
         created_at: now,
     };
@@ -250,5 +253,5 @@ async fn send(
         "act.intent_stored"
     );
     drop(step.into_inner());
-    settle::send_and_settle(context, leadership, &intent, settle::Sending::First).await
+    settle::send_and_settle(context, leadership, action, &intent, settle::Sending::First).await
 }

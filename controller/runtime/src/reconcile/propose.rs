@@ -231,7 +231,7 @@ fn file(context: &Context, plan: &Plan, world: &World, step: &Step, verdict: &Ve
                 reason: verdict.reason().to_owned(),
                 decided_at: world.now,
             };
-            Filed::New(Box::new(NewAction { action, approval, decision }))
+            Filed::New(Box::new(NewAction { action, approval, decision, request: None }))
         }
         // The verdict was made a few lines above about this very step.
         Err(error) => {

@@ -37,7 +37,7 @@ pub(super) fn standing(last: &Action, step: &Step, world: &World, bound: &Digest
         })
     };
     match last.state {
-        ActionState::Executing => Standing::Keep,
+        ActionState::Executing | ActionState::RollingOut => Standing::Keep,
         ActionState::Pending if same => Standing::Keep,
         // Whether it waited too long is found out when it can start: its time runs from there.
         ActionState::Granted if same => Standing::Keep,
@@ -95,7 +95,7 @@ pub(super) async fn comes_back(
         return Ok(None);
     }
     let limit = u32::try_from(COMES_BACK).unwrap_or(u32::MAX);
-    let filter = ActionFilter { key: Some(last.key.clone()), limit, ..ActionFilter::default() };
+    let filter = ActionFilter { keys: vec![last.key.clone()], limit, ..ActionFilter::default() };
     let latest = context.store.actions(&filter).await?;
     Ok((latest.len() == COMES_BACK && latest.iter().all(repeats)).then(|| Waiting {
         target: Some(last.step.target.clone()),

@@ -110,26 +110,35 @@ impl Work<'_> {
         }
         self.may_write()?;
         let asking_since = self.context.asking_since(&self.intent.id);
-        let refusal = match self.context.engine.create_service(replacement.create().into()).await {
+        let error = match self.context.engine.create_service(replacement.create().into()).await {
             Ok(created) => return self.settle(self.done(&created.id)).await,
-            Err(EngineError::Refused { message, status, .. })
-                if status.is_client_error() || asking_since.elapsed() > GIVE_UP_AFTER =>
-            {
-                message
-            }
-            Err(EngineError::Conflict { message, .. }) => message,
-            Err(error) => return Ok(self.unknown(&error)),
+            Err(error) => error,
         };
+        let is_definite = match &error {
+            EngineError::Refused { status, .. } => {
+                status.is_client_error() || asking_since.elapsed() > GIVE_UP_AFTER
+            }
+            EngineError::Conflict { .. } => true,
+            _ => false,
+        };
+        if !is_definite {
+            return Ok(self.unknown(&error));
+        }
         // What stands in the way may be our own first copy, by its name or by its port.
         match self.by_name().await {
             Ok(Some(service)) => self.settle_by(&service, replacement).await,
-            Ok(None) => self.put_back(replacement, &refusal).await,
+            Ok(None) if matches!(error, EngineError::Conflict { .. }) => Ok(self.unknown(&error)),
+            Ok(None) => self.put_back(replacement, &error).await,
             Err(error) => Ok(self.unknown(&error)),
         }
     }
 
     /// The engine refuses the new service and there is none: the former one comes back.
-    async fn put_back(&self, replacement: &Replacement, refusal: &str) -> Result<Attempt, Error> {
+    async fn put_back(
+        &self,
+        replacement: &Replacement,
+        refusal: &EngineError,
+    ) -> Result<Attempt, Error> {
         self.may_write()?;
         match self.context.engine.create_service(replacement.restore().into()).await {
             Ok(created) => {
@@ -195,12 +204,12 @@ impl Work<'_> {
 
     fn done(&self, id: &SwarmId) -> IntentOutcome {
         let detail = format!("removed and created again with the id {id}");
-        IntentOutcome::Done { detail, effects: effects(self.context, self.intent, id) }
+        IntentOutcome::Done { detail, effects: effects(self.context, self.action, self.intent, id) }
     }
 
     fn was_put_back(&self, id: &SwarmId, why: &str) -> IntentOutcome {
         let detail = format!("{why}; the former one was put back with the id {id}");
-        IntentOutcome::PutBack { detail, effects: effects(self.context, self.intent, id) }
+        IntentOutcome::PutBack { detail, effects: effects(self.context, self.action, self.intent, id) }
     }
 
     fn may_write(&self) -> Result<(), Error> {

@@ -81,7 +81,7 @@ pub(super) async fn status(session: &Session, fleet: &FleetArgs, name: &str) -> 
         (None, None) => return Err(unknown(&seen, name)),
     };
     let filter = ActionFilter {
-        key: Some(ObjectKey::service(&planned.plan.cluster_id, &full)),
+        keys: vec![ObjectKey::service(&planned.plan.cluster_id, &full)],
         limit: LAST_ACTIONS,
         ..ActionFilter::default()
     };
