@@ -31,7 +31,8 @@ pub(crate) async fn follow(
     snapshot: &Snapshot,
 ) -> Result<Followed, Error> {
     let states = vec![ActionState::RollingOut];
-    let rolling = context.store.actions(&ActionFilter { states, ..ActionFilter::default() }).await?;
+    let rolling =
+        context.store.actions(&ActionFilter { states, ..ActionFilter::default() }).await?;
     let mut followed = Followed::default();
     for action in rolling.into_iter().filter(|action| action.key.cluster == snapshot.cluster) {
         match verdict(context, &action, snapshot).await {

@@ -3,7 +3,7 @@
 
 pub(crate) mod act;
 pub(crate) mod propose;
-mod standing;
+pub(crate) mod standing;
 pub(crate) mod world;
 
 use std::sync::Arc;

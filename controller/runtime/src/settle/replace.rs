@@ -96,11 +96,7 @@ impl Work<'_> {
         }
     }
 
-    async fn create(
-        &self,
-        replacement: &Replacement,
-        sending: Sending,
-    ) -> Result<Attempt, Error> {
+    async fn create(&self, replacement: &Replacement, sending: Sending) -> Result<Attempt, Error> {
         if sending == Sending::Again {
             match self.by_name().await {
                 Ok(Some(service)) => return self.settle_by(&service, replacement).await,
@@ -209,7 +205,10 @@ impl Work<'_> {
 
     fn was_put_back(&self, id: &SwarmId, why: &str) -> IntentOutcome {
         let detail = format!("{why}; the former one was put back with the id {id}");
-        IntentOutcome::PutBack { detail, effects: effects(self.context, self.action, self.intent, id) }
+        IntentOutcome::PutBack {
+            detail,
+            effects: effects(self.context, self.action, self.intent, id),
+        }
     }
 
     fn may_write(&self) -> Result<(), Error> {
