@@ -1,6 +1,7 @@
 //! A replacement that ends in the middle goes on, whichever moment it was; and a service is never
 //! lost on the way.
 
+use futures::future::join_all;
 use serde_json::{Value, json};
 use skep_core::action::{ActionState, ActuatorMode};
 use skep_store::{ActionFilter, Actions as _};
@@ -58,14 +59,16 @@ async fn another_mode_is_replaced_after_a_person_said_so() {
 
 #[tokio::test]
 async fn a_crash_at_any_point_goes_on() {
-    for faults in [&[HeldBefore][..], &[HeldAfter], &[Passes, HeldBefore], &[Passes, HeldAfter]] {
+    let points = [&[HeldBefore][..], &[HeldAfter], &[Passes, HeldBefore], &[Passes, HeldAfter]];
+    let lives = points.map(|faults| async move {
         let world = of_another_mode().await;
         world.crash(faults).await;
         let (state, _) = newest(&world).await;
         assert_eq!(state, ActionState::Executing, "{faults:?}");
         world.pass().await;
         assert_replaced(&world).await;
-    }
+    });
+    join_all(lives).await;
 }
 
 #[tokio::test]
@@ -113,7 +116,7 @@ async fn what_the_engine_refuses_to_create_is_put_back() {
 
 #[tokio::test]
 async fn a_crash_while_putting_back_goes_on_putting_back() {
-    for held in [HeldBefore, HeldAfter] {
+    let lives = [HeldBefore, HeldAfter].map(|held| async move {
         let world = of_another_mode().await;
         world.crash(&[Passes, Refused(400), held]).await;
         assert_eq!(newest(&world).await.0, ActionState::Executing);
@@ -122,7 +125,8 @@ async fn a_crash_while_putting_back_goes_on_putting_back() {
         world.pass().await;
         world.swarm.clear_faults();
         assert_put_back(&world).await;
-    }
+    });
+    join_all(lives).await;
 }
 
 #[tokio::test]
