@@ -27,7 +27,6 @@ pub(crate) struct OpenStore {
     /// How secret values are shown.
     pub(crate) masking: Masking,
     /// How specs are kept from whoever reads the database alone.
-    #[expect(dead_code, reason = "histories are written and read by what is wired next")]
     pub(crate) sealer: Sealer,
 }
 
@@ -39,6 +38,10 @@ pub(crate) struct Wired {
     pub(crate) store: Arc<dyn Store>,
     /// Its engine.
     pub(crate) engine: Arc<dyn Engine>,
+    /// How secret values are shown.
+    pub(crate) masking: Masking,
+    /// What revisions are opened with.
+    pub(crate) sealer: Sealer,
 }
 
 /// Opens the store that the settings name.
@@ -98,7 +101,7 @@ pub(crate) async fn controller(
     command: &str,
 ) -> Result<Wired> {
     let options = options(config, only, command)?;
-    let OpenStore { store, masking, .. } = open_store(config, environment).await?;
+    let OpenStore { store, masking, sealer } = open_store(config, environment).await?;
     let engine = connect(config, environment).await?;
     let sources = SourceSet::new(
         config.paths(table::REGISTRY).to_vec(),
@@ -110,11 +113,12 @@ pub(crate) async fn controller(
         store: Arc::clone(&store),
         sources,
         policy: policy(config)?,
-        masking,
+        masking: masking.clone(),
+        sealer: sealer.clone(),
         clock: Arc::new(SystemClock),
         random: Arc::new(SystemRandom),
     };
-    Ok(Wired { controller: Controller::new(parts, options), store, engine })
+    Ok(Wired { controller: Controller::new(parts, options), store, engine, masking, sealer })
 }
 
 fn options(config: &Config, only: &[String], command: &str) -> Result<Options> {

@@ -40,7 +40,8 @@ pub fn follows(step: &Step, live: Option<&ObservedService>) -> bool {
             ["/TaskTemplate/", "/EndpointSpec/"].iter().any(|part| edit.pointer.starts_with(part))
         }),
         // The tasks of a new service replace none.
-        Operation::Create { .. } | Operation::Replace { .. } | Operation::Adopt => false,
+        Operation::Create { .. } | Operation::Replace { .. } => false,
+        Operation::Adopt | Operation::Release => false,
     };
     replaces_tasks && live.is_none_or(|live| rolls_out(&live.spec))
 }

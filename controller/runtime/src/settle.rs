@@ -19,10 +19,10 @@ use skep_core::{labels, rollout};
 use skep_store::{Effects, Intent, IntentOutcome, OwnedObject, OwnershipChange};
 use skep_swarm::{Error as EngineError, observe};
 
-use crate::Error;
 use crate::controller::Context;
 use crate::leader::Leadership;
 use crate::reconcile::act::{Attempt, read_by_name};
+use crate::{Error, history};
 
 /// Whether an earlier copy of the request may have arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,12 +58,13 @@ pub(crate) async fn settle(
         match live(context, intent).await {
             Ok(None) => {
                 let detail = "the create never arrived; the grant is looked at again".to_owned();
-                return store(context, leadership, intent, IntentOutcome::Retry { detail }).await;
+                return store(context, leadership, action, intent, IntentOutcome::Retry { detail })
+                    .await;
             }
             Ok(Some(_)) => {
                 let outcome = read_back(context, action, intent, "the name is taken").await;
                 return match outcome {
-                    Ok(outcome) => store(context, leadership, intent, outcome).await,
+                    Ok(outcome) => store(context, leadership, action, intent, outcome).await,
                     Err(error) => Ok(Attempt::Retry(error.to_string())),
                 };
             }
@@ -123,7 +124,7 @@ pub(crate) async fn send_and_settle(
         Err(error) => return unknown(error),
     };
     match decided {
-        Ok(outcome) => store(context, leadership, intent, outcome).await,
+        Ok(outcome) => store(context, leadership, action, intent, outcome).await,
         Err(error) => unknown(error),
     }
 }
@@ -152,7 +153,7 @@ async fn look_and_settle(
     match live(context, intent).await {
         Ok(Some(service)) if carries(&service, intent) => {
             let outcome = recorded(context, action, intent, &service, "found done");
-            store(context, leadership, intent, outcome).await
+            store(context, leadership, action, intent, outcome).await
         }
         Ok(_) => Ok(Attempt::Waiting(
             "its outcome is unknown and the actuator is a dry run: turn it on to settle it"
@@ -168,9 +169,11 @@ pub(crate) const ROLLING_OUT: &str = "rolling_out";
 async fn store(
     context: &Context,
     leadership: &Leadership,
+    action: &Action,
     intent: &Intent,
-    outcome: IntentOutcome,
+    mut outcome: IntentOutcome,
 ) -> Result<Attempt, Error> {
+    history::of_write(context, action, intent, &mut outcome);
     let now = context.clock.now();
     match context.store.settle(leadership.fence(), &intent.id, &outcome, now).await {
         Ok(()) => {}

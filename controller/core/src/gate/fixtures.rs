@@ -52,7 +52,8 @@ pub(crate) fn step(action: ActionKind, target: &str, operation: Operation) -> St
         Operation::Update { .. }
         | Operation::Replace { .. }
         | Operation::Restart
-        | Operation::Adopt => Some(SwarmId::new("object1")),
+        | Operation::Adopt
+        | Operation::Release => Some(SwarmId::new("object1")),
     };
     let digest = Digest::of_json(&json!([action, target, object, operation]));
     Step {
@@ -72,6 +73,8 @@ pub(crate) fn step(action: ActionKind, target: &str, operation: Operation) -> St
         domain: "default".to_owned(),
         provenance: None,
         observed_at: None,
+        request: None,
+        difference: None,
         digest,
     }
 }

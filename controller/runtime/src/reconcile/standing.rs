@@ -2,8 +2,9 @@
 //! again, or file the step.
 
 use jiff::{SignedDuration, Timestamp};
-use skep_core::action::{Action, ActionState};
+use skep_core::action::{Action, ActionKind, ActionState};
 use skep_core::canonical::Digest;
+use skep_core::hold::{Hold, HoldKind};
 use skep_core::plan::{Operation, Step, Waiting};
 use skep_core::rollout::tries_again;
 use skep_store::ActionFilter;
@@ -24,8 +25,8 @@ pub(super) enum Standing {
     New,
 }
 
-/// What the newest action of a service says about a step that the policy binds to `bound`. What a
-/// person had tried again at `retried_at` is forgotten.
+/// What the newest action of a service says about a step that the policy binds to `bound`.
+/// `retried_at` is when a person last asked to try again: what ended before says nothing more.
 pub(super) fn standing(
     last: &Action,
     step: &Step,
@@ -33,6 +34,9 @@ pub(super) fn standing(
     bound: &Digest,
     retried_at: Option<Timestamp>,
 ) -> Standing {
+    if is_forgotten(last, retried_at) {
+        return Standing::New;
+    }
     let same = last.binding == *bound;
     // An answer holds for what was asked about: when the service has changed since, the same
     // difference is another incident.
@@ -60,19 +64,15 @@ pub(super) fn standing(
             "DENIED",
             format!("denied as action {}; it is asked again when something changes", last.id),
         ),
-        ActionState::Failed => match degraded(last, step, world, retried_at) {
+        ActionState::Failed => match degraded(last, step, world) {
             Some(waiting) => Standing::Settled(waiting),
             None => Standing::New,
         },
         // The change was made and Swarm took it back: once more would end the same way.
-        ActionState::Succeeded
-            if same && !is_forgotten(last, retried_at) && was_undone(step, world) =>
-        {
-            settled(
-                "DEGRADED",
-                format!("Swarm undid action {}; a change or a person starts it again", last.id),
-            )
-        }
+        ActionState::Succeeded if same && was_undone(step, world) => settled(
+            "DEGRADED",
+            format!("Swarm undid action {}; a change or a person starts it again", last.id),
+        ),
         ActionState::Rehearsed
         | ActionState::Denied
         | ActionState::Succeeded
@@ -83,27 +83,91 @@ pub(super) fn standing(
 
 /// Why a step is not asked again when the newest action of its service has failed at the same.
 /// Swarm's own rollback moves the service, so only what differs counts, not when it last changed.
-pub(crate) fn degraded(
-    last: &Action,
-    step: &Step,
-    world: &World,
-    retried_at: Option<Timestamp>,
-) -> Option<Waiting> {
-    let holds = last.state == ActionState::Failed
-        && !is_forgotten(last, retried_at)
-        && tries_again(last, step, world.live(&step.target));
+pub(crate) fn degraded(last: &Action, step: &Step, world: &World) -> Option<Waiting> {
+    let holds =
+        last.state == ActionState::Failed && tries_again(last, step, world.live(&step.target));
     holds.then(|| Waiting {
         target: Some(step.target.clone()),
         code: "DEGRADED".to_owned(),
         reason: format!(
-            "action {} failed ({}); a change or a person starts it again",
-            last.id, last.detail
+            "action {} failed ({}); a change or a person starts it again: skep service retry {}",
+            last.id, last.detail, step.target
         ),
     })
 }
 
-fn is_forgotten(action: &Action, retried_at: Option<Timestamp>) -> bool {
-    retried_at.is_some_and(|at| at > action.updated_at)
+/// Whether a hold keeps a step from being proposed.
+pub(super) fn held(
+    hold: &Hold,
+    last: Option<&Action>,
+    step: &Step,
+    now: Timestamp,
+) -> Option<Waiting> {
+    // Only the drift that was there when it was placed: anything else is new.
+    let is_about_it = hold.difference.is_some() && hold.difference == step.difference;
+    if !is_about_it || !hold.is_active(now) {
+        return None;
+    }
+    let (code, reason) = match hold.kind {
+        HoldKind::Accepted => {
+            let until = hold.until.map(|until| format!(" until {until}")).unwrap_or_default();
+            ("ACCEPTED_DRIFT", format!("accepted by {}{until}: {}", hold.actor, hold.reason))
+        }
+        HoldKind::Manual => {
+            let action = last.filter(|last| last.step.request.is_some());
+            let what = action.map_or(hold.reason.as_str(), |action| action.step.reason.as_str());
+            (
+                "HELD",
+                format!(
+                    "changed by {}: {what}; it is proposed again when the declaration changes, or \
+                     with: skep service retry {}",
+                    hold.actor, step.target
+                ),
+            )
+        }
+        HoldKind::Retry => return None,
+    };
+    Some(Waiting { target: Some(step.target.clone()), code: code.to_owned(), reason })
+}
+
+/// When a person asked to try again.
+pub(crate) fn retried_at(hold: Option<&Hold>) -> Option<Timestamp> {
+    hold.filter(|hold| hold.kind == HoldKind::Retry).map(|hold| hold.placed_at)
+}
+
+/// A service that a person released is not adopted again by itself.
+pub(super) fn released(last: &Action, step: &Step, hold: Option<&Hold>) -> Option<Waiting> {
+    let is_retried = retried_at(hold).is_some_and(|at| at >= last.updated_at);
+    let is_released = last.kind == ActionKind::ReleaseService
+        && last.state == ActionState::Succeeded
+        && step.action == ActionKind::AdoptService;
+    (is_released && !is_retried).then(|| Waiting {
+        target: Some(step.target.clone()),
+        code: "RELEASED".to_owned(),
+        reason: format!(
+            "released by {}; take it over again with: skep service adopt {}",
+            last.actor, step.target
+        ),
+    })
+}
+
+/// How many actions back the last planned one is looked for.
+const LOOK_BACK: u32 = 20;
+
+/// The newest action of the same service that the plan called for.
+pub(super) async fn last_planned(
+    context: &Context,
+    last: &Action,
+) -> Result<Option<Action>, Error> {
+    let filter =
+        ActionFilter { keys: vec![last.key.clone()], limit: LOOK_BACK, ..ActionFilter::default() };
+    let actions = context.store.actions(&filter).await?;
+    Ok(actions.into_iter().find(|action| action.step.request.is_none()))
+}
+
+/// True when a person asked to try again after the action had ended.
+pub(crate) fn is_forgotten(action: &Action, retried_at: Option<Timestamp>) -> bool {
+    !action.state.is_open() && retried_at.is_some_and(|at| at >= action.updated_at)
 }
 
 /// The same difference after this many successes in a row is not drift.

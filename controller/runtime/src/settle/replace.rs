@@ -220,6 +220,6 @@ impl Work<'_> {
     }
 
     async fn settle(&self, outcome: IntentOutcome) -> Result<Attempt, Error> {
-        store(self.context, self.leadership, self.intent, outcome).await
+        store(self.context, self.leadership, self.action, self.intent, outcome).await
     }
 }
