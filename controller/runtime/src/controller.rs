@@ -231,6 +231,8 @@ impl Controller {
         let options = Options {
             only: Some(only),
             requests_only: true,
+            // Whoever asked looks again by himself.
+            wait_for_rollouts: false,
             propose: true,
             ..context.options.clone()
         };

@@ -71,8 +71,18 @@ impl Fleet {
         let mut text = String::from("version: 1\nservices:\n");
         for (suffix, fields) in services {
             let name = self.service(suffix);
-            writeln!(text, "  - name: {name}\n    image: skep-test/mcp:1").unwrap();
-            for field in fields.split(';').map(str::trim).filter(|field| !field.is_empty()) {
+            let fields: Vec<_> =
+                fields.split(';').map(str::trim).filter(|field| !field.is_empty()).collect();
+            let says = |word: &str| fields.iter().any(|field| field.starts_with(word));
+            writeln!(text, "  - name: {name}").unwrap();
+            if !says("image:") {
+                writeln!(text, "    image: skep-test/mcp:1").unwrap();
+            }
+            // Swarm watches each new task for this long; its own five seconds are for people.
+            if !says("update:") {
+                writeln!(text, "    update: {{monitor: 500ms}}").unwrap();
+            }
+            for field in fields {
                 writeln!(text, "    {field}").unwrap();
             }
         }

@@ -15,4 +15,6 @@ mod inert;
 mod manual;
 mod ports;
 mod queue;
+mod replace;
+mod rollout;
 mod sources;
