@@ -21,3 +21,4 @@ pub mod request;
 pub mod revision;
 pub mod rollout;
 pub mod seal;
+pub mod spec;

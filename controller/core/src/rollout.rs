@@ -8,6 +8,7 @@ use crate::action::Action;
 use crate::labels;
 use crate::observed::{ObservedService, UpdateStatus};
 use crate::plan::{Operation, Step};
+use crate::spec::Spec;
 
 /// How long after the engine accepted an update its picture may still lack what comes of it.
 /// Swarm begins a rollout within milliseconds; a manager that lags shows it within a second or two.
@@ -46,11 +47,9 @@ pub fn follows(step: &Step, live: Option<&ObservedService>) -> bool {
     replaces_tasks && live.is_none_or(|live| rolls_out(&live.spec))
 }
 
-fn rolls_out(spec: &Value) -> bool {
-    let mode = |name: &str| spec.get("Mode").and_then(|mode| mode.get(name));
-    let is_job = mode("ReplicatedJob").is_some() || mode("GlobalJob").is_some();
-    let replicas = mode("Replicated").and_then(|mode| mode.get("Replicas"));
-    !is_job && replicas.and_then(Value::as_u64) != Some(0)
+fn rolls_out(spec: &Spec) -> bool {
+    let mode = spec.mode();
+    !mode.is_job() && mode.replicas() != Some(0)
 }
 
 /// What has become of an action that the engine accepted when it was last changed. `live` is the
@@ -117,7 +116,8 @@ fn why(live: &ObservedService, update: &UpdateStatus) -> String {
 }
 
 fn carries(live: &ObservedService, action: &Action) -> bool {
-    let label = live.spec.get("Labels").and_then(|own| own.get(labels::ACTION));
+    let spec = live.spec.value();
+    let label = spec.get("Labels").and_then(|own| own.get(labels::ACTION));
     label.and_then(Value::as_str) == Some(action.id.as_str())
 }
 

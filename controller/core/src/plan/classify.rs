@@ -159,8 +159,8 @@ fn difference(
     service: &DesiredService,
     live: &ObservedService,
 ) -> Difference {
-    let live = normalise(&live.spec, names);
-    let mut desired = normalise(&service.spec, names);
+    let live = normalise(&live.spec.value(), names);
+    let mut desired = normalise(&service.spec.value(), names);
     let mut pointers = service.ignore.clone();
     // The desired spec has no line for a reference without a value; that says nothing about the
     // line that is there.

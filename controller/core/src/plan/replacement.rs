@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::canonical::canonical_json;
+use crate::spec::Spec;
 
 /// The two specs of a replacement, in the engine's form, ids and secret values included.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
@@ -62,25 +63,8 @@ impl Replacement {
     /// True when a live spec is the new service rather than the former one. They differ in their
     /// mode, which is why one had to replace the other.
     #[must_use]
-    pub fn is_done_by(&self, live: &Value) -> bool {
-        mode(live) == mode(&self.create)
-    }
-}
-
-/// The name of a spec's mode; the engine's default when it says nothing.
-pub(super) fn mode(spec: &Value) -> &str {
-    let mode = spec.get("Mode").and_then(Value::as_object);
-    mode.and_then(|mode| mode.keys().next()).map_or("Replicated", String::as_str)
-}
-
-/// The mode in the words of docker's own command line.
-pub(super) fn mode_in_words(mode: &str) -> &str {
-    match mode {
-        "Replicated" => "replicated",
-        "Global" => "global",
-        "ReplicatedJob" => "replicated-job",
-        "GlobalJob" => "global-job",
-        other => other,
+    pub fn is_done_by(&self, live: &Spec) -> bool {
+        live.mode().word() == Spec::from(self.create.clone()).mode().word()
     }
 }
 
@@ -99,7 +83,7 @@ mod tests {
         assert_eq!(again, replacement);
         assert_eq!(again.create(), canonical_json(&create));
         assert_eq!(again.restore(), canonical_json(&restore));
-        assert!(again.is_done_by(&create) && !again.is_done_by(&restore));
+        assert!(again.is_done_by(&create.into()) && !again.is_done_by(&restore.into()));
         assert!(Replacement::from_bytes(b"{}").is_err());
     }
 }

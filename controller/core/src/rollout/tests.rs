@@ -51,7 +51,7 @@ fn live(label: &str, state: Option<&str>) -> ObservedService {
         id: SwarmId::new("object1"),
         name: ServiceName::new("a"),
         version: 7,
-        spec: json!({"Name": "a", "Labels": {"dev.skep.action": label}}),
+        spec: json!({"Name": "a", "Labels": {"dev.skep.action": label}}).into(),
         ports: Vec::new(),
         update: state.map(|state| UpdateStatus {
             state: state.to_owned(),
@@ -144,7 +144,7 @@ fn only_what_replaces_tasks_is_rolled_out() {
     assert!(!follows(&fixtures::create("a", json!({})), None));
     let with = |mode: Value| {
         let mut live = live("action1", None);
-        live.spec["Mode"] = mode;
+        live.spec = live.spec.changed(|spec| spec["Mode"] = mode);
         follows(&fixtures::restart("a"), Some(&live))
     };
     assert!(with(json!({"Replicated": {"Replicas": 1}})) && with(json!({"Global": {}})));

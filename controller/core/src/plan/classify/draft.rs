@@ -29,13 +29,14 @@ impl Draft<'_> {
         if !self.service.running {
             return Finding::Unchanged;
         }
-        let changes = leaves(&declared(&self.service.spec, names), self.input);
+        let spec = self.service.spec.value();
+        let changes = leaves(&declared(&spec, names), self.input);
         let at = format!("declared at {} and not on the swarm", self.service.provenance);
         let mut step = self.step(
             ActionKind::DeployService,
             DriftClass::Missing,
             at,
-            Operation::Create { spec: self.service.spec.clone() },
+            Operation::Create { spec },
         );
         step.risk = Risk::Low;
         step.changes = changes;
@@ -150,14 +151,14 @@ fn step_digest(
         "object": step.object,
         "action": step.action,
         "operation": step.operation,
-        "desired": service.spec,
+        "desired": service.spec.value(),
     });
     // An update says what it changes; every restart looks the same. The counter makes the restart
     // of a restart another step, which a decision about the first one says nothing about.
     if step.operation == Operation::Restart
         && let Value::Object(content) = &mut content
     {
-        let counter = live.map_or(0, ObservedService::restarts);
+        let counter = live.map_or(0, |live| live.spec.restarts());
         content.insert("restart_of".into(), json!(counter));
     }
     if let (Operation::Update { .. } | Operation::Replace { .. }, Value::Object(content)) =
@@ -174,7 +175,7 @@ fn difference_digest(step: &Step, service: &DesiredService) -> Digest {
     Digest::of_json(&json!({
         "object": step.object,
         "action": step.action,
-        "desired": service.spec,
+        "desired": service.spec.value(),
         "changes": step.changes,
     }))
 }
