@@ -73,14 +73,9 @@ impl Fleet {
             let name = self.service(suffix);
             let fields: Vec<_> =
                 fields.split(';').map(str::trim).filter(|field| !field.is_empty()).collect();
-            let says = |word: &str| fields.iter().any(|field| field.starts_with(word));
             writeln!(text, "  - name: {name}").unwrap();
-            if !says("image:") {
+            if !fields.iter().any(|field| field.starts_with("image:")) {
                 writeln!(text, "    image: skep-test/mcp:1").unwrap();
-            }
-            // Swarm watches each new task for this long; its own five seconds are for people.
-            if !says("update:") {
-                writeln!(text, "    update: {{monitor: 500ms}}").unwrap();
             }
             for field in fields {
                 writeln!(text, "    {field}").unwrap();

@@ -121,8 +121,9 @@ impl Draft<'_> {
             &self.service.name,
             "DEGRADED",
             format!(
-                "Swarm paused the last rollout half-way ({error}); another declaration or a person \
-                 goes on"
+                "Swarm paused the last rollout half-way ({error}); another declaration goes on, or: \
+                 skep service restart {}",
+                self.service.name
             ),
         ))
     }
