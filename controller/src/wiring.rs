@@ -114,10 +114,22 @@ pub(crate) async fn controller(
     only: &[String],
     command: &str,
 ) -> Result<Wired> {
+    assemble(config, environment, options(config, only, command)?).await
+}
+
+/// Puts a controller together that behaves as these options say.
+///
+/// # Errors
+/// When the store or the engine cannot be used.
+pub(crate) async fn assemble(
+    config: &Config,
+    environment: &Environment,
+    options: Options,
+) -> Result<Wired> {
     let probing = probing(config, environment)?;
     let probe_address = probing.address.clone();
     let probing = config.is_on(table::PROBE).then_some(probing);
-    let options = Options { probing, ..options(config, only, command)? };
+    let options = Options { probing, ..options };
     let OpenStore { store, masking, sealer } = open_store(config, environment).await?;
     let engine = connect(config, environment).await?;
     let sources = SourceSet::new(
@@ -139,7 +151,11 @@ pub(crate) async fn controller(
     Ok(Wired { controller, store, engine, probe_address, masking, sealer })
 }
 
-fn options(config: &Config, only: &[String], command: &str) -> Result<Options> {
+/// What the settings say about a controller's behaviour.
+///
+/// # Errors
+/// When a name in `only` is no service name.
+pub(crate) fn options(config: &Config, only: &[String], command: &str) -> Result<Options> {
     Ok(Options {
         fleet: FleetName::new(config.text(table::FLEET).unwrap_or("default")),
         mode: config.mode(),

@@ -20,5 +20,6 @@ pub mod ports;
 pub mod readiness;
 pub mod request;
 pub mod revision;
+pub mod rollout;
 pub mod seal;
 pub mod spec;

@@ -60,6 +60,17 @@ impl ServiceMode {
         matches!(self, Self::ReplicatedJob | Self::GlobalJob)
     }
 
+    /// The mode in the words of docker's own command line.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Replicated { .. } => "replicated",
+            Self::Global => "global",
+            Self::ReplicatedJob => "replicated-job",
+            Self::GlobalJob => "global-job",
+        }
+    }
+
     /// The number of replicas that the spec says.
     #[must_use]
     pub fn replicas(self) -> Option<u64> {

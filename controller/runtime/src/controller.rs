@@ -3,13 +3,14 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use skep_core::action::ActionState;
 use skep_core::desired::Desired;
 use skep_core::identity::{IntentId, ObjectKey, ServiceName};
 use skep_core::observed::Snapshot;
-use skep_core::plan::{Masking, Owned, Plan, plan};
+use skep_core::plan::{Masking, Owned, Plan, Step, Waiting, plan};
 use skep_core::ports::{Clock, Random};
 use skep_core::seal::Sealer;
-use skep_store::Store;
+use skep_store::{ActionFilter, Store};
 use skep_swarm::{Engine, reflector};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -24,6 +25,7 @@ use crate::policy::PolicySource;
 use crate::readiness::ReadinessReport;
 use crate::reconcile::World;
 use crate::reconcile::act::Attempt;
+use crate::reconcile::standing::{degraded, is_forgotten, retried_at};
 use crate::sources::SourceSet;
 use crate::status::Status;
 
@@ -243,6 +245,8 @@ impl Controller {
         let options = Options {
             only: Some(only),
             requests_only: true,
+            // Whoever asked looks again by himself.
+            wait_for_rollouts: false,
             propose: true,
             ..context.options.clone()
         };
@@ -283,8 +287,27 @@ impl Controller {
             &BTreeSet::new(),
         )
         .await?;
-        let plan = plan(&world.input(&self.context));
+        let mut plan = plan(&world.input(&self.context));
+        let degraded = self.degraded(&plan, &world).await?;
+        plan.waiting.extend(degraded);
         Ok(Planned { plan, snapshot, desired, owned: Arc::unwrap_or_clone(world.owned) })
+    }
+
+    /// The steps that are not asked again because the newest action of their service failed at
+    /// the same.
+    async fn degraded(&self, plan: &Plan, world: &World) -> Result<Vec<Waiting>, Error> {
+        let states = vec![ActionState::Failed];
+        let filter = ActionFilter { states, latest_per_key: true, ..ActionFilter::default() };
+        let failed = self.context.store.actions(&filter).await?;
+        let holds = self.context.store.holds(&world.snapshot.cluster).await?;
+        let of_step = |step: &Step| {
+            let key = ObjectKey::service(&world.snapshot.cluster, &step.target);
+            let last = failed.iter().find(|action| action.key == key)?;
+            let hold = holds.iter().find(|hold| hold.key == key);
+            let is_forgotten = is_forgotten(last, retried_at(hold));
+            degraded(last, step, world).filter(|_| !is_forgotten)
+        };
+        Ok(plan.steps.iter().filter_map(of_step).collect())
     }
 
     /// The state of the running loop; changes are announced.

@@ -17,6 +17,7 @@ mod rate;
 mod readiness;
 mod reconcile;
 mod report;
+mod rollout;
 mod serve;
 mod settle;
 mod sources;

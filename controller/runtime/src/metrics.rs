@@ -60,6 +60,8 @@ pub struct Metrics {
     connectors: Family<StateLabels, Gauge>,
     connector_ready: Family<ServiceLabels, Gauge>,
     probes: Family<StateLabels, Counter>,
+    pub(crate) rollouts: Gauge,
+    pub(crate) degraded: Gauge,
 }
 
 impl std::fmt::Debug for Metrics {
@@ -86,6 +88,8 @@ impl Default for Metrics {
             connectors: Family::default(),
             connector_ready: Family::default(),
             probes: Family::default(),
+            rollouts: Gauge::default(),
+            degraded: Gauge::default(),
             registry: Registry::default(),
         };
         let m = &metrics;
@@ -130,6 +134,16 @@ impl Default for Metrics {
             "probes",
             "Questions to connectors, by what the answer alone says",
             m.probes.clone(),
+        );
+        registry.register(
+            "rollouts",
+            "Accepted changes that Swarm is rolling out",
+            m.rollouts.clone(),
+        );
+        registry.register(
+            "services_degraded",
+            "Services whose last change failed or was undone",
+            m.degraded.clone(),
         );
         Self { registry, ..metrics }
     }

@@ -35,6 +35,8 @@ pub struct Options {
     pub clocks: Clocks,
     /// How `serve` asks connectors whether they answer; `None`: it does not.
     pub probing: Option<Probing>,
+    /// Whether a pass by hand waits for the rollouts that it began.
+    pub wait_for_rollouts: bool,
     /// How long the lease is valid without renewal.
     pub lease_ttl: Duration,
 }
@@ -54,6 +56,7 @@ impl Default for Options {
             holder: "skep".to_owned(),
             clocks: Clocks::default(),
             probing: None,
+            wait_for_rollouts: true,
             // Renewed every quarter of it; long enough to survive a slow disk, short enough that
             // a crashed leader is replaced within seconds.
             lease_ttl: Duration::from_secs(6),

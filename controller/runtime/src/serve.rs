@@ -1,5 +1,6 @@
 //! The loop: lead or follow, pass when something wakes it, keep the workers busy, hand over.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -179,7 +180,7 @@ impl<'a> Lead<'a> {
     ) {
         // From the start of the pass: a delay that ended during it has not been looked at.
         let ready = self.context.retries().next_ready(started);
-        let reasons = [ready, self.workers.held_until(), Some(next)];
+        let reasons = [ready, self.workers.next_due(), Some(next)];
         let until = reasons.into_iter().flatten().min().unwrap_or(next);
         let context = Arc::clone(&self.context);
         let leadership = Arc::clone(&self.leadership);
@@ -215,6 +216,13 @@ impl<'a> Lead<'a> {
         let metrics = &self.context.metrics;
         metrics.passes.inc();
         metrics.inflight.set(i64::try_from(self.workers.count()).unwrap_or(i64::MAX));
+        let degraded: BTreeSet<_> = report
+            .waiting
+            .iter()
+            .filter(|waiting| waiting.code == "DEGRADED")
+            .map(|waiting| &waiting.target)
+            .collect();
+        metrics.degraded.set(i64::try_from(degraded.len()).unwrap_or(i64::MAX));
         let now = self.context.clock.now();
         // Whole milliseconds are exact enough for "how long ago".
         #[allow(clippy::cast_precision_loss)]
@@ -279,7 +287,8 @@ impl<'a> Lead<'a> {
             if ended {
                 deadline = Instant::now() + ONCE_PATIENCE;
             }
-            let go_on = ended || retrying || started.more_to_come;
+            let rolling = self.context.options.wait_for_rollouts && self.workers.rolling() > 0;
+            let go_on = ended || retrying || started.more_to_come || rolling;
             if shutdown.is_cancelled() || Instant::now() >= deadline || !go_on {
                 break;
             }
@@ -299,6 +308,17 @@ impl<'a> Lead<'a> {
                 reason: format!("{left} approved actions have not started; run it again"),
             });
         }
+        let rolling = self.workers.rolling();
+        if rolling > 0 {
+            report.waiting.push(Waiting {
+                target: None,
+                code: "STILL_ROLLING_OUT".to_owned(),
+                reason: format!(
+                    "Swarm is still rolling out {rolling} accepted changes; see them with: \
+                     skep actions list --state rolling_out"
+                ),
+            });
+        }
         Ok(report)
     }
 }
@@ -308,6 +328,10 @@ fn merged(earlier: Option<PassReport>, mut later: PassReport) -> PassReport {
         later.processed += earlier.processed;
         earlier.actions.append(&mut later.actions);
         later.actions = earlier.actions;
+        // The newest word on each action: one that was rolling out may have ended.
+        let ended = &later.approved_drained;
+        let is_old = |old: &ActionReport| ended.iter().any(|new| new.action_id == old.action_id);
+        earlier.approved_drained.retain(|old| !is_old(old));
         earlier.approved_drained.append(&mut later.approved_drained);
         later.approved_drained = earlier.approved_drained;
     }

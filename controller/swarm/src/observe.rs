@@ -119,6 +119,7 @@ pub fn service(mut reported: Value) -> Result<ObservedService, Error> {
     let update = text(&reported, "/UpdateStatus/State").map(|state| UpdateStatus {
         state,
         message: text(&reported, "/UpdateStatus/Message").unwrap_or_default(),
+        started_at: text(&reported, "/UpdateStatus/StartedAt").and_then(|time| time.parse().ok()),
     });
     let spec = match reported.get_mut("Spec").map(Value::take) {
         Some(spec @ Value::Object(_)) => spec,

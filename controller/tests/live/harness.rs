@@ -71,8 +71,13 @@ impl Fleet {
         let mut text = String::from("version: 1\nservices:\n");
         for (suffix, fields) in services {
             let name = self.service(suffix);
-            writeln!(text, "  - name: {name}\n    image: skep-test/mcp:1").unwrap();
-            for field in fields.split(';').map(str::trim).filter(|field| !field.is_empty()) {
+            let fields: Vec<_> =
+                fields.split(';').map(str::trim).filter(|field| !field.is_empty()).collect();
+            writeln!(text, "  - name: {name}").unwrap();
+            if !fields.iter().any(|field| field.starts_with("image:")) {
+                writeln!(text, "    image: skep-test/mcp:1").unwrap();
+            }
+            for field in fields {
                 writeln!(text, "    {field}").unwrap();
             }
         }

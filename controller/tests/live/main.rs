@@ -16,4 +16,6 @@ mod manual;
 mod ports;
 mod queue;
 mod readiness;
+mod replace;
+mod rollout;
 mod sources;

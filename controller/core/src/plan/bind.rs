@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 use super::diff::IMAGE;
 use super::normalise::{ListSection, NetworkNames, section_of};
 use super::pointer::{self, is_within};
+use super::replacement::Replacement;
 use super::{Edit, Operation, Step};
 use crate::canonical::canonical_json;
 use crate::desired::{SecretValues, is_placeholder};
@@ -21,9 +22,9 @@ use crate::observed::{ObservedService, Snapshot};
 /// One request, ready to be stored and sent.
 #[derive(Clone, PartialEq, Eq)]
 pub struct BoundRequest {
-    /// The object and its Version for an update; `None` for a create.
+    /// The object and its Version for an update or a replacement; `None` for a create.
     pub update: Option<(SwarmId, u64)>,
-    /// The exact body.
+    /// The exact body; for a replacement a [`Replacement`].
     pub body: Vec<u8>,
 }
 
@@ -80,7 +81,7 @@ pub fn bind(step: &Step, late: Late<'_>) -> Result<BoundRequest, BindError> {
     };
     let mut spec = match (&step.operation, live) {
         (Operation::Create { spec }, None) => spec.clone(),
-        (Operation::Update { edits }, Some(live)) => {
+        (Operation::Update { edits } | Operation::Replace { edits }, Some(live)) => {
             let mut spec = live.spec.value();
             apply(&mut spec, edits, &NetworkNames::of(late.snapshot));
             if edits.iter().any(|edit| is_within(&edit.pointer, IMAGE)) {
@@ -96,17 +97,32 @@ pub fn bind(step: &Step, late: Late<'_>) -> Result<BoundRequest, BindError> {
             spec
         }
         (Operation::Adopt | Operation::Release, _) => return Err(BindError::NothingToSend),
-        (Operation::Create { .. } | Operation::Update { .. } | Operation::Restart, _) => {
-            return Err(BindError::ObjectMoved);
-        }
+        (
+            Operation::Create { .. }
+            | Operation::Update { .. }
+            | Operation::Replace { .. }
+            | Operation::Restart,
+            _,
+        ) => return Err(BindError::ObjectMoved),
     };
     let before = live.map(|live| live.spec.value());
     resolve_networks(&mut spec, before.as_ref(), late.snapshot)?;
     resolve_references(&mut spec, late.secrets)?;
     label(&mut spec, step, late);
+    let body = match (&step.operation, live) {
+        (Operation::Replace { .. }, Some(live)) => {
+            let mut former = live.spec.value();
+            // Proof that it was put back by this action.
+            pointer::set(&mut former, ACTION_LABEL, json!(late.action.as_str()));
+            Replacement::new(spec, former).to_bytes()
+        }
+        _ => canonical_json(&spec),
+    };
     let update = live.map(|live| (live.id.clone(), live.version));
-    Ok(BoundRequest { update, body: canonical_json(&spec) })
+    Ok(BoundRequest { update, body })
 }
+
+const ACTION_LABEL: &str = "/Labels/dev.skep.action";
 
 /// Applies edits to a spec in the engine's form.
 pub(super) fn apply(spec: &mut Value, edits: &[Edit], networks: &NetworkNames) {

@@ -11,6 +11,7 @@ mod manual;
 mod normalise;
 mod order;
 mod pointer;
+mod replacement;
 mod report;
 
 use std::collections::BTreeMap;
@@ -24,6 +25,7 @@ pub use self::diff::{Masking, diff_between};
 pub use self::manual::{Requested, plan_request};
 pub(crate) use self::normalise::float32;
 pub use self::normalise::{NetworkNames, normalise};
+pub use self::replacement::{Replacement, UnreadableReplacement};
 pub use self::report::{Summary, Waiting};
 use crate::action::{ActionKind, Source, words};
 use crate::canonical::Digest;
@@ -149,6 +151,13 @@ pub enum Operation {
         /// In canonical order.
         edits: Vec<Edit>,
     },
+    /// Remove the service and create it again with its live spec and these fields changed: for
+    /// what the engine cannot change in place. The live spec itself is no part of the step,
+    /// because it holds values behind references.
+    Replace {
+        /// In canonical order.
+        edits: Vec<Edit>,
+    },
     /// Replace the tasks: raise `ForceUpdate` by one.
     Restart,
     /// Put the service on record; nothing is sent.
@@ -163,6 +172,7 @@ impl std::fmt::Debug for Operation {
         match self {
             Self::Create { .. } => f.write_str("Create"),
             Self::Update { edits } => write!(f, "Update({} edits)", edits.len()),
+            Self::Replace { edits } => write!(f, "Replace({} edits)", edits.len()),
             Self::Restart => f.write_str("Restart"),
             Self::Adopt => f.write_str("Adopt"),
             Self::Release => f.write_str("Release"),

@@ -284,13 +284,17 @@ async fn send(
     }
     let now = context.clock.now();
     let (object, version) = request.update.clone().unzip();
+    let phase = match &step.get().operation {
+        Operation::Replace { .. } => IntentPhase::Remove,
+        _ => IntentPhase::Write,
+    };
     let intent = Intent {
         id: IntentId::generate(context.random.as_ref()),
         action: action.id.clone(),
         key: action.key.clone(),
         object,
         version,
-        phase: IntentPhase::Write,
+        phase,
         body: request.body,
         created_at: now,
     };
@@ -310,5 +314,5 @@ async fn send(
         "act.intent_stored"
     );
     drop(step.into_inner());
-    settle::send_and_settle(context, leadership, &intent, settle::Sending::First).await
+    settle::send_and_settle(context, leadership, action, &intent, settle::Sending::First).await
 }

@@ -83,7 +83,8 @@ pub(crate) async fn propose(
         let verdict = decide(&policy, &request, by_reference(&ledger));
         let bound = binding(step, verdict.rule(), context.options.mode);
         if let Some(last) = last {
-            match standing(last, step, world, &bound, retried_at(hold)) {
+            let retried_at = retried_at(hold);
+            match standing(last, step, world, &bound, retried_at) {
                 Standing::Keep => continue,
                 Standing::Settled(waiting) => {
                     report.waiting.push(waiting);
@@ -93,7 +94,9 @@ pub(crate) async fn propose(
                     close(context, leadership, last, ActionEvent::Supersede, why).await?;
                 }
                 Standing::New => {
-                    if let Some(waiting) = comes_back(context, last, world, &bound).await? {
+                    if let Some(waiting) =
+                        comes_back(context, last, step, world, retried_at).await?
+                    {
                         report.waiting.push(waiting);
                         continue;
                     }

@@ -122,7 +122,7 @@ pub(super) async fn status(session: &Session, fleet: &FleetArgs, name: &str) -> 
                 running: live.tasks.running,
                 starting: live.tasks.starting,
                 failed: live.tasks.failed,
-                last_error: live.tasks.last_error.as_deref(),
+                last_error: live.tasks.last_error(),
             },
             ports: live.ports.iter().map(|p| format!("{}/{}", p.published, p.protocol)).collect(),
         }),

@@ -289,8 +289,11 @@ mod tests {
             assert_eq!(state(live.as_ref(), wanted), word, "{tasks:?} of {wanted:?}");
         }
         let mut rolling = live(1, 0);
-        rolling.update =
-            Some(UpdateStatus { state: "updating".to_owned(), message: String::new() });
+        rolling.update = Some(UpdateStatus {
+            state: "updating".to_owned(),
+            message: String::new(),
+            started_at: None,
+        });
         assert_eq!(state(Some(&rolling), Some(1)), "updating");
     }
 

@@ -211,7 +211,11 @@ pub(super) mod tests {
         assert!(!with(json!({ "ReplicatedJob": {} }), 0, 0), "a finished job");
         let mut rolling = service("a", 1, &json!({}));
         rolling.tasks.running = 1;
-        rolling.update = Some(UpdateStatus { state: "updating".into(), message: String::new() });
+        rolling.update = Some(UpdateStatus {
+            state: "updating".into(),
+            message: String::new(),
+            started_at: None,
+        });
         assert!(!restless(&snapshot(vec![rolling])).is_empty());
     }
 

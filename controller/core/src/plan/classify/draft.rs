@@ -161,7 +161,9 @@ fn step_digest(
         let counter = live.map_or(0, |live| live.spec.restarts());
         content.insert("restart_of".into(), json!(counter));
     }
-    if let (Operation::Update { .. }, Value::Object(content)) = (&step.operation, &mut content) {
+    if let (Operation::Update { .. } | Operation::Replace { .. }, Value::Object(content)) =
+        (&step.operation, &mut content)
+    {
         let before: Vec<_> = step.changes.iter().map(|c| (&c.path, &c.before)).collect();
         content.insert("before".into(), json!(before));
     }

@@ -6,7 +6,7 @@ use super::*;
 use crate::action::ActionKind;
 use crate::desired::SourceState;
 use crate::identity::SwarmId;
-use crate::observed::{Services, TaskSummary, UpdateStatus};
+use crate::observed::{Services, TaskFailure, TaskSummary, UpdateStatus};
 
 fn only_step(world: &World) -> Step {
     let plan = world.plan();
@@ -145,7 +145,7 @@ fn no_running_task_is_down_after_the_grace() {
     let live = world.deploy("a");
     live.tasks = TaskSummary {
         failed: 2,
-        last_error: Some("task: non-zero exit (1)".to_owned()),
+        last_failure: Some(failure("task: non-zero exit (1)")),
         ..Default::default()
     };
     live.updated_at = now - jiff::SignedDuration::from_secs(5);
@@ -163,8 +163,16 @@ fn while_swarm_still_tries_nothing_is_down() {
     world.declare("a");
     let live = world.deploy("a");
     // Between two attempts of a crash loop: the next task waits for its restart delay.
-    live.tasks = TaskSummary { starting: 1, failed: 4, ..TaskSummary::default() };
-    assert_eq!(world.plan().summary.unchanged, 1, "{:#?}", world.plan());
+    live.tasks = TaskSummary {
+        starting: 1,
+        failed: 4,
+        last_failure: Some(failure("No such image: example/a:9")),
+        ..TaskSummary::default()
+    };
+    let plan = world.plan();
+    assert!(plan.steps.is_empty(), "a restart would only begin it anew: {plan:#?}");
+    let [waiting] = plan.waiting.as_slice() else { panic!("{plan:#?}") };
+    assert!(waiting.code == "DOWN" && waiting.reason.contains("No such image"), "{waiting:?}");
     world.observed.services.values_mut().next().unwrap().tasks.starting = 0;
     assert_eq!(only_step(&world).class, DriftClass::Down, "Swarm gave up");
 }
@@ -410,22 +418,91 @@ fn nothing_is_written_while_a_rollout_runs() {
     world.declare("a");
     let live = world.deploy("a");
     set(&mut live.spec, "/Labels/team", json!("b"));
-    live.update =
-        Some(UpdateStatus { state: "updating".to_owned(), message: "in progress".to_owned() });
+    live.update = Some(update_status("updating", "in progress"));
     let plan = world.plan();
     assert!(plan.steps.is_empty());
     assert_eq!(plan.waiting[0].code, "ROLLOUT_RUNNING");
 }
 
 #[test]
-fn another_mode_is_a_blocked_replacement() {
+fn another_mode_is_a_replacement_that_a_person_confirms() {
     let mut world = World::new();
     world.declare("a");
     let live = world.deploy("a");
     set(&mut live.spec, "/Mode", json!({"Global": {}}));
+    live.tasks.running = 3;
     let step = only_step(&world);
-    assert_eq!(step.class, DriftClass::Immutable);
-    assert_eq!(step.blocked.unwrap().code, "IMMUTABLE_FIELD");
+    assert_eq!((step.action, step.class), (ActionKind::DeployService, DriftClass::Immutable));
+    assert_eq!((step.risk, step.blocked.as_ref()), (Risk::High, None));
+    let expected = "its mode changes from global to replicated, which Swarm cannot do in place: \
+                    the service is removed and created again: its 3 tasks stop, published port \
+                    8297 goes away until the new tasks run, its id changes";
+    assert_eq!(step.reason, expected);
+    assert!(step.confirm.as_ref().is_some_and(|why| why.contains("downtime")), "{step:?}");
+    assert_eq!(step.object.as_ref().unwrap().as_str(), "id-a");
+    let Operation::Replace { edits } = &step.operation else { panic!("{step:?}") };
+    let pointers: Vec<_> = edits.iter().map(|edit| edit.pointer.as_str()).collect();
+    assert_eq!(pointers, ["/Mode/Global", "/Mode/Replicated/Replicas"]);
+    // What was approved is replaced, nothing newer.
+    let live = world.observed.services.values_mut().next().unwrap();
+    set(&mut live.spec, "/TaskTemplate/ContainerSpec/Image", json!("example/a:fixed"));
+    assert_ne!(only_step(&world).digest, step.digest);
+    // The checks of a create hold, but for its own port.
+    world.observed.networks.clear();
+    assert_eq!(only_step(&world).blocked.unwrap().code, "NETWORK_MISSING");
+}
+
+#[test]
+fn every_other_mode_is_a_replacement_and_the_same_one_never_is() {
+    let modes = [
+        json!({"Replicated": {"Replicas": 2}}),
+        json!({"Global": {}}),
+        json!({"ReplicatedJob": {"MaxConcurrent": 2, "TotalCompletions": 4}}),
+        json!({"GlobalJob": {}}),
+    ];
+    for (from, before) in modes.iter().enumerate() {
+        for (to, after) in modes.iter().enumerate() {
+            let mut world = World::new();
+            set(&mut world.declare("a").spec, "/Mode", after.clone());
+            set(&mut world.deploy("a").spec, "/Mode", before.clone());
+            let steps = world.plan().steps;
+            let replaces = steps.iter().any(|step| step.class == DriftClass::Immutable);
+            assert_eq!(replaces, from != to, "{before} {after}: {steps:?}");
+        }
+    }
+    let mut world = World::new();
+    world.declare("a").ignore = vec!["/Mode".to_owned()];
+    set(&mut world.deploy("a").spec, "/Mode", json!({"Global": {}}));
+    assert!(world.plan().steps.is_empty(), "whoever ignores the mode keeps it");
+}
+
+#[test]
+fn a_paused_rollout_is_degraded_and_another_declaration_goes_on() {
+    let mut world = World::new();
+    world.declare("a");
+    let live = world.deploy("a");
+    live.update = Some(update_status("paused", "update paused due to failure of task t1"));
+    live.tasks = TaskSummary { failed: 1, ..TaskSummary::default() };
+    let plan = world.plan();
+    assert!(plan.steps.is_empty(), "no restart of what fails: {plan:#?}");
+    assert_eq!((plan.waiting[0].code.as_str(), plan.summary.unchanged), ("DEGRADED", 0));
+    let service = world.desired.services.values_mut().next().unwrap();
+    set(&mut service.spec, "/TaskTemplate/ContainerSpec/Image", json!("example/a:fixed"));
+    assert_eq!(only_step(&world).class, DriftClass::Image);
+}
+
+fn update_status(state: &str, message: &str) -> UpdateStatus {
+    UpdateStatus { state: state.to_owned(), message: message.to_owned(), started_at: None }
+}
+
+fn failure(error: &str) -> TaskFailure {
+    TaskFailure {
+        task: SwarmId::new("t1"),
+        node: "n1".to_owned(),
+        error: error.to_owned(),
+        created_at: Timestamp::UNIX_EPOCH,
+        failed_at: Timestamp::UNIX_EPOCH,
+    }
 }
 
 #[test]
