@@ -33,10 +33,12 @@ pub async fn take_snapshot(engine: &dyn Engine, clock: &dyn Clock) -> Result<Sna
     let cluster = info.trusted_cluster()?;
     // The age of a snapshot is that of its oldest part.
     let taken_at = clock.now();
-    let (services, task_list, networks, nodes) = try_join!(
+    let (services, task_list, networks, secrets, configs, nodes) = try_join!(
         engine.list_services(&Services::All),
         engine.list_tasks(&Services::All),
         engine.list_networks(),
+        engine.list_secrets(),
+        engine.list_configs(),
         engine.nodes(),
     )?;
     nodes.quorum()?;
@@ -53,6 +55,8 @@ pub async fn take_snapshot(engine: &dyn Engine, clock: &dyn Clock) -> Result<Sna
         taken_at,
         services: by_name,
         networks: networks.into_iter().map(|network| (network.id.clone(), network)).collect(),
+        secrets,
+        configs,
         nodes: nodes.counts,
     })
 }

@@ -89,6 +89,7 @@ fn looks_secret(key: &str) -> bool {
 const ENV: &str = "/TaskTemplate/ContainerSpec/Env";
 pub(super) const IMAGE: &str = "/TaskTemplate/ContainerSpec/Image";
 pub(super) const REPLICAS: &str = "/Mode/Replicated/Replicas";
+const INIT: &str = "/TaskTemplate/ContainerSpec/Init";
 
 /// Blocks that the engine reads as a whole: a part of one, written alone, would give the rest
 /// zero instead of the default. An edit therefore replaces the block.
@@ -191,6 +192,12 @@ fn is_docker_stack_label(pointer: &str) -> bool {
         .any(|key| key.starts_with(labels::STACK_PREFIX))
 }
 
+/// `Init: false` is what docker's client sends when nobody asked for an init. The engine keeps it
+/// apart from "not said", where its own default counts; who declares `false` gets it written.
+fn is_unasked(pointer: &str, live: Option<&Value>) -> bool {
+    pointer == INIT && live == Some(&Value::Bool(false))
+}
+
 struct Walk<'a> {
     live: &'a Value,
     secrets: &'a SecretValues,
@@ -204,7 +211,7 @@ impl Walk<'_> {
         if self.ignored.covers(pointer) || self.are_equal(pointer, live, desired) {
             return;
         }
-        if desired.is_none() && is_docker_stack_label(pointer) {
+        if desired.is_none() && (is_docker_stack_label(pointer) || is_unasked(pointer, live)) {
             return;
         }
         let is_entry = section_of(pointer).is_some();

@@ -7,6 +7,8 @@ mod conflict;
 mod diff;
 #[cfg(test)]
 mod fixtures;
+mod kept;
+mod mask;
 mod normalise;
 mod order;
 mod pointer;
@@ -20,6 +22,7 @@ use serde_json::Value;
 pub use self::bind::{BindError, BoundRequest, Late, bind};
 pub use self::classify::{DOWN_GRACE, Finding, Fresh, PlanInput, plan, plan_key};
 pub use self::diff::{Masking, diff_specs};
+pub use self::mask::{MASKED, Masked};
 pub(crate) use self::normalise::float32;
 pub use self::normalise::{NetworkNames, normalise};
 pub use self::report::{Summary, Waiting};
@@ -30,7 +33,7 @@ use crate::identity::{ClusterId, PlanId, ServiceName, StepId, SwarmId};
 
 /// Part of every digest. Raise it when the same inputs would give other steps, so that approvals
 /// of the old planner's steps are superseded instead of being carried out differently.
-pub const PLANNER_VERSION: u32 = 1;
+pub const PLANNER_VERSION: u32 = 2;
 
 words! {
     /// Why a step is in the plan.

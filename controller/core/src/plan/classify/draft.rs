@@ -7,11 +7,12 @@ use crate::action::{ActionKind, Source};
 use crate::canonical::Digest;
 use crate::desired::DesiredService;
 use crate::identity::{ClusterId, ObjectKey, StepId};
-use crate::observed::ObservedService;
+use crate::observed::{ApiVersion, ObservedService};
 use crate::plan::diff::{self, Ignored};
 use crate::plan::normalise::declared;
 use crate::plan::{
     Change, DriftClass, NetworkNames, Operation, PLANNER_VERSION, PlanInput, Risk, Step, conflict,
+    kept, mask,
 };
 
 /// One service on its way to a finding.
@@ -29,13 +30,15 @@ impl Draft<'_> {
         if !self.service.running {
             return Finding::Unchanged;
         }
-        let changes = leaves(&declared(&self.service.spec, names), self.input);
+        let mut spec = self.service.spec.clone();
+        mask::strip(&mut spec, self.api());
+        let changes = leaves(&declared(&spec, names), self.input);
         let at = format!("declared at {} and not on the swarm", self.service.provenance);
         let mut step = self.step(
             ActionKind::DeployService,
             DriftClass::Missing,
             at,
-            Operation::Create { spec: self.service.spec.clone() },
+            Operation::Create { spec },
         );
         step.risk = Risk::Low;
         step.changes = changes;
@@ -118,6 +121,10 @@ impl Draft<'_> {
         Finding::Step(Box::new(step))
     }
 
+    fn api(&self) -> ApiVersion {
+        self.input.observed.api_version
+    }
+
     fn block(&self, step: &mut Step) {
         if let Some(conflict) = conflict::published_port(self.input, self.service) {
             if conflict.foreign && step.class == DriftClass::Missing {
@@ -125,7 +132,10 @@ impl Draft<'_> {
             }
             step.blocked = Some(conflict.blocked);
         } else {
-            step.blocked = conflict::missing_network(self.input, self.service)
+            step.blocked = mask::unsupported_mode(&self.service.spec, self.api())
+                .or_else(|| kept::unknown_word(&self.service.spec))
+                .or_else(|| conflict::missing_network(self.input, self.service))
+                .or_else(|| conflict::missing_file(self.input, self.service))
                 .or_else(|| self.service.blocked.clone());
         }
     }

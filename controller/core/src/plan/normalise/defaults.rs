@@ -16,10 +16,11 @@ pub(super) fn fill(spec: &mut Value) {
         .iter()
         .any(|pointer| spec.pointer(pointer).is_some());
     mode(spec);
-    // Jobs have no rollouts.
-    if !is_job {
-        rollout(spec, "UpdateConfig");
-        rollout(spec, "RollbackConfig");
+    for block in ["UpdateConfig", "RollbackConfig"] {
+        // Jobs have no rollouts, but the engine keeps the block that one is given.
+        if !is_job || spec.get(block).is_some_and(|block| !block.is_null()) {
+            rollout(spec, block);
+        }
     }
     default(spec, "/EndpointSpec/Mode", json!("vip"));
     default(spec, "/TaskTemplate/RestartPolicy/Condition", json!("any"));
