@@ -149,7 +149,8 @@ fn ports(service: &Value) -> Option<Vec<PublishedPort>> {
         for port in list.map(Vec::as_slice).unwrap_or_default() {
             let published = match port.get("PublishedPort") {
                 None | Some(Value::Null) => 0,
-                Some(number) => u16::try_from(number.as_u64()?).ok()?,
+                // The engine accepts numbers that are no port; nobody can publish those.
+                Some(number) => u16::try_from(number.as_u64()?).unwrap_or(0),
             };
             // Zero is a port that Swarm chooses, or that host mode leaves to the node.
             if published == 0 {
@@ -204,7 +205,7 @@ mod tests {
         for (pointer, value) in [
             ("/Version/Index", json!("12")),
             ("/UpdatedAt", json!("yesterday")),
-            ("/Endpoint/Ports/0/PublishedPort", json!(70_000)),
+            ("/Endpoint/Ports/0/PublishedPort", json!("80")),
             ("/ID", json!(null)),
         ] {
             let mut broken = reported();

@@ -147,20 +147,29 @@ fn take(value: &mut Value, at: &str) {
 
 /// Whether anything is said there; what is empty, zero or `false` says nothing.
 fn has(value: &Value, at: &str) -> bool {
+    has_below(value, at, zero_says_something(at))
+}
+
+/// No swap and no swapping are not the same as not said.
+fn zero_says_something(pointer: &str) -> bool {
+    pointer.starts_with("/TaskTemplate/Resources/Swap") || pointer.ends_with("/MemorySwappiness")
+}
+
+fn has_below(value: &Value, at: &str, zero: bool) -> bool {
     let Some((first, rest)) = first_token(at) else {
         return match value {
             Value::Null | Value::Bool(false) => false,
             Value::Bool(true) => true,
-            Value::Number(number) => number.as_f64() != Some(0.0),
+            Value::Number(number) => zero || number.as_f64() != Some(0.0),
             Value::String(text) => !text.is_empty(),
             Value::Array(items) => !items.is_empty(),
             Value::Object(_) => true,
         };
     };
     match value {
-        Value::Object(map) if first == "*" => map.values().any(|item| has(item, rest)),
-        Value::Array(items) if first == "*" => items.iter().any(|item| has(item, rest)),
-        Value::Object(map) => map.get(first).is_some_and(|child| has(child, rest)),
+        Value::Object(map) if first == "*" => map.values().any(|item| has_below(item, rest, zero)),
+        Value::Array(items) if first == "*" => items.iter().any(|item| has_below(item, rest, zero)),
+        Value::Object(map) => map.get(first).is_some_and(|child| has_below(child, rest, zero)),
         _ => false,
     }
 }

@@ -9,7 +9,7 @@ use crate::desired::DesiredService;
 use crate::identity::{ClusterId, ObjectKey, StepId};
 use crate::observed::{ApiVersion, ObservedService};
 use crate::plan::diff::{self, Ignored};
-use crate::plan::normalise::declared;
+use crate::plan::normalise::{complete_references, declared};
 use crate::plan::{
     Change, DriftClass, NetworkNames, Operation, PLANNER_VERSION, PlanInput, Risk, Step, conflict,
     kept, mask,
@@ -32,6 +32,7 @@ impl Draft<'_> {
         }
         let mut spec = self.service.spec.clone();
         mask::strip(&mut spec, self.api());
+        complete_references(&mut spec, names);
         let changes = leaves(&declared(&spec, names), self.input);
         let at = format!("declared at {} and not on the swarm", self.service.provenance);
         let mut step = self.step(

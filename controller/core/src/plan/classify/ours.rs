@@ -86,8 +86,10 @@ impl Draft<'_> {
     }
 
     fn immutable(&self, changes: &[Change]) -> Option<Step> {
-        let is_mode =
-            |change: &&Change| change.path.starts_with("/Mode/") && change.path != REPLICAS;
+        // Both sides have every number of their mode, so one that is missing is another mode.
+        let is_mode = |change: &&Change| {
+            change.path.starts_with("/Mode/") && (change.before.is_null() || change.after.is_null())
+        };
         let change = changes.iter().find(is_mode)?;
         let mut step = self.step(
             ActionKind::DeployService,

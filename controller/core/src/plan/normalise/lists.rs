@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use super::NetworkNames;
-use crate::plan::pointer::is_within;
+use crate::plan::pointer::{escape, is_within};
 
 /// A list that is compared entry by entry, by key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +53,11 @@ impl ListSection {
             Self::Ports => "/EndpointSpec/Ports",
             Self::GenericResources => "/TaskTemplate/Resources/Reservations/GenericResources",
         }
+    }
+
+    /// The canonical pointer of one entry.
+    pub(in crate::plan) fn entry_pointer(self, key: &str) -> String {
+        format!("{}/{}", self.pointer(), escape(key))
     }
 
     /// The keys of a list's entries in the engine's form; `None` for an entry without one.
@@ -119,7 +124,7 @@ impl ListSection {
     }
 
     /// The canonical form of one entry.
-    fn entry(self, entry: &Value, networks: &NetworkNames) -> Value {
+    pub(super) fn entry(self, entry: &Value, networks: &NetworkNames) -> Value {
         let mut entry = entry.clone();
         if self == Self::Env {
             // `K` (inherit) and `K=` (empty) are different things.

@@ -62,6 +62,18 @@ pub(super) fn normalise_for(spec: &Value, networks: &NetworkNames, api: ApiVersi
     canonical
 }
 
+/// Fills in what a new service's references to secrets and configs leave out. The engine would
+/// take zero for the mode, which makes a file that nobody may read.
+pub(super) fn complete_references(spec: &mut Value, networks: &NetworkNames) {
+    for section in [ListSection::Secrets, ListSection::Configs] {
+        if let Some(Value::Array(entries)) = spec.pointer_mut(section.pointer()) {
+            for entry in entries {
+                *entry = section.entry(entry, networks);
+            }
+        }
+    }
+}
+
 /// The canonical form of only what the spec says itself: for showing what a new service gets.
 pub(super) fn declared(spec: &Value, networks: &NetworkNames) -> Value {
     let mut canonical = reshaped(spec, networks);
