@@ -12,6 +12,7 @@ mod crash;
 mod drift;
 mod harness;
 mod inert;
+mod manual;
 mod matrix;
 mod ports;
 mod queue;
