@@ -205,9 +205,9 @@ fn whole(pointer: &str) -> Option<String> {
 
 fn whole_block(block: &str, live: &Value, desired: &Value, ignored: Ignored<'_>) -> Option<Value> {
     let declared = desired.pointer(block);
-    // An entry that goes takes what is ignored in it with it.
-    let goes = declared.is_none() && section_of(block).is_some();
-    if live.pointer(block).is_none() || goes {
+    // An entry comes as it is declared, and takes what is ignored in it with it when it goes.
+    let is_entry = section_of(block).is_some();
+    if is_entry && (declared.is_none() || live.pointer(block).is_none()) {
         return declared.cloned();
     }
     let nothing = Value::Object(Map::new());

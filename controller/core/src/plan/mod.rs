@@ -13,6 +13,8 @@ mod mask;
 mod normalise;
 mod order;
 mod pointer;
+#[cfg(test)]
+mod properties;
 mod report;
 
 use std::collections::BTreeMap;

@@ -8,8 +8,10 @@ use serde_json::{Value, json};
 use skep_core::action::Source;
 use skep_core::desired::{Desired, DesiredService, Provenance, SourceState, SourceStatus};
 use skep_core::identity::{ActionId, FleetName, ServiceName, SwarmId};
-use skep_core::observed::{ObservedService, Snapshot};
-use skep_core::plan::{BoundRequest, Late, Masking, Owned, Plan, PlanInput, Step, bind, plan};
+use skep_core::observed::{ApiVersion, ObservedService, Snapshot};
+use skep_core::plan::{
+    BoundRequest, Late, Masking, Operation, Owned, Plan, PlanInput, Step, bind, plan,
+};
 use skep_core::ports::Clock;
 use skep_swarm::{DockerEngine, Engine as _, EngineAddress, Error, observe};
 use skep_testkit::fleet_name;
@@ -64,8 +66,19 @@ impl Lab {
 
     /// The plan for one declared service, which is ours if it is there.
     pub(super) fn plan(&self, spec: &Value, live: Option<&ObservedService>) -> Plan {
+        self.plan_for(self.swarm.api_version, spec, live)
+    }
+
+    /// As [`Self::plan`], for an engine that speaks this API.
+    pub(super) fn plan_for(
+        &self,
+        api_version: ApiVersion,
+        spec: &Value,
+        live: Option<&ObservedService>,
+    ) -> Plan {
         let service = declared(spec);
         let (mut swarm, mut owned) = (self.swarm.clone(), Owned::new());
+        swarm.api_version = api_version;
         if let Some(live) = live {
             owned.insert(live.name.clone(), live.id.clone());
             // Tasks that find no node never end a rollout; what is planned after it is the point.
@@ -94,6 +107,13 @@ impl Lab {
             fleet: &FleetName::new("matrix"),
         };
         bind(step, late).map_err(|error| error.to_string())
+    }
+
+    /// What would be sent for a new service if the declaration were taken as it is.
+    pub(super) fn bound(&self, step: &Step, spec: &Value) -> Value {
+        let step = Step { operation: Operation::Create { spec: spec.clone() }, ..step.clone() };
+        let request = self.request(&step, None).unwrap();
+        serde_json::from_slice(&request.body).unwrap()
     }
 
     /// Carries a step out; the text is the engine's refusal.

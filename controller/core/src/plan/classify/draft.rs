@@ -9,7 +9,7 @@ use crate::desired::DesiredService;
 use crate::identity::{ClusterId, ObjectKey, StepId};
 use crate::observed::{ApiVersion, ObservedService};
 use crate::plan::diff::{self, Ignored};
-use crate::plan::normalise::{complete_references, declared};
+use crate::plan::normalise::{complete_references, declared, ordered};
 use crate::plan::{
     Change, DriftClass, NetworkNames, Operation, PLANNER_VERSION, PlanInput, Risk, Step, conflict,
     kept, mask,
@@ -33,6 +33,7 @@ impl Draft<'_> {
         let mut spec = self.service.spec.clone();
         mask::strip(&mut spec, self.api());
         complete_references(&mut spec, names);
+        ordered(&mut spec, names);
         let changes = leaves(&declared(&spec, names), self.input);
         let at = format!("declared at {} and not on the swarm", self.service.provenance);
         let mut step = self.step(
@@ -119,8 +120,11 @@ impl Draft<'_> {
         if step.object.is_none() {
             step.confirm = self.confirm.map(str::to_owned);
         }
-        step.difference = Some(difference_digest(&step, self.service));
-        step.digest = step_digest(&self.input.observed.cluster, &step, self.service, live);
+        let mut desired = self.service.spec.clone();
+        // Its networks are names already.
+        ordered(&mut desired, &NetworkNames::default());
+        step.difference = Some(difference_digest(&step, &desired));
+        step.digest = step_digest(&self.input.observed.cluster, &step, desired, live);
         step.id = StepId::new(format!("{}-{}", step.digest.short(8), step.target));
         Finding::Step(Box::new(step))
     }
@@ -151,7 +155,7 @@ impl Draft<'_> {
 fn step_digest(
     cluster: &ClusterId,
     step: &Step,
-    service: &DesiredService,
+    desired: Value,
     live: Option<&ObservedService>,
 ) -> Digest {
     let key = ObjectKey::service(cluster, &step.target);
@@ -161,7 +165,7 @@ fn step_digest(
         "object": step.object,
         "action": step.action,
         "operation": step.operation,
-        "desired": service.spec,
+        "desired": desired,
     });
     // An update says what it changes; every restart looks the same. The counter makes the restart
     // of a restart another step, which a decision about the first one says nothing about.
@@ -179,11 +183,11 @@ fn step_digest(
 }
 
 /// Which drift a step is about: what the owner declares, and where the swarm is different.
-fn difference_digest(step: &Step, service: &DesiredService) -> Digest {
+fn difference_digest(step: &Step, desired: &Value) -> Digest {
     Digest::of_json(&json!({
         "object": step.object,
         "action": step.action,
-        "desired": service.spec,
+        "desired": desired,
         "changes": step.changes,
     }))
 }

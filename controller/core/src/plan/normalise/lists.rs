@@ -166,6 +166,16 @@ impl ListSection {
         entry
     }
 
+    /// Sorts the entries by key; a stable sort, because with equal keys the last one counts.
+    pub(super) fn sort(self, entries: &mut [Value], networks: &NetworkNames) {
+        if self == Self::Ports {
+            // Ports that the engine chooses have equal keys and no last one.
+            entries.sort_by_cached_key(|entry| (self.key(entry, networks), entry.to_string()));
+        } else {
+            entries.sort_by_cached_key(|entry| self.key(entry, networks));
+        }
+    }
+
     /// Turns the list of a spec into a map, in place.
     pub(super) fn into_map(self, spec: &mut Value, networks: &NetworkNames) {
         let Some(slot) = spec.pointer_mut(self.pointer()) else { return };

@@ -62,6 +62,26 @@ pub(super) fn normalise_for(spec: &Value, networks: &NetworkNames, api: ApiVersi
     canonical
 }
 
+/// Puts the lists whose order says nothing in order, in the engine's form, so that the same
+/// declaration is the same step however it was written down. Of several lines for one variable
+/// the last one counts, and they keep their order.
+pub(super) fn ordered(spec: &mut Value, networks: &NetworkNames) {
+    for section in ListSection::ALL {
+        if let Some(Value::Array(entries)) = spec.pointer_mut(section.pointer()) {
+            section.sort(entries, networks);
+        }
+    }
+    let container = "/TaskTemplate/ContainerSpec";
+    for list in ["CapabilityAdd", "CapabilityDrop"] {
+        if let Some(Value::Array(words)) = spec.pointer_mut(&format!("{container}/{list}")) {
+            words.sort_by_key(ToString::to_string);
+        }
+    }
+    if let Some(Value::Array(all)) = spec.pointer_mut("/TaskTemplate/Placement/Constraints") {
+        all.sort_by_key(ToString::to_string);
+    }
+}
+
 /// Fills in what a new service's references to secrets and configs leave out. The engine would
 /// take zero for the mode, which makes a file that nobody may read.
 pub(super) fn complete_references(spec: &mut Value, networks: &NetworkNames) {
