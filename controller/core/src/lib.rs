@@ -20,3 +20,4 @@ pub mod ports;
 pub mod request;
 pub mod revision;
 pub mod seal;
+pub mod spec;

@@ -163,8 +163,8 @@ fn difference(
     live: &ObservedService,
 ) -> Difference {
     let api = input.observed.api_version;
-    let live = normalise_for(&live.spec, names, api);
-    let mut desired = normalise_for(&service.spec, names, api);
+    let live = normalise_for(&live.spec.value(), names, api);
+    let mut desired = normalise_for(&service.spec.value(), names, api);
     let mut pointers = service.ignore.clone();
     // The desired spec has no line for a reference without a value; that says nothing about the
     // line that is there.

@@ -8,7 +8,6 @@ use serde_json::Value;
 use super::{Blocked, PlanInput};
 use crate::desired::DesiredService;
 use crate::identity::SwarmId;
-use crate::observed::PublishedPort;
 
 /// A step's obstacle.
 pub(super) struct PortConflict {
@@ -22,8 +21,7 @@ pub(super) fn published_port(
     input: &PlanInput<'_>,
     service: &DesiredService,
 ) -> Option<PortConflict> {
-    let wanted = wanted_ports(&service.spec);
-    let (port, holder) = wanted.iter().find_map(|port| {
+    let (port, holder) = service.spec.ports().iter().find_map(|port| {
         // Only ingress ports have one owner in the whole swarm.
         let holder = input.observed.services.values().find(|other| {
             port.ingress && other.name != service.name && other.ports.contains(port)
@@ -58,23 +56,10 @@ pub(super) fn published_port(
     })
 }
 
-fn wanted_ports(spec: &Value) -> Vec<PublishedPort> {
-    let ports = spec.pointer("/EndpointSpec/Ports").and_then(Value::as_array);
-    let port = |entry: &Value| {
-        let number = entry.get("PublishedPort").and_then(Value::as_u64)?;
-        let published = u16::try_from(number).ok().filter(|port| *port > 0)?;
-        let text = |key: &str, default: &str| {
-            entry.get(key).and_then(Value::as_str).unwrap_or(default).to_owned()
-        };
-        let ingress = text("PublishMode", "ingress") == "ingress";
-        Some(PublishedPort { published, protocol: text("Protocol", "tcp"), ingress })
-    };
-    ports.map(|entries| entries.iter().filter_map(port).collect()).unwrap_or_default()
-}
-
 /// The first network of the service that does not exist.
 pub(super) fn missing_network(input: &PlanInput<'_>, service: &DesiredService) -> Option<Blocked> {
-    let networks = service.spec.pointer("/TaskTemplate/Networks").and_then(Value::as_array)?;
+    let spec = service.spec.value();
+    let networks = spec.pointer("/TaskTemplate/Networks").and_then(Value::as_array)?;
     let missing = networks
         .iter()
         .filter_map(|network| network.get("Target").and_then(Value::as_str))
@@ -87,8 +72,8 @@ pub(super) fn missing_network(input: &PlanInput<'_>, service: &DesiredService) -
 }
 
 /// The first secret or config of the service that does not exist.
-pub(super) fn missing_file(input: &PlanInput<'_>, service: &DesiredService) -> Option<Blocked> {
-    let container = service.spec.pointer("/TaskTemplate/ContainerSpec")?;
+pub(super) fn missing_file(input: &PlanInput<'_>, spec: &Value) -> Option<Blocked> {
+    let container = spec.pointer("/TaskTemplate/ContainerSpec")?;
     let missing = |list: &str, name: &str, known: &BTreeMap<String, SwarmId>| {
         let entries = container.get(list).and_then(Value::as_array)?;
         let names = entries.iter().filter_map(|entry| entry.get(name)?.as_str());

@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::{Blocked, Waiting};
 use crate::identity::ServiceName;
 use crate::observed::ApiVersion;
+use crate::spec::Spec;
 
 /// The code of the note about a field that is left out.
 pub(super) const FIELD_UNSUPPORTED: &str = "FIELD_UNSUPPORTED";
@@ -78,19 +79,26 @@ pub(super) fn strip(spec: &mut Value, api: ApiVersion) {
     }
 }
 
-/// What the spec says and an engine of this API version does not have.
-pub(super) fn unsupported(spec: &Value, api: ApiVersion) -> Vec<Masked> {
-    let says = |field: &&Masked| {
-        field.is_missing_from(api) && !field.is_mode() && has(spec, field.pointer)
-    };
-    MASKED.iter().filter(says).copied().collect()
+/// Which rows of the table a spec says something in: one bit for each.
+pub(crate) fn said(spec: &Value) -> u32 {
+    let says = |field: &Masked| !field.is_mode() && has(spec, field.pointer);
+    MASKED
+        .iter()
+        .enumerate()
+        .filter(|(_, field)| says(field))
+        .fold(0, |bits, (row, _)| bits | 1 << row)
+}
+
+/// What is said in these rows and an engine of this API version does not have.
+fn unsupported(said: u32, api: ApiVersion) -> impl Iterator<Item = &'static Masked> {
+    let rows = MASKED.iter().enumerate();
+    rows.filter(move |(row, field)| said & 1 << row != 0 && field.is_missing_from(api))
+        .map(|(_, field)| field)
 }
 
 /// The note about the fields of a service that are left out, when there are any.
-pub(super) fn note(name: &ServiceName, spec: &Value, api: ApiVersion) -> Option<Waiting> {
-    let fields = unsupported(spec, api);
-    let said: Vec<String> = fields
-        .iter()
+pub(super) fn note(name: &ServiceName, spec: &Spec, api: ApiVersion) -> Option<Waiting> {
+    let said: Vec<String> = unsupported(spec.masked(), api)
         .map(|field| match field.since {
             Some(since) => format!("{} (API {since})", field.pointer),
             None => format!("{} (no API version keeps it)", field.pointer),
@@ -186,6 +194,15 @@ mod tests {
         ApiVersion { major: 1, minor }
     }
 
+    fn fields(spec: &Value, api: ApiVersion) -> Vec<Masked> {
+        unsupported(said(spec), api).copied().collect()
+    }
+
+    #[test]
+    fn a_bit_for_each_row_is_enough() {
+        assert!(MASKED.len() <= 32);
+    }
+
     /// The versions below which moby's `adjustForAPIVersion` strips a field, as one reads them in
     /// `daemon/server/router/swarm/helpers.go`, by the end of the field's pointer.
     #[test]
@@ -231,10 +248,10 @@ mod tests {
                 super::super::pointer::set(&mut spec, list, json!([entry]));
             }
             let since = row.since.map_or(99, |since| since.minor);
-            assert_eq!(unsupported(&spec, api(since - 1)), [*row], "{}", row.pointer);
+            assert_eq!(fields(&spec, api(since - 1)), [*row], "{}", row.pointer);
             let mut stripped = spec.clone();
             strip(&mut stripped, api(since - 1));
-            assert!(unsupported(&stripped, api(since - 1)).is_empty(), "{}", row.pointer);
+            assert!(fields(&stripped, api(since - 1)).is_empty(), "{}", row.pointer);
             if row.since.is_some() {
                 let mut kept = spec.clone();
                 strip(&mut kept, api(since));

@@ -26,6 +26,7 @@ pub use self::bind::{BindError, BoundRequest, Late, bind};
 pub use self::classify::{DOWN_GRACE, Finding, Fresh, PlanInput, plan, plan_key};
 pub use self::diff::{Masking, diff_between};
 pub use self::manual::{Requested, plan_request};
+pub(crate) use self::mask::said;
 pub use self::mask::{MASKED, Masked};
 pub(crate) use self::normalise::float32;
 pub use self::normalise::{NetworkNames, normalise};

@@ -60,7 +60,7 @@ impl Lab {
         let address = EngineAddress::parse(&rig.host()).unwrap();
         let engine = DockerEngine::connect(&address).await.unwrap();
         let mut swarm = observe::take_snapshot(&engine, &Now).await.unwrap();
-        swarm.services = BTreeMap::new();
+        swarm.services = skep_core::observed::Services::default();
         Arc::new(Self { rig, engine, prefix, swarm, others })
     }
 
@@ -83,7 +83,7 @@ impl Lab {
             owned.insert(live.name.clone(), live.id.clone());
             // Tasks that find no node never end a rollout; what is planned after it is the point.
             let live = ObservedService { update: None, ..live.clone() };
-            swarm.services.insert(live.name.clone(), live);
+            swarm.services.insert(live);
         }
         let desired = desired(service);
         plan(&PlanInput {
@@ -174,7 +174,9 @@ impl Lab {
     pub(super) fn settled(&self, spec: &Value, live: &ObservedService) -> Result<(), String> {
         match self.plan(spec, Some(live)).steps.first() {
             None => Ok(()),
-            Some(step) => Err(format!("still planned: {:?}; live {}", step.changes, live.spec)),
+            Some(step) => {
+                Err(format!("still planned: {:?}; live {}", step.changes, live.spec.as_json()))
+            }
         }
     }
 
@@ -222,7 +224,7 @@ fn declared(spec: &Value) -> DesiredService {
             column: 1,
             commit: None,
         },
-        spec: spec.clone(),
+        spec: spec.clone().into(),
         running: true,
         autoscaled: None,
         depends_on: Vec::new(),
@@ -248,7 +250,7 @@ fn desired(service: DesiredService) -> Desired {
 /// The live spec without our labels, the name and what is empty: what two ways to the same state
 /// have to agree on.
 pub(super) fn essence(live: &ObservedService) -> Value {
-    let mut spec = live.spec.clone();
+    let mut spec = live.spec.value();
     spec.as_object_mut().unwrap().remove("Name");
     if let Some(labels) = spec.get_mut("Labels").and_then(Value::as_object_mut) {
         labels.retain(|key, _| !key.starts_with("dev.skep."));

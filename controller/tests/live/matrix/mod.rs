@@ -164,8 +164,12 @@ impl Cell<'_> {
         live = self.step(&live, &s0, back, "unset").await?;
         live = self.step(&live, &s1, set, "set").await?;
         let names = NetworkNames::of(&self.lab.swarm);
-        if normalise(&live.spec, &names) != normalise(&created.spec, &names) {
-            return Err(format!("set later {} and on create {}", live.spec, created.spec));
+        if normalise(&live.spec.value(), &names) != normalise(&created.spec.value(), &names) {
+            return Err(format!(
+                "set later {} and on create {}",
+                live.spec.as_json(),
+                created.spec.as_json()
+            ));
         }
         // By way of S1 and directly.
         if first != second {
@@ -184,7 +188,7 @@ impl Cell<'_> {
         let plan = self.lab.plan(&s2b, Some(&direct));
         let direct = self.lab.apply(lab::only_step(&plan)?, Some(&direct)).await?;
         if by_way != essence(&direct) {
-            return Err(format!("in two steps {by_way} and in one {}", direct.spec));
+            return Err(format!("in two steps {by_way} and in one {}", direct.spec.as_json()));
         }
         self.lab.remove(&direct).await;
         Ok(checks + 3)
@@ -201,7 +205,11 @@ impl Cell<'_> {
             self.lab.change(live, spec, expected).await.map_err(|why| format!("{what}: {why}"))?;
         let others = |of: &ObservedService| without(essence(of), &self.field.moved);
         if others(live) != others(&after) {
-            return Err(format!("{what}: something else moved: {} -> {}", live.spec, after.spec));
+            return Err(format!(
+                "{what}: something else moved: {} -> {}",
+                live.spec.as_json(),
+                after.spec.as_json()
+            ));
         }
         Ok(after)
     }
@@ -266,11 +274,15 @@ async fn networks_in_the_old_place_are_compared_and_move_when_they_change() {
     let reply = lab.rig.call("POST", "/services/create", Some(&old)).unwrap();
     let made = skep_core::identity::SwarmId::new(reply["ID"].as_str().unwrap());
     let live = lab.read(&made).await;
-    assert!(live.spec.get("Networks").is_some(), "the engine keeps the old place: {}", live.spec);
+    assert!(
+        live.spec.value().get("Networks").is_some(),
+        "the engine keeps the old place: {}",
+        live.spec.as_json()
+    );
     lab.settled(&spec(&[0]), &live).unwrap();
     let added = vec![format!("/TaskTemplate/Networks/{}", network(1))];
     let after = lab.change(&live, &spec(&[0, 1]), &added).await.unwrap();
-    assert_eq!(after.spec.get("Networks"), None, "{}", after.spec);
+    assert_eq!(after.spec.value().get("Networks"), None, "{}", after.spec.as_json());
 }
 
 /// A job has no rollout: the engine refuses the block, and the plan does not hide it.
@@ -313,9 +325,9 @@ async fn no_init_is_written_for_who_asks_and_left_alone_for_who_does_not() {
     };
     let init = vec![INIT.to_owned()];
     let live = lab.create(&spec(None)).await.unwrap();
-    assert_eq!(live.spec.pointer(INIT), None);
+    assert_eq!(live.spec.value().pointer(INIT), None);
     let live = lab.change(&live, &spec(Some(false)), &init).await.unwrap();
-    assert_eq!(live.spec.pointer(INIT), Some(&json!(false)), "the engine keeps it");
+    assert_eq!(live.spec.value().pointer(INIT), Some(&json!(false)), "the engine keeps it");
     lab.settled(&spec(None), &live).unwrap();
     let live = lab.change(&live, &spec(Some(true)), &init).await.unwrap();
     lab.change(&live, &spec(None), &init).await.unwrap();
@@ -355,7 +367,7 @@ async fn what_an_older_api_drops_is_what_the_table_says() {
         let plan = lab.plan_for(old, &spec, Some(&live));
         assert!(plan.steps.is_empty(), "{}: {:?}", field.leaf, plan.steps);
         let kept = lab.plan(&spec, Some(&live)).steps.is_empty();
-        assert_eq!(kept, !is_dropped, "{}: {}", field.leaf, live.spec);
+        assert_eq!(kept, !is_dropped, "{}: {}", field.leaf, live.spec.as_json());
         lab.remove(&live).await;
         count += usize::from(is_dropped);
     }

@@ -30,7 +30,7 @@ impl Draft<'_> {
         if !self.service.running {
             return Finding::Unchanged;
         }
-        let mut spec = self.service.spec.clone();
+        let mut spec = self.service.spec.value();
         mask::strip(&mut spec, self.api());
         complete_references(&mut spec, names);
         ordered(&mut spec, names);
@@ -112,17 +112,17 @@ impl Draft<'_> {
     pub(super) fn finish(&self, mut step: Step, live: Option<&ObservedService>) -> Finding {
         step.object = live.map(|live| live.id.clone());
         step.observed_at = live.map(|live| live.updated_at);
+        let mut desired = self.service.spec.value();
+        // Its networks are names already.
+        ordered(&mut desired, &NetworkNames::default());
         // Stopping, scaling and restarting change no environment, network or port, and adopting
         // changes nothing: what is missing there must not keep anybody from stopping a service.
         if step.action == ActionKind::DeployService && step.blocked.is_none() {
-            self.block(&mut step);
+            self.block(&mut step, &desired);
         }
         if step.object.is_none() {
             step.confirm = self.confirm.map(str::to_owned);
         }
-        let mut desired = self.service.spec.clone();
-        // Its networks are names already.
-        ordered(&mut desired, &NetworkNames::default());
         step.difference = Some(difference_digest(&step, &desired));
         step.digest = step_digest(&self.input.observed.cluster, &step, desired, live);
         step.id = StepId::new(format!("{}-{}", step.digest.short(8), step.target));
@@ -133,17 +133,17 @@ impl Draft<'_> {
         self.input.observed.api_version
     }
 
-    fn block(&self, step: &mut Step) {
+    fn block(&self, step: &mut Step, desired: &Value) {
         if let Some(conflict) = conflict::published_port(self.input, self.service) {
             if conflict.foreign && step.class == DriftClass::Missing {
                 step.class = DriftClass::Foreign;
             }
             step.blocked = Some(conflict.blocked);
         } else {
-            step.blocked = mask::unsupported_mode(&self.service.spec, self.api())
-                .or_else(|| kept::unknown_word(&self.service.spec))
+            step.blocked = mask::unsupported_mode(desired, self.api())
+                .or_else(|| kept::unknown_word(desired))
                 .or_else(|| conflict::missing_network(self.input, self.service))
-                .or_else(|| conflict::missing_file(self.input, self.service))
+                .or_else(|| conflict::missing_file(self.input, desired))
                 .or_else(|| self.service.blocked.clone());
         }
     }
@@ -172,7 +172,7 @@ fn step_digest(
     if step.operation == Operation::Restart
         && let Value::Object(content) = &mut content
     {
-        let counter = live.map_or(0, ObservedService::restarts);
+        let counter = live.map_or(0, |live| live.spec.restarts());
         content.insert("restart_of".into(), json!(counter));
     }
     if let (Operation::Update { .. }, Value::Object(content)) = (&step.operation, &mut content) {
