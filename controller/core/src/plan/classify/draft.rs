@@ -124,7 +124,7 @@ impl Draft<'_> {
             step.confirm = self.confirm.map(str::to_owned);
         }
         step.difference = Some(difference_digest(&step, &desired));
-        step.digest = step_digest(&self.input.observed.cluster, &step, desired, live);
+        step.digest = step_digest(&self.input.observed.cluster, &step, &desired, live);
         step.id = StepId::new(format!("{}-{}", step.digest.short(8), step.target));
         Finding::Step(Box::new(step))
     }
@@ -155,7 +155,7 @@ impl Draft<'_> {
 fn step_digest(
     cluster: &ClusterId,
     step: &Step,
-    desired: Value,
+    desired: &Value,
     live: Option<&ObservedService>,
 ) -> Digest {
     let key = ObjectKey::service(cluster, &step.target);
