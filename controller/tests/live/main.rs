@@ -16,4 +16,5 @@ mod manual;
 mod matrix;
 mod ports;
 mod queue;
+mod readiness;
 mod sources;
