@@ -180,6 +180,32 @@ impl Format for Bytes {
     }
 }
 
+/// A size without a least one.
+pub(crate) struct Size;
+
+impl Format for Size {
+    type Value = Bytes;
+
+    fn read(at: &Cursor<'_>) -> Option<Bytes> {
+        let size = Bytes::parse(&scalar_text(at, "a size such as 64M")?);
+        if size.is_none() {
+            let hint = "write a number with a unit, such as 64M";
+            at.refuse_with("BAD_QUANTITY", "not a size", hint);
+        }
+        size
+    }
+
+    fn schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "anyOf": [
+                { "type": "string", "pattern": "^[0-9]+(\\.[0-9]*)? ?([kKmMgGtTpP][iI]?)?[bB]?$" },
+                { "type": "integer", "minimum": 0 },
+            ],
+            "examples": ["64M"],
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
