@@ -26,8 +26,8 @@ use serde::Serialize;
 use skep_yaml::{Location, Problem, Problems, did_you_mean};
 
 pub use build::RegistryFile;
-pub(crate) use document::RegistryDocument;
 pub use container::{Container, Ulimit};
+pub(crate) use document::RegistryDocument;
 pub use engine_spec::SpecPatch;
 pub use files::FileReference;
 pub use health::{Health, Probe};

@@ -39,8 +39,10 @@ pub(super) fn problems(service: &ServiceDocument) -> Problems {
         .into_iter()
         .filter(|(given, ..)| *given)
         .map(|(_, word, why)| conflict(location, word, why))
-        .chain(most.filter(|_| mode != ServiceMode::ReplicatedJob).map(|most| {
-            conflict(&most.location, "max_concurrent", "it is for a replicated-job")
-        }))
+        .chain(
+            most.filter(|_| mode != ServiceMode::ReplicatedJob).map(|most| {
+                conflict(&most.location, "max_concurrent", "it is for a replicated-job")
+            }),
+        )
         .collect()
 }

@@ -78,11 +78,8 @@ impl Format for Networks {
                     continue;
                 }
                 let nothing = AttachmentDocument { aliases: None, driver_opts: None };
-                let read = if value.is_null() {
-                    Some(nothing)
-                } else {
-                    AttachmentDocument::read(&value)
-                };
+                let read =
+                    if value.is_null() { Some(nothing) } else { AttachmentDocument::read(&value) };
                 match read {
                     Some(read) => networks.push(NetworkAttachment {
                         name: entry.key.clone(),

@@ -103,7 +103,10 @@ pub(in crate::registry) fn clashes(service: &ServiceDocument, patch: &SpecPatch)
                 location: location.clone(),
                 path: format!("spec{}", pointer.replace('/', ".")),
                 code: "CONFLICT",
-                message: format!("the service \"{}\" says this with {word} too", service.name.value),
+                message: format!(
+                    "the service \"{}\" says this with {word} too",
+                    service.name.value
+                ),
                 hint: Some(format!("keep one of the two: {word}, or this key of spec")),
             })
         })

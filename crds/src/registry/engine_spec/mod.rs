@@ -76,6 +76,9 @@ impl Format for SpecPatch {
     }
 }
 
+/// What holds the image and the environment.
+const NEEDED: [&str; 2] = ["/TaskTemplate", "/TaskTemplate/ContainerSpec"];
+
 /// Reads a field. Below a list there are no leaves of their own: a list is replaced as a whole.
 fn read(
     at: &Cursor<'_>,
@@ -110,9 +113,7 @@ fn object(
     let map = at.map()?;
     let known: Vec<&str> = fields
         .iter()
-        .filter(|(key, field)| {
-            !matches!(field, Field::Refused(_)) || map.optional(key).is_some()
-        })
+        .filter(|(key, field)| !matches!(field, Field::Refused(_)) || map.optional(key).is_some())
         .map(|(key, _)| *key)
         .collect();
     map.deny_unknown(&known);
@@ -130,6 +131,11 @@ fn object(
             continue;
         }
         let pointer = format!("{pointer}/{}", entry.key);
+        if value.is_null() && NEEDED.contains(&pointer.as_str()) {
+            value.refuse("NOT_IN_SPEC", format!("{} cannot be removed", entry.key));
+            complete = false;
+            continue;
+        }
         if value.is_null() {
             leaves.push((pointer, value.location()));
             object.insert(entry.key.clone(), Value::Null);
@@ -148,11 +154,7 @@ fn object(
     complete.then_some(Value::Object(object))
 }
 
-fn texts(
-    at: &Cursor<'_>,
-    pointer: &str,
-    leaves: &mut Vec<(String, Location)>,
-) -> Option<Value> {
+fn texts(at: &Cursor<'_>, pointer: &str, leaves: &mut Vec<(String, Location)>) -> Option<Value> {
     let map = at.map()?;
     let mut complete = true;
     let mut object = Map::new();
@@ -164,8 +166,7 @@ fn texts(
             complete = false;
             continue;
         }
-        let pointer =
-            format!("{pointer}/{}", entry.key.replace('~', "~0").replace('/', "~1"));
+        let pointer = format!("{pointer}/{}", entry.key.replace('~', "~0").replace('/', "~1"));
         let text = if value.is_null() {
             Some(Value::Null)
         } else {

@@ -42,18 +42,10 @@ const TASK: Field = Object(&[
     ("Resources", RESOURCES),
     (
         "RestartPolicy",
-        Object(&[
-            ("Condition", Text),
-            ("Delay", Whole),
-            ("MaxAttempts", Whole),
-            ("Window", Whole),
-        ]),
+        Object(&[("Condition", Text), ("Delay", Whole), ("MaxAttempts", Whole), ("Window", Whole)]),
     ),
     ("Placement", PLACEMENT),
-    (
-        "Networks",
-        List(&Object(&[("Target", Text), ("Aliases", TEXTS), ("DriverOpts", Texts)])),
-    ),
+    ("Networks", List(&Object(&[("Target", Text), ("Aliases", TEXTS), ("DriverOpts", Texts)]))),
     ("LogDriver", Object(&[("Name", Text), ("Options", Texts)])),
     ("ForceUpdate", Refused("it counts restarts; nobody declares it")),
     ("Runtime", Text),
@@ -89,10 +81,7 @@ const CONTAINER: Field = Object(&[
         ]),
     ),
     ("Hosts", TEXTS),
-    (
-        "DNSConfig",
-        Object(&[("Nameservers", TEXTS), ("Search", TEXTS), ("Options", TEXTS)]),
-    ),
+    ("DNSConfig", Object(&[("Nameservers", TEXTS), ("Search", TEXTS), ("Options", TEXTS)])),
     (
         "Secrets",
         List(&Object(&[
@@ -118,8 +107,7 @@ const CONTAINER: Field = Object(&[
     ("OomScoreAdj", Whole),
 ]);
 
-const FILE: Field =
-    Object(&[("Name", Text), ("UID", Text), ("GID", Text), ("Mode", Whole)]);
+const FILE: Field = Object(&[("Name", Text), ("UID", Text), ("GID", Text), ("Mode", Whole)]);
 
 const PRIVILEGES: Field = Object(&[
     ("CredentialSpec", Object(&[("Config", Text), ("File", Text), ("Registry", Text)])),
@@ -164,18 +152,12 @@ const MOUNT: Field = Object(&[
         ]),
     ),
     ("ImageOptions", Object(&[("Subpath", Text)])),
-    (
-        "TmpfsOptions",
-        Object(&[("SizeBytes", Whole), ("Mode", Whole), ("Options", List(&TEXTS))]),
-    ),
+    ("TmpfsOptions", Object(&[("SizeBytes", Whole), ("Mode", Whole), ("Options", List(&TEXTS))])),
     ("ClusterOptions", Object(&[])),
 ]);
 
 const RESOURCES: Field = Object(&[
-    (
-        "Limits",
-        Object(&[("NanoCPUs", Whole), ("MemoryBytes", Whole), ("Pids", Whole)]),
-    ),
+    ("Limits", Object(&[("NanoCPUs", Whole), ("MemoryBytes", Whole), ("Pids", Whole)])),
     (
         "Reservations",
         Object(&[
@@ -196,10 +178,7 @@ const RESOURCES: Field = Object(&[
 
 const PLACEMENT: Field = Object(&[
     ("Constraints", TEXTS),
-    (
-        "Preferences",
-        List(&Object(&[("Spread", Object(&[("SpreadDescriptor", Text)]))])),
-    ),
+    ("Preferences", List(&Object(&[("Spread", Object(&[("SpreadDescriptor", Text)]))]))),
     ("MaxReplicas", Whole),
     ("Platforms", Refused("the platforms are those of the image")),
 ]);

@@ -1,9 +1,7 @@
 //! The container of a connector, in the engine's words.
 
 use serde_json::{Map, Value, json};
-use skep_crds::registry::{
-    Container, FileReference, Health, Mount, MountSource, Probe, Service,
-};
+use skep_crds::registry::{Container, FileReference, Health, Mount, MountSource, Probe, Service};
 
 use super::{list, put, set};
 use crate::image::ImageReference;

@@ -86,8 +86,7 @@ fn port(port: &PublishedPort) -> Value {
         PublishMode::Ingress => "ingress",
         PublishMode::Host => "host",
     };
-    let mut entry =
-        json!({"Protocol": protocol, "TargetPort": port.target, "PublishMode": mode});
+    let mut entry = json!({"Protocol": protocol, "TargetPort": port.target, "PublishMode": mode});
     if let Some(published) = port.published {
         set(&mut entry, "PublishedPort", json!(published));
     }
