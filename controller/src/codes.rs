@@ -60,6 +60,8 @@ codes! {
     DENIED = "A person denied this change; it is not proposed again until it is another one.",
     REHEARSED = "The dry run has already carried this change out; nothing reached the engine.",
     UNCHOSEN_DEPENDENCY = "The service depends on one that --only leaves out.",
+    FILE_EXISTS = "The file to be written exists already, with other content.",
+    SECRETS_NEED_FILES = "A service has secrets in its environment, and they cannot be put into files safely.",
     NOT_FOUND = "There is nothing of this name or id.",
     AMBIGUOUS = "The given start of an id fits several.",
     ALREADY_DECIDED = "Somebody has already approved or denied it; the message says who.",

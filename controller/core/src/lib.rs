@@ -12,6 +12,7 @@ pub mod desired;
 pub mod gate;
 pub mod identity;
 pub mod image;
+pub mod import;
 pub mod labels;
 pub mod observed;
 pub mod plan;

@@ -17,8 +17,6 @@ pub enum Item {
     Number(String),
     /// A text.
     Text(String),
-    /// A scalar that is written as it stands; the caller vouches for it.
-    Plain(String),
     /// A list.
     List(Vec<Item>),
     /// `key: value` pairs in this order.
@@ -102,7 +100,7 @@ fn inline(item: &Item) -> String {
     match item {
         Item::Null => "null".to_owned(),
         Item::Bool(value) => value.to_string(),
-        Item::Number(text) | Item::Plain(text) => text.clone(),
+        Item::Number(text) => text.clone(),
         Item::Text(text) => scalar(text),
         Item::List(items) => {
             let items: Vec<String> = items.iter().map(inline).collect();

@@ -19,6 +19,7 @@ mod ports;
 mod resources;
 mod rollout;
 mod scaling;
+mod write;
 
 use std::collections::BTreeMap;
 
@@ -38,6 +39,7 @@ pub use ports::{EndpointMode, Protocol, PublishMode, PublishedPort};
 pub use resources::{Limits, Reservations, Resources};
 pub use rollout::{FailureAction, Restart, RestartCondition, Rollout, RolloutOrder};
 pub use scaling::Scaling;
+pub use write::{Entry, to_yaml};
 
 use crate::value::{Environment, ImageReference, JsonPointer, Name};
 

@@ -25,6 +25,11 @@ const LEAST_NANO_CPUS: i64 = 1_000_000;
 const LEAST_MEMORY: i64 = 4 << 20;
 
 impl NanoCpus {
+    /// So many billionths.
+    pub const fn new(nanos: i64) -> Self {
+        Self(nanos)
+    }
+
     /// The billionths.
     pub const fn get(self) -> i64 {
         self.0
@@ -92,6 +97,11 @@ impl Format for NanoCpus {
 }
 
 impl Bytes {
+    /// So many bytes.
+    pub const fn new(bytes: i64) -> Self {
+        Self(bytes)
+    }
+
     /// The bytes.
     pub const fn get(self) -> i64 {
         self.0

@@ -9,7 +9,7 @@ mod diff;
 mod fixtures;
 mod normalise;
 mod order;
-mod pointer;
+pub(crate) mod pointer;
 mod report;
 
 use std::collections::BTreeMap;
