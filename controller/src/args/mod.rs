@@ -5,11 +5,11 @@ mod verbs;
 
 use clap::{Parser, Subcommand};
 
-pub(crate) use self::common::{FleetArgs, GlobalArgs, PolicyArgs, StoreArgs};
+pub(crate) use self::common::{FleetArgs, GlobalArgs, PolicyArgs, SourceArgs, StoreArgs};
 pub(crate) use self::verbs::{
-    ActionsVerb, ApprovalsVerb, ApproveArgs, ConfigVerb, DenyArgs, ExplainArgs, ListApprovalsArgs,
-    PlanArgs, PolicyVerb, ReconcileArgs, ReferencePage, RegistryVerb, SchemaArgs, ServeArgs,
-    ServiceVerb, ValidateArgs,
+    ActionsVerb, ApprovalsVerb, ApproveArgs, ConfigVerb, DenyArgs, ExplainArgs, ImportArgs,
+    ListApprovalsArgs, PlanArgs, PolicyVerb, ReconcileArgs, ReferencePage, RegistryVerb,
+    SchemaArgs, ServeArgs, ServiceVerb, ValidateArgs,
 };
 
 /// Keeps a fleet of Docker Swarm services equal to what its owners declared.

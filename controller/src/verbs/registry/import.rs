@@ -60,7 +60,7 @@ pub(in crate::verbs) async fn run(session: &Session, args: &ImportArgs) -> Resul
     let chosen = Choice::new(args)?;
     let declared = declared(session)?;
     let engine = wiring::connect(&session.config, &session.environment).await?;
-    let snapshot = skep_swarm::take_snapshot(engine.as_ref(), &SystemClock).await?;
+    let snapshot = skep_swarm::observe::take_snapshot(engine.as_ref(), &SystemClock).await?;
     let services: Vec<&ObservedService> = snapshot
         .services
         .values()
