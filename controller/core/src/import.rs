@@ -117,7 +117,7 @@ pub fn import(
     snapshot: &Snapshot,
     request: Request<'_>,
 ) -> Result<Imported, Error> {
-    let spec = &live.spec;
+    let spec = &live.spec.value();
     let mut canonical = normalise(spec, &NetworkNames::of(snapshot));
     let mut found = Found::default();
     for pointer in hidden::take(&mut canonical) {
@@ -254,7 +254,8 @@ impl Draft<'_> {
             if found.ignore.contains(&at) || tried.len() > MOST_ROUNDS {
                 return Err(Error::Differs(at));
             }
-            let (place, value) = patch::part(&at, spec, canonical, &desired.spec, self.snapshot);
+            let (place, value) =
+                patch::part(&at, spec, canonical, &desired.spec.value(), self.snapshot);
             let sayable = !tried.contains(&at) && self.say(&place, &value, &found.ignore);
             if !sayable {
                 found.ignore(&at);

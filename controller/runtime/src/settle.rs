@@ -14,13 +14,14 @@ use skep_core::identity::SwarmId;
 use skep_core::labels;
 use skep_core::observed::ObservedService;
 use skep_core::plan::{NetworkNames, normalise};
-use skep_store::{Intent, IntentOutcome, OwnedObject, OwnershipChange};
+use skep_core::spec::Spec;
+use skep_store::{Effects, Intent, IntentOutcome, OwnedObject, OwnershipChange};
 use skep_swarm::{Error as EngineError, observe};
 
-use crate::Error;
 use crate::controller::Context;
 use crate::leader::Leadership;
 use crate::reconcile::act::{Attempt, read_by_name};
+use crate::{Error, history};
 
 /// Whether an earlier copy of the request may have arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -147,8 +148,12 @@ async fn store(
     context: &Context,
     leadership: &Leadership,
     intent: &Intent,
-    outcome: IntentOutcome,
+    mut outcome: IntentOutcome,
 ) -> Result<Attempt, Error> {
+    if let IntentOutcome::Done { effects, .. } = &mut outcome {
+        let action = context.store.action(intent.action.as_str()).await?;
+        history::of_write(context, &action, intent, effects);
+    }
     let now = context.clock.now();
     match context.store.settle(leadership.fence(), &intent.id, &outcome, now).await {
         Ok(()) => {}
@@ -159,6 +164,7 @@ async fn store(
     }
     Ok(match outcome {
         IntentOutcome::Done { detail, .. } => Attempt::Ended("succeeded", detail),
+        IntentOutcome::Accepted { detail, .. } => Attempt::Ended("rolling out", detail),
         IntentOutcome::Refused { detail } => Attempt::Ended("failed", detail),
         IntentOutcome::NoEffect { detail } => Attempt::Ended("superseded", detail),
         IntentOutcome::Retry { detail } => Attempt::Retry(detail),
@@ -247,17 +253,17 @@ async fn live(context: &Context, intent: &Intent) -> Result<Option<ObservedServi
 
 /// True when the live spec carries this action's label: proof that the write arrived.
 fn carries(service: &ObservedService, intent: &Intent) -> bool {
-    let label = service.spec.get("Labels").and_then(|own| own.get(labels::ACTION));
+    let spec = service.spec.value();
+    let label = spec.get("Labels").and_then(|own| own.get(labels::ACTION));
     label.and_then(Value::as_str) == Some(intent.action.as_str())
 }
 
 /// True when the live spec says what the intent wanted, restarts included.
 fn equals(service: &ObservedService, intent: &Intent) -> bool {
     let names = NetworkNames::default();
-    let restarts = |spec: &Value| spec.pointer("/TaskTemplate/ForceUpdate").and_then(Value::as_u64);
     serde_json::from_slice::<Value>(&intent.body).is_ok_and(|wanted| {
-        normalise(&wanted, &names) == normalise(&service.spec, &names)
-            && restarts(&wanted).unwrap_or(0) == restarts(&service.spec).unwrap_or(0)
+        normalise(&wanted, &names) == normalise(&service.spec.value(), &names)
+            && Spec::from(wanted).restarts() == service.spec.restarts()
     })
 }
 
@@ -271,7 +277,8 @@ fn recorded(context: &Context, intent: &Intent, id: &SwarmId, detail: &str) -> I
             since: context.clock.now(),
         })
     });
-    IntentOutcome::Done { detail: detail.to_owned(), ownership }
+    let effects = Effects { ownership, ..Effects::default() };
+    IntentOutcome::Done { detail: detail.to_owned(), effects }
 }
 
 /// The source that the written spec names in its label.

@@ -13,6 +13,7 @@ mod drift;
 mod harness;
 mod import;
 mod inert;
+mod manual;
 mod ports;
 mod queue;
 mod sources;

@@ -81,7 +81,7 @@ pub fn connector(
             column: connector.location.column,
             commit: None,
         },
-        spec,
+        spec: spec.into(),
         running,
         autoscaled,
         // Names of connectors here; the caller, who knows them all, turns them into Swarm names.

@@ -19,7 +19,7 @@ fn snapshot() -> Snapshot {
         cluster: ClusterId::new("cluster"),
         api_version: ApiVersion { major: 1, minor: 41 },
         taken_at: "2026-01-02T03:04:05Z".parse().unwrap(),
-        services: BTreeMap::new(),
+        services: crate::observed::Services::default(),
         networks: [network("net1id", "fleet"), network("net2id", "back.end")].into(),
         nodes: NodeCounts { ready: 1, total: 1 },
     }
@@ -30,7 +30,7 @@ fn observed(name: &str, spec: Value) -> ObservedService {
         id: SwarmId::new("service-id"),
         name: ServiceName::new(name),
         version: 7,
-        spec,
+        spec: spec.into(),
         ports: Vec::new(),
         update: None,
         tasks: TaskSummary::default(),

@@ -81,7 +81,7 @@ pub fn bind(step: &Step, late: Late<'_>) -> Result<BoundRequest, BindError> {
     let mut spec = match (&step.operation, live) {
         (Operation::Create { spec }, None) => spec.clone(),
         (Operation::Update { edits }, Some(live)) => {
-            let mut spec = live.spec.clone();
+            let mut spec = live.spec.value();
             apply(&mut spec, edits, &NetworkNames::of(late.snapshot));
             if edits.iter().any(|edit| is_within(&edit.pointer, IMAGE)) {
                 // They say where the image before it runs.
@@ -90,17 +90,18 @@ pub fn bind(step: &Step, late: Late<'_>) -> Result<BoundRequest, BindError> {
             spec
         }
         (Operation::Restart, Some(live)) => {
-            let mut spec = live.spec.clone();
-            let next = live.restarts().wrapping_add(1);
+            let mut spec = live.spec.value();
+            let next = live.spec.restarts().wrapping_add(1);
             pointer::set(&mut spec, "/TaskTemplate/ForceUpdate", json!(next));
             spec
         }
-        (Operation::Adopt, _) => return Err(BindError::NothingToSend),
+        (Operation::Adopt | Operation::Release, _) => return Err(BindError::NothingToSend),
         (Operation::Create { .. } | Operation::Update { .. } | Operation::Restart, _) => {
             return Err(BindError::ObjectMoved);
         }
     };
-    resolve_networks(&mut spec, live.map(|live| &live.spec), late.snapshot)?;
+    let before = live.map(|live| live.spec.value());
+    resolve_networks(&mut spec, before.as_ref(), late.snapshot)?;
     resolve_references(&mut spec, late.secrets)?;
     label(&mut spec, step, late);
     let update = live.map(|live| (live.id.clone(), live.version));

@@ -52,7 +52,7 @@ pub struct Fresh<'a> {
 
 impl<'a> PlanInput<'a> {
     /// What is there under a name.
-    fn live(&self, name: &ServiceName) -> Option<&'a ObservedService> {
+    pub(super) fn live(&self, name: &ServiceName) -> Option<&'a ObservedService> {
         match self.fresh {
             Some(fresh) if fresh.name == name => fresh.live,
             Some(_) | None => self.observed.services.get(name),
@@ -104,6 +104,16 @@ pub fn plan_key(input: &PlanInput<'_>, name: &ServiceName) -> Finding {
     }
 }
 
+/// The drift that planning would see if the service were like this; `None` when there is none.
+pub(super) fn difference_after(
+    input: &PlanInput<'_>,
+    name: &ServiceName,
+    after: &ObservedService,
+) -> Option<Digest> {
+    let fresh = Some(Fresh { name, live: Some(after) });
+    plan_key(&PlanInput { fresh, ..*input }, name).into_step()?.difference
+}
+
 /// What planning says about one service.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Finding {
@@ -149,8 +159,8 @@ fn difference(
     service: &DesiredService,
     live: &ObservedService,
 ) -> Difference {
-    let live = normalise(&live.spec, names);
-    let mut desired = normalise(&service.spec, names);
+    let live = normalise(&live.spec.value(), names);
+    let mut desired = normalise(&service.spec.value(), names);
     let mut pointers = service.ignore.clone();
     // The desired spec has no line for a reference without a value; that says nothing about the
     // line that is there.

@@ -182,8 +182,8 @@ impl Choice {
     fn fits(&self, service: &ObservedService) -> bool {
         let name = service.name.as_str();
         let any = |patterns: &[glob::Pattern]| patterns.iter().any(|pattern| pattern.matches(name));
-        let own = service.spec.get("Labels");
-        let label = |key: &str| own.and_then(|own| own.get(key)).and_then(Value::as_str);
+        let own = service.spec.value().get("Labels").cloned().unwrap_or_default();
+        let label = |key: &str| own.get(key).and_then(Value::as_str);
         let stack = label(labels::STACK_NAMESPACE);
         (self.names.is_empty() || any(&self.names))
             && !any(&self.exclude)
@@ -203,13 +203,15 @@ fn import_all(
     taken: &BTreeSet<String>,
     folder: Option<&str>,
 ) -> Result<(ImportedByName, Vec<Skipped>)> {
-    let stacks: Vec<(&ServiceName, Option<&str>)> = services
+    let stacks: Vec<(&ServiceName, Option<String>)> = services
         .iter()
         .map(|service| {
-            let label = service.spec.get("Labels").and_then(|own| own.get(labels::STACK_NAMESPACE));
-            (&service.name, label.and_then(Value::as_str))
+            let spec = service.spec.value();
+            let label = spec.get("Labels").and_then(|own| own.get(labels::STACK_NAMESPACE));
+            (&service.name, label.and_then(Value::as_str).map(str::to_owned))
         })
         .collect();
+    let stacks: Vec<_> = stacks.iter().map(|(name, stack)| (*name, stack.as_deref())).collect();
     let names = names(&stacks, taken);
     let (mut imported, mut skipped) = (BTreeMap::new(), Vec::new());
     for service in services {

@@ -29,13 +29,14 @@ impl Draft<'_> {
         if !self.service.running {
             return Finding::Unchanged;
         }
-        let changes = leaves(&declared(&self.service.spec, names), self.input);
+        let spec = self.service.spec.value();
+        let changes = leaves(&declared(&spec, names), self.input);
         let at = format!("declared at {} and not on the swarm", self.service.provenance);
         let mut step = self.step(
             ActionKind::DeployService,
             DriftClass::Missing,
             at,
-            Operation::Create { spec: self.service.spec.clone() },
+            Operation::Create { spec },
         );
         step.risk = Risk::Low;
         step.changes = changes;
@@ -97,6 +98,8 @@ impl Draft<'_> {
             domain: self.service.domain.clone(),
             provenance: Some(self.service.provenance.clone()),
             observed_at: None,
+            request: None,
+            difference: None,
             digest: Digest::of_bytes(b""),
         }
     }
@@ -113,6 +116,7 @@ impl Draft<'_> {
         if step.object.is_none() {
             step.confirm = self.confirm.map(str::to_owned);
         }
+        step.difference = Some(difference_digest(&step, self.service));
         step.digest = step_digest(&self.input.observed.cluster, &step, self.service, live);
         step.id = StepId::new(format!("{}-{}", step.digest.short(8), step.target));
         Finding::Step(Box::new(step))
@@ -147,14 +151,14 @@ fn step_digest(
         "object": step.object,
         "action": step.action,
         "operation": step.operation,
-        "desired": service.spec,
+        "desired": service.spec.value(),
     });
     // An update says what it changes; every restart looks the same. The counter makes the restart
     // of a restart another step, which a decision about the first one says nothing about.
     if step.operation == Operation::Restart
         && let Value::Object(content) = &mut content
     {
-        let counter = live.map_or(0, ObservedService::restarts);
+        let counter = live.map_or(0, |live| live.spec.restarts());
         content.insert("restart_of".into(), json!(counter));
     }
     if let (Operation::Update { .. }, Value::Object(content)) = (&step.operation, &mut content) {
@@ -162,6 +166,16 @@ fn step_digest(
         content.insert("before".into(), json!(before));
     }
     Digest::of_json(&content)
+}
+
+/// Which drift a step is about: what the owner declares, and where the swarm is different.
+fn difference_digest(step: &Step, service: &DesiredService) -> Digest {
+    Digest::of_json(&json!({
+        "object": step.object,
+        "action": step.action,
+        "desired": service.spec.value(),
+        "changes": step.changes,
+    }))
 }
 
 fn leaves(canonical: &Value, input: &PlanInput<'_>) -> Vec<Change> {
