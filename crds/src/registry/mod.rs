@@ -9,6 +9,7 @@ mod check;
 mod container;
 mod document;
 mod engine_spec;
+mod fields;
 mod files;
 mod health;
 mod modes;
