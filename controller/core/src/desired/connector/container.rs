@@ -21,7 +21,7 @@ pub(super) fn container(connector: &Service, env: Vec<Value>) -> Map<String, Val
 
 fn options(out: &mut Map<String, Value>, own: &Container) {
     let texts = |items: &[String]| (!items.is_empty()).then(|| json!(items));
-    let flag = |set: bool| set.then(|| json!(true));
+    let flag = |set: bool| set.then_some(Value::Bool(true));
     put(out, "Command", own.entrypoint.as_ref().map(|words| json!(words)));
     put(out, "User", own.user.as_ref().map(|user| json!(user)));
     put(out, "Dir", own.working_dir.as_ref().map(|path| json!(path)));

@@ -112,8 +112,8 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let folder = home.path().join("fleet.secrets");
         let one = secret(&folder, "A", "x");
-        write_secrets(&folder, &[one.clone()]).unwrap();
-        write_secrets(&folder, &[one.clone()]).unwrap();
+        write_secrets(&folder, std::slice::from_ref(&one)).unwrap();
+        write_secrets(&folder, std::slice::from_ref(&one)).unwrap();
         let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o777;
         assert_eq!((mode(&folder), mode(&folder.join("svc"))), (0o700, 0o700));
         assert_eq!(mode(Path::new(&one.path)), 0o600);
