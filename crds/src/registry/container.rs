@@ -137,7 +137,7 @@ impl Format for Word {
     }
 
     fn schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": ["string", "number"], "minLength": 1 })
+        json_schema!({ "type": ["string", "number"] })
     }
 }
 

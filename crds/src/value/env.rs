@@ -204,14 +204,11 @@ impl Format for Environment {
     }
 
     fn schema(_: &mut SchemaGenerator) -> Schema {
-        let value = ["string", "number"];
-        let unset = json_schema!({ "type": ["string", "number", "null"] });
         json_schema!({
             "anyOf": [
                 {
                     "type": "object",
-                    "properties": { "HOST": unset, "PORT": unset, "TRANSPORT": unset },
-                    "additionalProperties": { "type": value },
+                    "additionalProperties": { "type": ["string", "number", "null"] },
                 },
                 { "type": "array", "items": { "type": "string", "pattern": "^[^=]+=" } },
             ],
