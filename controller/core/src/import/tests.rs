@@ -410,6 +410,7 @@ fn fields() -> Vec<(&'static str, BoxedStrategy<Value>)> {
         ("/UpdateConfig/FailureAction", word(&["pause", "continue", "rollback"])),
         ("/UpdateConfig/MaxFailureRatio", word(&["x"]).prop_map(|_| json!(0.25)).boxed()),
         ("/RollbackConfig/Monitor", time()),
+        ("/RollbackConfig/Delay", time()),
         ("/RollbackConfig/FailureAction", word(&["pause", "rollback"])),
     ]
 }
@@ -445,7 +446,7 @@ fn any_spec() -> impl Strategy<Value = Value> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(32))]
+    #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
     fn an_imported_service_plans_as_nothing_but_adopt(spec in any_spec()) {
