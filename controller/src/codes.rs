@@ -55,7 +55,7 @@ codes! {
     ORPHAN = "A service of ours is no longer declared; it is left alone.",
     COMES_BACK = "The same difference is there again after every successful change; it is not written once more for ten minutes.",
     STILL_GRANTED = "Approved actions are left that this pass did not start.",
-    DEPENDENCY = "Approved, and waiting for a service that it depends on to be as declared and running.",
+    DEPENDENCY = "Approved, and waiting for a service that it depends on to be as declared, to run, and to answer as far as that is known.",
     DEGRADED = "The last change of the service failed; it is not proposed again until its declaration changes.",
     DENIED = "A person denied this change; it is not proposed again until it is another one.",
     REHEARSED = "The dry run has already carried this change out; nothing reached the engine.",

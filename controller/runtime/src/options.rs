@@ -8,6 +8,8 @@ use skep_core::action::ActuatorMode;
 use skep_core::approval::Clocks;
 use skep_core::identity::{FleetName, ServiceName};
 
+use crate::readiness::Probing;
+
 /// Behaviour of a controller.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -31,6 +33,8 @@ pub struct Options {
     pub holder: String,
     /// How long requests and grants live.
     pub clocks: Clocks,
+    /// How `serve` asks connectors whether they answer; `None`: it does not.
+    pub probing: Option<Probing>,
     /// How long the lease is valid without renewal.
     pub lease_ttl: Duration,
 }
@@ -49,6 +53,7 @@ impl Default for Options {
             requests_only: false,
             holder: "skep".to_owned(),
             clocks: Clocks::default(),
+            probing: None,
             // Renewed every quarter of it; long enough to survive a slow disk, short enough that
             // a crashed leader is replaced within seconds.
             lease_ttl: Duration::from_secs(6),

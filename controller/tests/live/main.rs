@@ -16,4 +16,5 @@ mod inert;
 mod manual;
 mod ports;
 mod queue;
+mod readiness;
 mod sources;

@@ -9,6 +9,7 @@ use super::engine_spec::SpecPatch;
 use super::fields::{Constraint, ImageRegistry, Package, Version};
 use super::files::Files;
 use super::health::HealthDocument;
+use super::mcp::McpDocument;
 use super::mount::Mounts;
 use super::network::Networks;
 use super::placement::{LoggingDocument, PlacementDocument, ServiceMode};
@@ -99,6 +100,8 @@ mapping! {
         pub(crate) resources: Option<ResourcesDocument>,
         /// How the engine finds out whether a task is healthy.
         pub(crate) health: Option<HealthDocument>,
+        /// How it is asked whether it speaks MCP.
+        pub(crate) mcp: Option<McpDocument>,
         /// Labels of the Swarm service.
         pub(crate) labels: Option<Labels>,
         /// How changes roll out.
@@ -248,6 +251,7 @@ impl ServiceDocument {
             constraints,
             resources,
             health,
+            mcp,
             labels,
             update,
             rollback,

@@ -12,6 +12,7 @@ mod engine_spec;
 mod fields;
 mod files;
 mod health;
+mod mcp;
 mod modes;
 mod mount;
 mod network;
@@ -33,6 +34,7 @@ pub(crate) use document::RegistryDocument;
 pub use engine_spec::SpecPatch;
 pub use files::FileReference;
 pub use health::{Health, Probe};
+pub use mcp::Mcp;
 pub use mount::{Mount, MountSource, Propagation};
 pub use network::NetworkAttachment;
 pub use placement::{Logging, Placement, ServiceMode};
@@ -103,6 +105,8 @@ pub struct Service {
     pub resources: Resources,
     /// Health check; `None` leaves the image's own.
     pub health: Option<Health>,
+    /// How it is asked whether it speaks MCP.
+    pub mcp: Mcp,
     /// Labels of the Swarm service.
     pub labels: BTreeMap<String, String>,
     /// How changes roll out.
