@@ -66,6 +66,8 @@ codes! {
     DENIED = "A person denied this change; it is not proposed again until it is another one.",
     REHEARSED = "The dry run has already carried this change out; nothing reached the engine.",
     UNCHOSEN_DEPENDENCY = "The service depends on one that --only leaves out.",
+    FILE_EXISTS = "The file to be written exists already, with other content.",
+    SECRETS_NEED_FILES = "A service has secrets in its environment, and they cannot be put into files safely.",
     NOTHING_TO_DO = "It is as asked for already.",
     NOT_OURS = "The service is not on record as ours; adopt it first.",
     NOT_SCALABLE = "The service has no number of replicas.",

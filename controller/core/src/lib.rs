@@ -13,6 +13,7 @@ pub mod gate;
 pub mod hold;
 pub mod identity;
 pub mod image;
+pub mod import;
 pub mod labels;
 pub mod observed;
 pub mod plan;

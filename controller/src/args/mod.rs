@@ -6,12 +6,12 @@ mod verbs;
 
 use clap::{Parser, Subcommand};
 
-pub(crate) use self::common::{FleetArgs, GlobalArgs, PolicyArgs, StoreArgs};
+pub(crate) use self::common::{FleetArgs, GlobalArgs, PolicyArgs, SourceArgs, StoreArgs};
 pub(crate) use self::service::{AskArgs, ChooseArgs, HistoryArgs, ServiceVerb, Side};
 pub(crate) use self::verbs::{
-    ActionsVerb, ApprovalsVerb, ApproveArgs, ConfigVerb, DenyArgs, ExplainArgs, ListApprovalsArgs,
-    PlanArgs, PolicyVerb, ReconcileArgs, ReferencePage, RegistryVerb, SchemaArgs, ServeArgs,
-    ValidateArgs,
+    ActionsVerb, ApprovalsVerb, ApproveArgs, ConfigVerb, DenyArgs, ExplainArgs, ImportArgs,
+    ListApprovalsArgs, PlanArgs, PolicyVerb, ReconcileArgs, ReferencePage, RegistryVerb,
+    SchemaArgs, ServeArgs, ValidateArgs,
 };
 
 /// Keeps a fleet of Docker Swarm services equal to what its owners declared.

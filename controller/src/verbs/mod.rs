@@ -61,6 +61,15 @@ fn dispatch(cli: Cli, printer: &Printer) -> Result<u8> {
         Verb::Version => shell::version(printer),
         Verb::Config(ConfigVerb::Reference { page }) => config::reference(printer, page),
 
+        Verb::Registry(RegistryVerb::Import(args)) => {
+            let session = session(&global, |given| {
+                args.source.give(given);
+                given.flag(table::HOST, args.host.as_ref());
+            })?;
+            in_runtime(&session, COMMAND, async |session, _| {
+                registry::import::run(session, &args).await
+            })
+        }
         Verb::Config(ConfigVerb::Show { origin, fleet }) => {
             config::show(&session(&global, |given| fleet.give(given))?, origin)
         }

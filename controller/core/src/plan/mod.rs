@@ -12,7 +12,7 @@ mod manual;
 mod mask;
 mod normalise;
 mod order;
-mod pointer;
+pub(crate) mod pointer;
 #[cfg(test)]
 mod properties;
 mod replacement;
