@@ -56,7 +56,7 @@ codes! {
     COMES_BACK = "The same difference is there again after every successful change; it is not written once more for ten minutes.",
     STILL_ROLLING_OUT = "Swarm is still rolling out changes of this pass when it ends.",
     STILL_GRANTED = "Approved actions are left that this pass did not start.",
-    DEPENDENCY = "Approved, and waiting for a service that it depends on to be as declared and running.",
+    DEPENDENCY = "Approved, and waiting for a service that it depends on to be as declared, to run, and to answer as far as that is known.",
     DEGRADED = "The last change of the service failed, or Swarm paused it; it is not tried again until what differs changes, or a person retries.",
     DOWN = "No task of the service runs and the last one failed; Swarm goes on trying.",
     DENIED = "A person denied this change; it is not proposed again until it is another one.",

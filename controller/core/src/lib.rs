@@ -17,6 +17,7 @@ pub mod labels;
 pub mod observed;
 pub mod plan;
 pub mod ports;
+pub mod readiness;
 pub mod request;
 pub mod revision;
 pub mod rollout;

@@ -22,6 +22,7 @@ use crate::leader::Leadership;
 use crate::metrics::Metrics;
 use crate::options::Options;
 use crate::policy::PolicySource;
+use crate::readiness::ReadinessReport;
 use crate::reconcile::World;
 use crate::reconcile::act::Attempt;
 use crate::reconcile::standing::{degraded, is_forgotten, retried_at};
@@ -63,6 +64,11 @@ pub(crate) struct Context {
     pub(crate) in_flight: InFlight,
     retries: Mutex<Backoff>,
     asking: Mutex<HashMap<IntentId, Instant>>,
+    /// Whether the connectors answer, as far as this process has asked; announced when a state
+    /// changes.
+    pub(crate) readiness: watch::Sender<Arc<ReadinessReport>>,
+    /// What was declared when it was last looked at.
+    declared: Mutex<Option<Arc<Desired>>>,
     versions_seen: Mutex<VersionsSeen>,
     /// Set while the loop runs; without it each snapshot is read when it is asked for.
     pub(crate) reflector: OnceLock<reflector::Handle>,
@@ -158,7 +164,13 @@ impl Context {
             .filter(|source| source.state != skep_core::desired::SourceState::Ready)
             .count();
         self.metrics.sources_not_ready.set(i64::try_from(not_ready).unwrap_or(i64::MAX));
+        *lock(&self.declared) = Some(Arc::clone(&desired));
         Ok(desired)
+    }
+
+    /// What was declared when it was last looked at.
+    pub(crate) fn declared(&self) -> Option<Arc<Desired>> {
+        lock(&self.declared).clone()
     }
 }
 
@@ -217,6 +229,8 @@ impl Controller {
             in_flight: InFlight::default(),
             retries: Mutex::default(),
             asking: Mutex::default(),
+            readiness: watch::Sender::default(),
+            declared: Mutex::default(),
             versions_seen: Mutex::default(),
             reflector: OnceLock::new(),
         };
@@ -251,6 +265,8 @@ impl Controller {
             retries: Mutex::default(),
             asking: Mutex::default(),
             versions_seen: Mutex::default(),
+            readiness: context.readiness.clone(),
+            declared: Mutex::default(),
             reflector: OnceLock::new(),
         };
         Self { context: Arc::new(context), status: watch::Sender::new(Status::default()) }

@@ -8,6 +8,8 @@ use skep_core::action::ActuatorMode;
 use skep_core::approval::Clocks;
 use skep_core::identity::{FleetName, ServiceName};
 
+use crate::readiness::Probing;
+
 /// Behaviour of a controller.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -33,6 +35,8 @@ pub struct Options {
     pub clocks: Clocks,
     /// Whether a pass by hand waits for the rollouts that it began.
     pub wait_for_rollouts: bool,
+    /// How `serve` asks connectors whether they answer; `None`: it does not.
+    pub probing: Option<Probing>,
     /// How long the lease is valid without renewal.
     pub lease_ttl: Duration,
 }
@@ -52,6 +56,7 @@ impl Default for Options {
             holder: "skep".to_owned(),
             clocks: Clocks::default(),
             wait_for_rollouts: true,
+            probing: None,
             // Renewed every quarter of it; long enough to survive a slow disk, short enough that
             // a crashed leader is replaced within seconds.
             lease_ttl: Duration::from_secs(6),

@@ -13,9 +13,12 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument as _;
 
 use crate::controller::{Context, Controller};
+use crate::error::Chain;
 use crate::leader::Leadership;
+use crate::readiness::{Prober, ReadinessReport};
 use crate::reconcile::{self, Pass};
 use crate::report::{ActionReport, PassReport};
+use crate::workers::DEPENDENCY;
 use crate::workers::{Started, Workers};
 use crate::{Error, wake};
 
@@ -45,6 +48,10 @@ impl Controller {
         let _watching = AbortOnDropHandle::new(tokio::spawn(service.run(shutdown.clone())));
         // Set once; a second `serve` on the same controller keeps using the first one's.
         let _ = context.reflector.set(handle);
+        let _asking = context.options.probing.clone().map(|probing| {
+            let prober = Prober::new(Arc::clone(context), self.status.clone(), probing);
+            AbortOnDropHandle::new(tokio::spawn(prober.run(shutdown.clone())))
+        });
         while !shutdown.is_cancelled() {
             let random = context.random.as_ref();
             let options = &context.options;
@@ -110,6 +117,9 @@ struct Lead<'a> {
     leadership: Arc<Leadership>,
     workers: Workers,
     swarm: Option<watch::Receiver<reflector::View>>,
+    readiness: watch::Receiver<Arc<ReadinessReport>>,
+    /// True while a granted action waits for another service.
+    has_dependents: bool,
 }
 
 impl<'a> Lead<'a> {
@@ -117,7 +127,9 @@ impl<'a> Lead<'a> {
         let context = Arc::clone(&controller.context);
         let workers = Workers::new(Arc::clone(&context), Arc::clone(&leadership));
         let swarm = context.reflector.get().map(reflector::Handle::subscribe);
-        Self { controller, context, leadership, workers, swarm }
+        let readiness = context.readiness.subscribe();
+        let has_dependents = false;
+        Self { controller, context, leadership, workers, swarm, readiness, has_dependents }
     }
 
     async fn run(&mut self, shutdown: &CancellationToken) {
@@ -128,6 +140,7 @@ impl<'a> Lead<'a> {
             if let Some(swarm) = &mut self.swarm {
                 swarm.mark_unchanged();
             }
+            self.readiness.mark_unchanged();
             let counter = self.context.store.change_counter().await.ok();
             let outcome = tokio::select! {
                 // What a pass leaves half done is a read, a transaction that rolls back, or an
@@ -175,6 +188,7 @@ impl<'a> Lead<'a> {
             () = shutdown.cancelled() => "shutdown",
             () = sleep_until(until) => "timer",
             () = wake::changed(self.swarm.as_mut()) => "swarm",
+            Ok(()) = self.readiness.changed(), if self.has_dependents => "readiness",
             () = wake::store_changed(&context, counter) => "store",
             () = wake::sources_changed(&context) => "sources",
             () = wake::lease_lost(&leadership) => "lease",
@@ -198,6 +212,7 @@ impl<'a> Lead<'a> {
     fn record(&mut self, pass: Pass) -> PassReport {
         let mut report = pass.report;
         report.approved_drained = self.workers.take_reports();
+        self.has_dependents = report.waiting.iter().any(|waiting| waiting.code == DEPENDENCY);
         let metrics = &self.context.metrics;
         metrics.passes.inc();
         metrics.inflight.set(i64::try_from(self.workers.count()).unwrap_or(i64::MAX));
@@ -321,19 +336,4 @@ fn merged(earlier: Option<PassReport>, mut later: PassReport) -> PassReport {
         later.approved_drained = earlier.approved_drained;
     }
     later
-}
-
-/// An error with its causes in one line.
-struct Chain<'a>(&'a Error);
-
-impl std::fmt::Display for Chain<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}", self.0)?;
-        let mut cause = std::error::Error::source(self.0);
-        while let Some(error) = cause {
-            write!(f, ": {error}")?;
-            cause = error.source();
-        }
-        Ok(())
-    }
 }

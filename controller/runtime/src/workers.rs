@@ -27,6 +27,9 @@ use crate::{Error, rollout, settle};
 /// the next leader, who finds its intent.
 const DRAIN: Duration = Duration::from_secs(5);
 
+/// The code of what waits for another service.
+pub(crate) const DEPENDENCY: &str = "DEPENDENCY";
+
 type Ended = (Action, Result<Attempt, Error>);
 
 /// The workers of one leadership.
@@ -167,7 +170,7 @@ impl Workers {
             }
             if let Some(wait) = waits_for(&self.context, &pass.world, &action, &active) {
                 self.waited.insert(action.id.clone(), pass.world.now);
-                let (code, reason) = ("DEPENDENCY".to_owned(), wait.reason);
+                let (code, reason) = (DEPENDENCY.to_owned(), wait.reason);
                 pass.report.waiting.push(Waiting { target: Some(name), code, reason });
                 started.more_to_come |= wait.ends_soon;
                 continue;

@@ -15,6 +15,7 @@ mod inert;
 mod manual;
 mod ports;
 mod queue;
+mod readiness;
 mod replace;
 mod rollout;
 mod sources;

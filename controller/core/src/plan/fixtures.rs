@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{Masking, Owned, Plan, PlanInput, plan};
 use crate::action::Source;
-use crate::desired::{Desired, DesiredService, Provenance, SourceState, SourceStatus};
+use crate::desired::{Desired, DesiredService, McpEndpoint, Provenance, SourceState, SourceStatus};
 use crate::identity::{ClusterId, ServiceName, SwarmId};
 use crate::observed::{
     ApiVersion, NodeCounts, ObservedNetwork, ObservedService, Services, Snapshot, TaskSummary,
@@ -139,6 +139,7 @@ pub(super) fn desired(name: &str) -> DesiredService {
         .into(),
         running: true,
         autoscaled: None,
+        mcp: McpEndpoint::Unasked { reason: "a test" },
         depends_on: Vec::new(),
         ignore: Vec::new(),
         blocked: None,
