@@ -127,8 +127,7 @@ fn a_new_service_whose_tasks_never_start_is_down_and_left_to_swarm() {
     // The grace of a fresh deployment has to pass first.
     let waiting = wait(&serve, "the service to be down", || {
         let waiting = fleet.plan(&registry)["waiting"].clone();
-        let down = waiting.as_array().unwrap().iter().find(|one| one["code"] == "DOWN").cloned();
-        down
+        waiting.as_array().unwrap().iter().find(|one| one["code"] == "DOWN").cloned()
     });
     assert!(waiting["reason"].as_str().unwrap().contains("No such image"), "{waiting}");
     assert_eq!(fleet.mutations().len(), 1, "the create: {:?}", fleet.mutations());
