@@ -6,7 +6,9 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use skep_core::action::Source;
-use skep_core::desired::{Desired, DesiredService, Provenance, SourceState, SourceStatus};
+use skep_core::desired::{
+    Desired, DesiredService, McpEndpoint, Provenance, SourceState, SourceStatus,
+};
 use skep_core::identity::{ActionId, FleetName, ServiceName, SwarmId};
 use skep_core::observed::{ApiVersion, ObservedService, Snapshot};
 use skep_core::plan::{
@@ -227,6 +229,7 @@ fn declared(spec: &Value) -> DesiredService {
         spec: spec.clone().into(),
         running: true,
         autoscaled: None,
+        mcp: McpEndpoint::Unasked { reason: "a test" },
         depends_on: Vec::new(),
         ignore: Vec::new(),
         blocked: None,
