@@ -229,6 +229,7 @@ fn declared(spec: &Value) -> DesiredService {
         spec: spec.clone().into(),
         running: true,
         autoscaled: None,
+        mcp: McpEndpoint::Unasked { reason: "a test" },
         depends_on: Vec::new(),
         ignore: Vec::new(),
         blocked: None,
