@@ -234,7 +234,6 @@ fn declared(spec: &Value) -> DesiredService {
         ignore: Vec::new(),
         blocked: None,
         unresolved: Vec::new(),
-        mcp: McpEndpoint::Unasked { reason: "a test" },
     }
 }
 
