@@ -16,3 +16,4 @@ pub mod labels;
 pub mod observed;
 pub mod plan;
 pub mod ports;
+pub mod resolution;

@@ -49,9 +49,10 @@ pub(crate) fn step(action: ActionKind, target: &str, operation: Operation) -> St
     };
     let object = match &operation {
         Operation::Create { .. } => None,
-        Operation::Update { .. } | Operation::Restart | Operation::Adopt => {
-            Some(SwarmId::new("object1"))
-        }
+        Operation::Update { .. }
+        | Operation::Restart
+        | Operation::RefreshCredentials
+        | Operation::Adopt => Some(SwarmId::new("object1")),
     };
     let digest = Digest::of_json(&json!([action, target, object, operation]));
     Step {
@@ -66,6 +67,7 @@ pub(crate) fn step(action: ActionKind, target: &str, operation: Operation) -> St
         changes: Vec::new(),
         operation,
         blocked: None,
+        notes: Vec::new(),
         confirm: None,
         source,
         domain: "default".to_owned(),

@@ -87,7 +87,7 @@ fn looks_secret(key: &str) -> bool {
 }
 
 const ENV: &str = "/TaskTemplate/ContainerSpec/Env";
-pub(super) const IMAGE: &str = "/TaskTemplate/ContainerSpec/Image";
+pub(crate) const IMAGE: &str = "/TaskTemplate/ContainerSpec/Image";
 pub(super) const REPLICAS: &str = "/Mode/Replicated/Replicas";
 
 /// Blocks that the engine reads as a whole: a part of one, written alone, would give the rest

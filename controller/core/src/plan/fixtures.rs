@@ -12,12 +12,14 @@ use crate::identity::{ClusterId, ServiceName, SwarmId};
 use crate::observed::{
     ApiVersion, NodeCounts, ObservedNetwork, ObservedService, PublishedPort, Snapshot, TaskSummary,
 };
+use crate::resolution::Resolutions;
 
 pub(super) struct World {
     pub(super) desired: Desired,
     pub(super) observed: Snapshot,
     pub(super) owned: Owned,
     pub(super) known_clusters: Vec<ClusterId>,
+    pub(super) images: Resolutions,
     pub(super) masking: Masking,
     pub(super) now: Timestamp,
 }
@@ -50,6 +52,7 @@ impl World {
             },
             owned: Owned::new(),
             known_clusters: Vec::new(),
+            images: Resolutions::NEVER,
             masking: Masking::new(*b"key"),
             now,
         }
@@ -65,6 +68,7 @@ impl World {
             observed: &self.observed,
             owned: &self.owned,
             known_clusters: &self.known_clusters,
+            images: &self.images,
             masking: &self.masking,
             now: self.now,
             fresh: None,

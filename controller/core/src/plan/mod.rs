@@ -7,6 +7,7 @@ mod conflict;
 mod diff;
 #[cfg(test)]
 mod fixtures;
+mod image;
 mod normalise;
 mod order;
 mod pointer;
@@ -19,7 +20,10 @@ use serde_json::Value;
 
 pub use self::bind::{BindError, BoundRequest, Late, bind};
 pub use self::classify::{DOWN_GRACE, Finding, Fresh, PlanInput, plan, plan_key};
+pub(crate) use self::diff::IMAGE;
 pub use self::diff::{Masking, diff_specs};
+pub(crate) use self::image::PLATFORMS;
+pub use self::image::{IMAGE_UNRESOLVED, needs_resolution};
 pub(crate) use self::normalise::float32;
 pub use self::normalise::{NetworkNames, normalise};
 pub use self::report::{Summary, Waiting};
@@ -93,6 +97,9 @@ pub struct Step {
     pub operation: Operation,
     /// Set when the step cannot be carried out as things stand; such a step is never proposed.
     pub blocked: Option<Blocked>,
+    /// What a person should know, and what changes no decision.
+    #[serde(default)]
+    pub notes: Vec<Note>,
     /// Set when a person must confirm the step whatever the rules allow, with the reason.
     pub confirm: Option<String>,
     /// Who proposes it.
@@ -108,6 +115,15 @@ pub struct Step {
     pub observed_at: Option<jiff::Timestamp>,
     /// What an approval holds for.
     pub digest: Digest,
+}
+
+/// Something worth knowing about a step. No part of its digest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Note {
+    /// A stable word such as `image_unresolved`.
+    pub code: String,
+    /// What it is, in one sentence.
+    pub message: String,
 }
 
 /// One difference.
@@ -138,6 +154,9 @@ pub enum Operation {
     },
     /// Replace the tasks: raise `ForceUpdate` by one.
     Restart,
+    /// Write the live spec as it is, with fresh credentials for the image's registry beside it.
+    /// Swarm replaces no task for that, but the way back to the spec before is lost.
+    RefreshCredentials,
     /// Put the service on record; nothing is sent.
     Adopt,
 }
@@ -149,6 +168,7 @@ impl std::fmt::Debug for Operation {
             Self::Create { .. } => f.write_str("Create"),
             Self::Update { edits } => write!(f, "Update({} edits)", edits.len()),
             Self::Restart => f.write_str("Restart"),
+            Self::RefreshCredentials => f.write_str("RefreshCredentials"),
             Self::Adopt => f.write_str("Adopt"),
         }
     }

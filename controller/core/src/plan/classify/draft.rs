@@ -12,7 +12,9 @@ use crate::plan::diff::{self, Ignored};
 use crate::plan::normalise::declared;
 use crate::plan::{
     Change, DriftClass, NetworkNames, Operation, PLANNER_VERSION, PlanInput, Risk, Step, conflict,
+    image,
 };
+use crate::resolution::Resolution;
 
 /// One service on its way to a finding.
 pub(super) struct Draft<'a> {
@@ -29,13 +31,19 @@ impl Draft<'_> {
         if !self.service.running {
             return Finding::Unchanged;
         }
-        let changes = leaves(&declared(&self.service.spec, names), self.input);
+        let mut spec = self.service.spec.clone();
+        if let Some(resolved) =
+            image::resolution(self.input, self.service).and_then(Resolution::resolved)
+        {
+            image::pin_spec(&mut spec, resolved);
+        }
+        let changes = leaves(&declared(&spec, names), self.input);
         let at = format!("declared at {} and not on the swarm", self.service.provenance);
         let mut step = self.step(
             ActionKind::DeployService,
             DriftClass::Missing,
             at,
-            Operation::Create { spec: self.service.spec.clone() },
+            Operation::Create { spec },
         );
         step.risk = Risk::Low;
         step.changes = changes;
@@ -92,6 +100,7 @@ impl Draft<'_> {
             changes: Vec::new(),
             operation,
             blocked: None,
+            notes: Vec::new(),
             confirm: None,
             source,
             domain: self.service.domain.clone(),
@@ -105,6 +114,7 @@ impl Draft<'_> {
     pub(super) fn finish(&self, mut step: Step, live: Option<&ObservedService>) -> Finding {
         step.object = live.map(|live| live.id.clone());
         step.observed_at = live.map(|live| live.updated_at);
+        step.notes.extend(image::note(&step, image::resolution(self.input, self.service)));
         // Stopping, scaling and restarting change no environment, network or port, and adopting
         // changes nothing: what is missing there must not keep anybody from stopping a service.
         if step.action == ActionKind::DeployService && step.blocked.is_none() {
