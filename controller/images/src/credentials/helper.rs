@@ -72,7 +72,14 @@ pub(super) async fn get(
     if name.is_empty() || !name.chars().all(is_plain) {
         return Err(Error::Name { name: name.to_owned() });
     }
-    let program = format!("docker-credential-{name}");
+    ask(format!("docker-credential-{name}"), registry, limits).await
+}
+
+async fn ask(
+    program: String,
+    registry: &str,
+    limits: Limits,
+) -> Result<Option<RegistryAuth>, Error> {
     let answer = match tokio::time::timeout(limits.time, run(&program, registry, limits)).await {
         Ok(answer) => answer?,
         Err(_elapsed) => return Err(Error::Timeout { program, after: limits.time }),
@@ -121,4 +128,80 @@ async fn run(program: &str, registry: &str, limits: Limits) -> Result<Option<Vec
         return Ok(None);
     }
     Err(Error::Failed { program: program.to_owned(), status })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    struct Script(tempfile::TempDir);
+
+    impl Script {
+        fn new(body: &str) -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("helper");
+            std::fs::write(&path, format!("#!/bin/sh\n{body}\n")).unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+            Self(folder)
+        }
+
+        async fn ask(&self) -> Result<Option<RegistryAuth>, Error> {
+            let limits = Limits { time: Duration::from_secs(20), answer: 200 };
+            ask(self.0.path().join("helper").display().to_string(), "ghcr.io", limits).await
+        }
+    }
+
+    #[tokio::test]
+    async fn the_registry_goes_in_and_credentials_come_out() {
+        let script = Script::new(
+            r#"[ "$1" = get ] && read server; printf '{"ServerURL":"%s","Username":"u","Secret":"%s"}' "$server" "p-$server""#,
+        );
+        let auth = script.ask().await.unwrap().unwrap();
+        assert_eq!(auth.server, "ghcr.io");
+        let password = "p-ghcr.io".to_owned();
+        assert!(auth.proof == Proof::Password { username: "u".to_owned(), password });
+        let token = Script::new(r#"echo '{"Username":"<token>","Secret":"t"}'"#);
+        assert!(token.ask().await.unwrap().unwrap().proof == Proof::IdentityToken("t".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn knowing_nothing_is_no_failure() {
+        let none = Script::new("echo 'credentials not found in native keychain'; exit 1");
+        assert_eq!(none.ask().await.unwrap(), None);
+        assert_eq!(Script::new("echo '{}'").ask().await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn what_a_failing_helper_says_is_not_repeated() {
+        for (body, said) in [
+            ("echo hunter2; echo hunter2 >&2; exit 3", "failed (exit status: 3)"),
+            ("echo '{\"Secret\": hunter2'", "not of the protocol"),
+            ("yes hunter2", "said more than 200 bytes"),
+        ] {
+            let error = Script::new(body).ask().await.unwrap_err().to_string();
+            assert!(error.contains(said), "{error}");
+            assert!(!error.contains("hunter2"), "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_silent_helper_is_ended() {
+        let script = Script::new("exec sleep 600");
+        let limits = Limits { time: Duration::from_millis(50), ..Limits::default() };
+        let program = script.0.path().join("helper").display().to_string();
+        let error = ask(program, "ghcr.io", limits).await.unwrap_err();
+        assert!(matches!(error, Error::Timeout { .. }), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_name_is_not_a_path() {
+        for name in ["", "../../bin/sh", "a b", "/x"] {
+            let error = get(name, "ghcr.io", Limits::default()).await.unwrap_err();
+            assert!(matches!(error, Error::Name { .. }), "{name}");
+        }
+        let error = get("no-such-helper", "ghcr.io", Limits::default()).await.unwrap_err();
+        assert!(error.to_string().contains("docker-credential-no-such-helper cannot be run"));
+    }
 }
