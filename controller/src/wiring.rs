@@ -1,12 +1,16 @@
 //! From settings to a controller: the only place that knows every part.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use skep_core::approval::Clocks;
 use skep_core::gate::Settings;
 use skep_core::identity::{FleetName, ServiceName};
 use skep_core::plan::Masking;
+use skep_core::resolution::ResolveImage;
+use skep_core::seal::Sealer;
+use skep_images::{Credentials, Limits, Resolver};
 use skep_runtime::{
     Controller, Options, Parts, PolicySource, SourceSet, SystemClock, SystemRandom,
 };
@@ -25,6 +29,8 @@ pub(crate) struct OpenStore {
     pub(crate) store: Arc<dyn Store>,
     /// How secret values are shown.
     pub(crate) masking: Masking,
+    /// How specs are kept from whoever reads the database alone.
+    pub(crate) sealer: Sealer,
 }
 
 /// A controller with the parts that a verb also uses by itself.
@@ -35,6 +41,10 @@ pub(crate) struct Wired {
     pub(crate) store: Arc<dyn Store>,
     /// Its engine.
     pub(crate) engine: Arc<dyn Engine>,
+    /// How secret values are shown.
+    pub(crate) masking: Masking,
+    /// What revisions are opened with.
+    pub(crate) sealer: Sealer,
 }
 
 /// Opens the store that the settings name.
@@ -64,7 +74,8 @@ pub(crate) async fn open_store(config: &Config, environment: &Environment) -> Re
         Location::File(path) => key::beside(path)?,
         Location::Memory => key::fleeting()?,
     };
-    Ok(OpenStore { store: Arc::new(store), masking: Masking::new(key) })
+    let sealer = Sealer::new(&key).map_err(|error| Failure::of(codes::KEY_UNAVAILABLE, &error))?;
+    Ok(OpenStore { store: Arc::new(store), masking: Masking::new(key), sealer })
 }
 
 /// Connects to the engine that the settings name.
@@ -93,23 +104,47 @@ pub(crate) async fn controller(
     command: &str,
 ) -> Result<Wired> {
     let options = options(config, only, command)?;
-    let OpenStore { store, masking } = open_store(config, environment).await?;
+    let OpenStore { store, masking, sealer } = open_store(config, environment).await?;
     let engine = connect(config, environment).await?;
     let sources = SourceSet::new(
         config.paths(table::REGISTRY).to_vec(),
         config.path(table::OVERLAY).cloned(),
         config.words(table::PROFILES).to_vec(),
     );
+    let images = Resolver::new(
+        Arc::clone(&engine),
+        Arc::new(credentials(config, environment)),
+        Arc::new(SystemClock),
+        Limits::default(),
+    );
     let parts = Parts {
         engine: Arc::clone(&engine),
+        images,
         store: Arc::clone(&store),
         sources,
         policy: policy(config)?,
-        masking,
+        masking: masking.clone(),
+        sealer: sealer.clone(),
         clock: Arc::new(SystemClock),
         random: Arc::new(SystemRandom),
     };
-    Ok(Wired { controller: Controller::new(parts, options), store, engine })
+    Ok(Wired { controller: Controller::new(parts, options), store, engine, masking, sealer })
+}
+
+/// Where docker keeps the credentials for image registries.
+fn credentials(config: &Config, environment: &Environment) -> Credentials {
+    match config.path(table::DOCKER_CONFIG) {
+        Some(path) => Credentials::named(path.clone()),
+        None => Credentials::of_docker(skep_images::default_path(|name| {
+            environment.text(name).filter(|text| !text.is_empty()).map(PathBuf::from)
+        })),
+    }
+}
+
+/// The setting's own reader lets only known words through.
+fn resolve_image(config: &Config) -> ResolveImage {
+    let word = config.text(table::RESOLVE_IMAGE).and_then(ResolveImage::from_word);
+    word.unwrap_or(Options::default().resolve_image)
 }
 
 fn options(config: &Config, only: &[String], command: &str) -> Result<Options> {
@@ -117,6 +152,8 @@ fn options(config: &Config, only: &[String], command: &str) -> Result<Options> {
         fleet: FleetName::new(config.text(table::FLEET).unwrap_or("default")),
         mode: config.mode(),
         propose: config.is_on(table::RECONCILER),
+        resolve_image: resolve_image(config),
+        image_updates: config.interval(table::IMAGE_UPDATES),
         interval: config.interval(table::INTERVAL),
         max_actions: u32::try_from(config.count(table::MAX_ACTIONS)).unwrap_or(u32::MAX),
         only: chosen(only)?,

@@ -147,8 +147,10 @@ pub fn earlier(mode: ResolveImage, tag: &ImageReference, newest: Option<&Action>
     let Some(action) = newest else { return Earlier::SaysNothing };
     let Some(found) = of_step(&action.step, tag) else { return Earlier::SaysNothing };
     let is_decided = matches!(action.state, ActionState::Granted | ActionState::Executing);
-    let is_settled =
-        matches!(action.state, ActionState::Rehearsed | ActionState::Denied | ActionState::Failed);
+    let is_settled = matches!(
+        action.state,
+        ActionState::Rehearsed | ActionState::Denied | ActionState::Failed | ActionState::Succeeded
+    );
     match found {
         // Somebody has decided about the tag as it is; that decision is not taken back because
         // the registry is there again.
@@ -158,7 +160,8 @@ pub fn earlier(mode: ResolveImage, tag: &ImageReference, newest: Option<&Action>
             Earlier::Holds(found)
         }
         // With `always` a moved tag is another change, and a silent registry is none. The same
-        // holds for a change that was denied, rehearsed or failed: silence is no reason to ask.
+        // holds for a change that was denied, rehearsed, failed or undone: silence is no reason to
+        // ask a person again.
         Resolution::Resolved(resolved) if action.state.is_open() || is_settled => {
             Earlier::Unless(resolved)
         }
@@ -180,7 +183,10 @@ pub fn of_step(step: &Step, tag: &ImageReference) -> Option<Resolution> {
             };
             (value(IMAGE), value(PLATFORMS))
         }
-        Operation::Restart | Operation::RefreshCredentials | Operation::Adopt => return None,
+        Operation::Restart
+        | Operation::RefreshCredentials
+        | Operation::Adopt
+        | Operation::Release => return None,
     };
     let written = ImageReference::parse(image?.as_str()?);
     if written.unpinned() != *tag {

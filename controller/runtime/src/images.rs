@@ -40,12 +40,10 @@ pub(crate) async fn resolutions(context: &Context, world: &World) -> Result<Reso
     }
     let answers = context.images.resolve(&open.values().cloned().collect(), Ask::Remembered).await;
     for (name, tag) in open {
-        let answer = match (answers.get(&tag), fallbacks.remove(&name)) {
-            (Some(Resolution::Resolved(resolved)), _) | (_, Some(resolved)) => {
-                Resolution::Resolved(resolved.clone())
-            }
-            (Some(unresolved), None) => unresolved.clone(),
-            (None, None) => continue,
+        let Some(answer) = answers.get(&tag) else { continue };
+        let answer = match fallbacks.remove(&name) {
+            Some(earlier) if answer.resolved().is_none() => Resolution::Resolved(earlier),
+            Some(_) | None => answer.clone(),
         };
         known.services.insert(name, answer);
     }
@@ -111,9 +109,8 @@ pub(crate) fn in_use(
 
 /// Asks for each tag what it stands for now. An image without a tag cannot have moved.
 pub(crate) async fn look_up(resolver: &Resolver, images: &mut [ImageInUse]) {
-    let tag_of = |image: &ImageInUse| {
-        image.reference.tag.is_some().then(|| image.reference.clone())
-    };
+    let tag_of =
+        |image: &ImageInUse| image.reference.tag.is_some().then(|| image.reference.clone());
     let tags: BTreeSet<ImageReference> = images.iter().filter_map(tag_of).collect();
     let answers = resolver.resolve(&tags, Ask::Anew).await;
     for image in images {

@@ -42,6 +42,7 @@ pub struct Metrics {
     pub(crate) inflight: Gauge,
     pub(crate) last_pass: Gauge<f64, AtomicU64>,
     pub(crate) sources_not_ready: Gauge,
+    pub(crate) image_updates: Gauge,
 }
 
 impl std::fmt::Debug for Metrics {
@@ -65,6 +66,7 @@ impl Default for Metrics {
             inflight: Gauge::default(),
             last_pass: Gauge::default(),
             sources_not_ready: Gauge::default(),
+            image_updates: Gauge::default(),
             registry: Registry::default(),
         };
         let m = &metrics;
@@ -93,6 +95,11 @@ impl Default for Metrics {
             "sources_not_ready",
             "Sources that run on their last good content or never loaded",
             m.sources_not_ready.clone(),
+        );
+        registry.register(
+            "image_updates_available",
+            "Images in use whose tag stands for another digest than the one that runs",
+            m.image_updates.clone(),
         );
         Self { registry, ..metrics }
     }

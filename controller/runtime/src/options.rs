@@ -7,6 +7,7 @@ use std::time::Duration;
 use skep_core::action::ActuatorMode;
 use skep_core::approval::Clocks;
 use skep_core::identity::{FleetName, ServiceName};
+use skep_core::resolution::ResolveImage;
 
 /// Behaviour of a controller.
 #[derive(Debug, Clone)]
@@ -17,6 +18,10 @@ pub struct Options {
     pub mode: ActuatorMode,
     /// False: observe and plan only; nothing is proposed and nothing is carried out.
     pub propose: bool,
+    /// When the tags of images are resolved to digests.
+    pub resolve_image: ResolveImage,
+    /// How often registries are asked whether a tag that runs stands for something newer.
+    pub image_updates: Duration,
     /// How often a pass runs when nothing wakes it; also the window of `max_actions`.
     pub interval: Duration,
     /// The storm guard: how many actions rules alone may start within one interval.
@@ -25,6 +30,8 @@ pub struct Options {
     pub max_parallel: usize,
     /// Only these services, when given.
     pub only: Option<BTreeSet<ServiceName>>,
+    /// True: file and carry out only what people asked for by hand.
+    pub requests_only: bool,
     /// Who this process is, for people: host, process id, command.
     pub holder: String,
     /// How long requests and grants live.
@@ -39,11 +46,15 @@ impl Default for Options {
             fleet: FleetName::default(),
             mode: ActuatorMode::DryRun,
             propose: true,
+            // As `docker stack deploy`, but a tag that did not change is left alone.
+            resolve_image: ResolveImage::Changed,
+            image_updates: Duration::from_secs(6 * 60 * 60),
             interval: Duration::from_secs(120),
             max_actions: 5,
             // More gains little: the managers apply writes one after another.
             max_parallel: 16,
             only: None,
+            requests_only: false,
             holder: "skep".to_owned(),
             clocks: Clocks::default(),
             // Renewed every quarter of it; long enough to survive a slow disk, short enough that

@@ -16,7 +16,7 @@ use crate::leader::Leadership;
 use crate::reconcile::{self, Pass};
 use crate::report::{ActionReport, PassReport};
 use crate::workers::{Started, Workers};
-use crate::{Error, wake};
+use crate::{Error, updates, wake};
 
 /// How often a follower asks for the lease.
 const FOLLOWER_POLL: Duration = Duration::from_millis(500);
@@ -44,6 +44,8 @@ impl Controller {
         let _watching = AbortOnDropHandle::new(tokio::spawn(service.run(shutdown.clone())));
         // Set once; a second `serve` on the same controller keeps using the first one's.
         let _ = context.reflector.set(handle);
+        let updates = updates::watch(Arc::clone(context), self.status.clone(), shutdown.clone());
+        let _looking = AbortOnDropHandle::new(tokio::spawn(updates));
         while !shutdown.is_cancelled() {
             let random = context.random.as_ref();
             let options = &context.options;

@@ -14,13 +14,13 @@ use skep_core::identity::SwarmId;
 use skep_core::labels;
 use skep_core::observed::ObservedService;
 use skep_core::plan::{NetworkNames, normalise};
-use skep_store::{Intent, IntentOutcome, OwnedObject, OwnershipChange};
+use skep_store::{Effects, Intent, IntentOutcome, OwnedObject, OwnershipChange};
 use skep_swarm::{Error as EngineError, observe};
 
-use crate::Error;
 use crate::controller::Context;
 use crate::leader::Leadership;
 use crate::reconcile::act::{Attempt, read_by_name};
+use crate::{Error, history};
 
 /// Whether an earlier copy of the request may have arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -147,8 +147,12 @@ async fn store(
     context: &Context,
     leadership: &Leadership,
     intent: &Intent,
-    outcome: IntentOutcome,
+    mut outcome: IntentOutcome,
 ) -> Result<Attempt, Error> {
+    if let IntentOutcome::Done { effects, .. } = &mut outcome {
+        let action = context.store.action(intent.action.as_str()).await?;
+        history::of_write(context, &action, intent, effects);
+    }
     let now = context.clock.now();
     match context.store.settle(leadership.fence(), &intent.id, &outcome, now).await {
         Ok(()) => {}
@@ -159,6 +163,7 @@ async fn store(
     }
     Ok(match outcome {
         IntentOutcome::Done { detail, .. } => Attempt::Ended("succeeded", detail),
+        IntentOutcome::Accepted { detail, .. } => Attempt::Ended("rolling out", detail),
         IntentOutcome::Refused { detail } => Attempt::Ended("failed", detail),
         IntentOutcome::NoEffect { detail } => Attempt::Ended("superseded", detail),
         IntentOutcome::Retry { detail } => Attempt::Retry(detail),
@@ -173,13 +178,15 @@ struct Sent {
 
 async fn send(context: &Context, intent: &Intent) -> Result<Sent, EngineError> {
     let body = intent.body.clone().into();
+    // Those of now, also for an intent that an earlier process has stored: they are no part of it.
+    let auth = context.images.credentials_for(&intent.body).await;
     match (&intent.object, intent.version) {
         (Some(id), Some(version)) => {
-            let updated = context.engine.update_service(id, version, body).await?;
+            let updated = context.engine.update_service(id, version, body, auth.as_ref()).await?;
             Ok(Sent { id: id.clone(), warnings: updated.warnings })
         }
         _ => {
-            let created = context.engine.create_service(body).await?;
+            let created = context.engine.create_service(body, auth.as_ref()).await?;
             Ok(Sent { id: created.id, warnings: created.warnings })
         }
     }
@@ -271,7 +278,8 @@ fn recorded(context: &Context, intent: &Intent, id: &SwarmId, detail: &str) -> I
             since: context.clock.now(),
         })
     });
-    IntentOutcome::Done { detail: detail.to_owned(), ownership }
+    let effects = Effects { ownership, ..Effects::default() };
+    IntentOutcome::Done { detail: detail.to_owned(), effects }
 }
 
 /// The source that the written spec names in its label.

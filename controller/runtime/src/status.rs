@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use skep_core::desired::SourceStatus;
 
+use crate::images::ImageInUse;
 use crate::report::PassReport;
 
 /// The state of a running controller. Cheap to clone, replaced as a whole.
@@ -21,6 +22,10 @@ pub struct Status {
     pub last_pass: Option<PassReport>,
     /// Why the last pass failed, when it did.
     pub last_error: Option<String>,
+    /// Images of ours whose tag stands for another digest than the one that runs.
+    pub image_updates: Vec<ImageInUse>,
+    /// When registries were last asked about them.
+    pub images_checked_at: Option<Timestamp>,
     /// How each source stands.
     pub sources: Vec<SourceStatus>,
     /// When the swarm was last read.

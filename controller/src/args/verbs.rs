@@ -52,6 +52,16 @@ pub(crate) struct ReconcileArgs {
     pub(crate) reconciler: Option<String>,
 }
 
+/// `skep images`.
+#[derive(Debug, Args)]
+pub(crate) struct ImagesArgs {
+    #[command(flatten)]
+    pub(crate) fleet: FleetArgs,
+    /// Ask the image registries what each tag stands for now.
+    #[arg(long, help_heading = "The images")]
+    pub(crate) check: bool,
+}
+
 /// `skep approvals`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ApprovalsVerb {
@@ -158,20 +168,6 @@ pub(crate) enum ActionsVerb {
         id: String,
         #[command(flatten)]
         store: StoreArgs,
-    },
-}
-
-/// `skep service`.
-#[derive(Debug, Subcommand)]
-pub(crate) enum ServiceVerb {
-    /// List every declared service beside the live one.
-    List(Box<FleetArgs>),
-    /// Everything that is known about one service, or how the fleet stands.
-    Status {
-        /// The service; without one, the whole fleet and its sources.
-        name: Option<String>,
-        #[command(flatten)]
-        fleet: Box<FleetArgs>,
     },
 }
 

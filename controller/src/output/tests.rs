@@ -30,6 +30,7 @@ fn step(target: &str, action: ActionKind, class: DriftClass) -> Step {
             edits: vec![Edit { pointer: "/x".to_owned(), value: Some(json!(CANARY)) }],
         },
         blocked: None,
+        notes: Vec::new(),
         confirm: None,
         source: Source::Registry,
         domain: "default".to_owned(),
@@ -41,6 +42,8 @@ fn step(target: &str, action: ActionKind, class: DriftClass) -> Step {
             commit: None,
         }),
         observed_at: None,
+        request: None,
+        difference: None,
         digest: Digest::from_stored("22".repeat(32)),
     }
 }

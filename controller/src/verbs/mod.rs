@@ -3,6 +3,7 @@
 mod actions;
 mod approvals;
 mod config;
+mod images;
 mod plan;
 mod policy;
 mod probe;
@@ -15,7 +16,7 @@ mod shell;
 mod view;
 
 use crate::args::{ActionsVerb, PolicyVerb, RegistryVerb};
-use crate::args::{ApprovalsVerb, Cli, ConfigVerb, FleetArgs, GlobalArgs, ServiceVerb, Verb};
+use crate::args::{ApprovalsVerb, Cli, ConfigVerb, GlobalArgs, Verb};
 use crate::codes;
 use crate::config::{Config, Environment, Given, table};
 use crate::error::{Failure, Result};
@@ -98,6 +99,10 @@ fn dispatch(cli: Cli, printer: &Printer) -> Result<u8> {
                 serve::run(session, &args, telemetry).await
             })
         }
+        Verb::Images(args) => {
+            let session = session(&global, |given| args.fleet.give(given))?;
+            in_runtime(&session, COMMAND, async |session, _| images::run(session, &args).await)
+        }
         Verb::Approvals(verb) => {
             let session = session(&global, |given| match &verb {
                 ApprovalsVerb::List(args) => args.store.give(given),
@@ -116,15 +121,9 @@ fn dispatch(cli: Cli, printer: &Printer) -> Result<u8> {
             in_runtime(&session, COMMAND, async |session, _| actions::run(session, verb).await)
         }
         Verb::Service(verb) => {
-            let session = session(&global, |given| fleet_of(&verb).give(given))?;
+            let session = session(&global, |given| verb.fleet().give(given))?;
             in_runtime(&session, COMMAND, async |session, _| service::run(session, &verb).await)
         }
-    }
-}
-
-fn fleet_of(verb: &ServiceVerb) -> &FleetArgs {
-    match verb {
-        ServiceVerb::List(fleet) | ServiceVerb::Status { fleet, .. } => fleet,
     }
 }
 

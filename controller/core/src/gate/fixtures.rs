@@ -52,7 +52,8 @@ pub(crate) fn step(action: ActionKind, target: &str, operation: Operation) -> St
         Operation::Update { .. }
         | Operation::Restart
         | Operation::RefreshCredentials
-        | Operation::Adopt => Some(SwarmId::new("object1")),
+        | Operation::Adopt
+        | Operation::Release => Some(SwarmId::new("object1")),
     };
     let digest = Digest::of_json(&json!([action, target, object, operation]));
     Step {
@@ -73,6 +74,8 @@ pub(crate) fn step(action: ActionKind, target: &str, operation: Operation) -> St
         domain: "default".to_owned(),
         provenance: None,
         observed_at: None,
+        request: None,
+        difference: None,
         digest,
     }
 }

@@ -102,7 +102,7 @@ pub fn bind(step: &Step, late: Late<'_>) -> Result<BoundRequest, BindError> {
             let update = Some((live.id.clone(), live.version));
             return Ok(BoundRequest { update, body: canonical_json(&live.spec) });
         }
-        (Operation::Adopt, _) => return Err(BindError::NothingToSend),
+        (Operation::Adopt | Operation::Release, _) => return Err(BindError::NothingToSend),
         (
             Operation::Create { .. }
             | Operation::Update { .. }

@@ -126,6 +126,16 @@ pub fn plan_key(input: &PlanInput<'_>, name: &ServiceName) -> Finding {
     }
 }
 
+/// The drift that planning would see if the service were like this; `None` when there is none.
+pub(super) fn difference_after(
+    input: &PlanInput<'_>,
+    name: &ServiceName,
+    after: &ObservedService,
+) -> Option<Digest> {
+    let fresh = Some(Fresh { name, live: Some(after) });
+    plan_key(&PlanInput { fresh, ..*input }, name).into_step()?.difference
+}
+
 /// What planning says about one service.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Finding {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::diff::{Difference, IMAGE};
 use super::pointer::{self, is_within};
-use super::{Edit, Note, Operation, PlanInput, Step};
+use super::{Change, Edit, Note, Operation, PlanInput, Step};
 use crate::desired::DesiredService;
 use crate::identity::ServiceName;
 use crate::image::ImageReference;
@@ -50,7 +50,8 @@ pub fn needs_resolution(input: &PlanInput<'_>) -> BTreeMap<ServiceName, ImageRef
 }
 
 /// The tag that a service declares, unless it declares a digest or leaves the image to others.
-pub(super) fn declared_tag(service: &DesiredService) -> Option<ImageReference> {
+#[must_use]
+pub fn declared_tag(service: &DesiredService) -> Option<ImageReference> {
     let image = ImageReference::parse(service.spec.pointer(IMAGE)?.as_str()?);
     let is_ignored = service.ignore.iter().any(|ignored| is_within(IMAGE, ignored));
     (image.digest.is_none() && !is_ignored).then_some(image)
@@ -105,12 +106,30 @@ pub(super) fn pin(difference: &mut Difference, resolved: &Resolved) {
     difference.edits.sort_by(|a, b| a.pointer.cmp(&b.pointer));
 }
 
+/// The same change without what a registry said: another digest for the tag that is declared is
+/// the same difference. Where the tag has moved the digest *is* the difference.
+pub(super) fn as_declared(change: &Change) -> Change {
+    let image = |value: &Value| value.as_str().map(ImageReference::parse);
+    match (image(&change.before), image(&change.after)) {
+        (before, Some(after))
+            if change.path == IMAGE
+                && before.as_ref().is_none_or(|before| before.unpinned() != after.unpinned()) =>
+        {
+            Change { after: json!(after.unpinned().to_string()), ..change.clone() }
+        }
+        _ => change.clone(),
+    }
+}
+
 /// What a person should know about the image of a step.
 pub(super) fn note(step: &Step, resolution: Option<&Resolution>) -> Option<Note> {
     let writes_the_image = match &step.operation {
         Operation::Create { .. } => true,
         Operation::Update { edits } => edits.iter().any(|edit| edit.pointer == IMAGE),
-        Operation::Restart | Operation::RefreshCredentials | Operation::Adopt => false,
+        Operation::Restart
+        | Operation::RefreshCredentials
+        | Operation::Adopt
+        | Operation::Release => false,
     };
     match resolution {
         Some(Resolution::Unresolved { reason }) if writes_the_image => {

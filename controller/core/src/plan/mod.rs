@@ -8,6 +8,7 @@ mod diff;
 #[cfg(test)]
 mod fixtures;
 mod image;
+mod manual;
 mod normalise;
 mod order;
 mod pointer;
@@ -21,9 +22,10 @@ use serde_json::Value;
 pub use self::bind::{BindError, BoundRequest, Late, bind};
 pub use self::classify::{DOWN_GRACE, Finding, Fresh, PlanInput, plan, plan_key};
 pub(crate) use self::diff::IMAGE;
-pub use self::diff::{Masking, diff_specs};
+pub use self::diff::{Masking, diff_between};
 pub(crate) use self::image::PLATFORMS;
-pub use self::image::{IMAGE_UNRESOLVED, needs_resolution};
+pub use self::image::{IMAGE_UNRESOLVED, declared_tag, needs_resolution};
+pub use self::manual::{Requested, plan_request};
 pub(crate) use self::normalise::float32;
 pub use self::normalise::{NetworkNames, normalise};
 pub use self::report::{Summary, Waiting};
@@ -31,6 +33,7 @@ use crate::action::{ActionKind, Source, words};
 use crate::canonical::Digest;
 use crate::desired::Provenance;
 use crate::identity::{ClusterId, PlanId, ServiceName, StepId, SwarmId};
+use crate::request::RequestVerb;
 
 /// Part of every digest. Raise it when the same inputs would give other steps, so that approvals
 /// of the old planner's steps are superseded instead of being carried out differently.
@@ -57,6 +60,8 @@ words! {
         Foreign = "foreign",
         /// A field differs that the engine cannot change in place.
         Immutable = "immutable",
+        /// Nothing differs: a person asks for it.
+        Requested = "requested",
     }
 }
 
@@ -113,6 +118,14 @@ pub struct Step {
     /// decided about, when both call for the same step.
     #[serde(default)]
     pub observed_at: Option<jiff::Timestamp>,
+    /// What a person asked for, when the step does not come from a difference.
+    #[serde(default)]
+    pub request: Option<RequestVerb>,
+    /// What is declared and what differs from it, whatever the step does about it: two steps with
+    /// the same one are about the same drift. For what a person asked for: the drift that will be
+    /// there when it is done, if any.
+    #[serde(default)]
+    pub difference: Option<Digest>,
     /// What an approval holds for.
     pub digest: Digest,
 }
@@ -159,6 +172,8 @@ pub enum Operation {
     RefreshCredentials,
     /// Put the service on record; nothing is sent.
     Adopt,
+    /// Take the service off record; nothing is sent.
+    Release,
 }
 
 // Specs hold values of the environment; a stray `{:?}` must not print them.
@@ -170,6 +185,7 @@ impl std::fmt::Debug for Operation {
             Self::Restart => f.write_str("Restart"),
             Self::RefreshCredentials => f.write_str("RefreshCredentials"),
             Self::Adopt => f.write_str("Adopt"),
+            Self::Release => f.write_str("Release"),
         }
     }
 }

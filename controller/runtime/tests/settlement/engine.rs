@@ -13,7 +13,7 @@ use skep_core::identity::{ClusterId, SwarmId};
 use skep_core::observed::{ApiVersion, NodeCounts, ObservedNetwork};
 use skep_swarm::engine::{Created, EngineInfo, EventStream, Nodes, Services, Task, Updated};
 use skep_swarm::error::Call;
-use skep_swarm::{Engine, Error};
+use skep_swarm::{Distribution, Engine, Error, RegistryAuth};
 
 /// What happens to the next write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -162,7 +162,15 @@ impl Engine for FakeSwarm {
         })
     }
 
-    async fn create_service(&self, spec: Bytes) -> Result<Created, Error> {
+    async fn distribution(&self, _: &str, _: Option<&RegistryAuth>) -> Result<Distribution, Error> {
+        Err(Error::RegistryUnreachable { message: "there is none".to_owned() })
+    }
+
+    async fn create_service(
+        &self,
+        spec: Bytes,
+        _: Option<&RegistryAuth>,
+    ) -> Result<Created, Error> {
         const PATH: &str = "/services/create";
         let spec: Value = serde_json::from_slice(&spec).unwrap();
         let mut state = self.state.lock().unwrap();
@@ -200,6 +208,7 @@ impl Engine for FakeSwarm {
         id: &SwarmId,
         version: u64,
         spec: Bytes,
+        _: Option<&RegistryAuth>,
     ) -> Result<Updated, Error> {
         const PATH: &str = "/services/{id}/update";
         let spec: Value = serde_json::from_slice(&spec).unwrap();

@@ -194,3 +194,22 @@ fn adopting_shows_no_digest_as_a_difference() {
     let step = step(&world).unwrap();
     assert_eq!((step.action, step.changes.len()), (ActionKind::AdoptService, 0));
 }
+
+#[test]
+fn what_a_registry_says_makes_no_other_difference_unless_the_tag_has_moved() {
+    let difference = |world: &World| step(world).unwrap().difference.unwrap();
+    let mut world = running(&format!("example/web:1@{OLD}"));
+    let mut seen = Vec::new();
+    for known in [found("example/web:2", OLD), found("example/web:2", NEW), unresolved()] {
+        world.images = knowing(ResolveImage::Changed, &[("web", known)]);
+        seen.push(difference(&world));
+    }
+    seen.dedup();
+    assert_eq!(seen.len(), 1, "what a person holds back stays held back");
+    let mut world = running(&format!("example/web:2@{OLD}"));
+    world.images = knowing(ResolveImage::Always, &[("web", found("example/web:2", NEW))]);
+    let moved = difference(&world);
+    let again = NEW.replace('2', "3");
+    world.images = knowing(ResolveImage::Always, &[("web", found("example/web:2", &again))]);
+    assert_ne!(difference(&world), moved);
+}
