@@ -21,3 +21,4 @@ pub mod request;
 pub mod resolution;
 pub mod revision;
 pub mod seal;
+pub mod spec;

@@ -1,12 +1,15 @@
 //! What the swarm looks like: one immutable snapshot, with its age and how far it can be trusted.
 
+mod services;
+
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
+pub use self::services::Services;
 use crate::identity::{ClusterId, ServiceName, SwarmId};
+use crate::spec::Spec;
 
 /// Everything that one pass of planning may look at.
 #[derive(Debug, Clone)]
@@ -18,7 +21,7 @@ pub struct Snapshot {
     /// When the lists behind it were read.
     pub taken_at: Timestamp,
     /// All services, ours and others', by name.
-    pub services: BTreeMap<ServiceName, ObservedService>,
+    pub services: Services,
     /// Networks by id.
     pub networks: BTreeMap<SwarmId, ObservedNetwork>,
     /// Nodes of the swarm.
@@ -41,7 +44,7 @@ impl std::fmt::Display for ApiVersion {
 }
 
 /// One service as the engine reports it.
-#[derive(Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ObservedService {
     /// The engine's id.
     pub id: SwarmId,
@@ -50,7 +53,7 @@ pub struct ObservedService {
     /// `Version.Index`: the compare-and-set token of every update.
     pub version: u64,
     /// The spec exactly as the engine gave it; never re-serialised through a lossy type.
-    pub spec: Value,
+    pub spec: Spec,
     /// Ports published now, automatic ones included.
     pub ports: Vec<PublishedPort>,
     /// The rollout that Swarm is running or finished, when it reports one.
@@ -59,30 +62,6 @@ pub struct ObservedService {
     pub tasks: TaskSummary,
     /// When the engine last changed it.
     pub updated_at: Timestamp,
-}
-
-// Specs hold values of the environment; a stray `{:?}` must not print them.
-impl std::fmt::Debug for ObservedService {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { id, name, version, spec: _, ports, update, tasks, updated_at } = self;
-        f.debug_struct("ObservedService")
-            .field("id", id)
-            .field("name", name)
-            .field("version", version)
-            .field("ports", ports)
-            .field("update", update)
-            .field("tasks", tasks)
-            .field("updated_at", updated_at)
-            .finish_non_exhaustive()
-    }
-}
-
-impl ObservedService {
-    /// The counter that a restart raises by one.
-    #[must_use]
-    pub fn restarts(&self) -> u64 {
-        self.spec.pointer("/TaskTemplate/ForceUpdate").and_then(Value::as_u64).unwrap_or(0)
-    }
 }
 
 /// A port that the swarm or a node publishes.

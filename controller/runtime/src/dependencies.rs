@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::Value;
 use skep_core::action::{Action, ActionKind, ActuatorMode};
 use skep_core::identity::ServiceName;
 
@@ -33,8 +32,7 @@ pub(crate) fn waits_for(
     let service = world.desired.services.get(&action.step.target)?;
     service.depends_on.iter().find_map(|dependency| {
         let wanted = world.desired.services.get(dependency)?;
-        let replicas = wanted.spec.pointer("/Mode/Replicated/Replicas").and_then(Value::as_u64);
-        let should_run = wanted.running && replicas != Some(0);
+        let should_run = wanted.running && wanted.spec.mode().replicas() != Some(0);
         let live = world.snapshot.services.get(dependency);
         let is_active = active.contains(dependency);
         let (what, ends_soon) = match live {

@@ -90,7 +90,7 @@ pub(crate) fn adopted(
     live: &ObservedService,
     previous: Option<&Value>,
 ) -> Option<NewRevision> {
-    let content = Content { spec: &live.spec, previous, changes: Vec::new() };
+    let content = Content { spec: &live.spec.value(), previous, changes: Vec::new() };
     let mut revision = sealed(context, &action.key, &live.id, content)?;
     revision.version = Some(live.version);
     revision.origin = RevisionOrigin::Adopted;
@@ -181,7 +181,8 @@ pub(crate) async fn note_others(
             continue;
         }
         let is_known = head.is_some_and(|head| {
-            head.object == live.id && head.fingerprint == fingerprint(&context.masking, &live.spec)
+            head.object == live.id
+                && head.fingerprint == fingerprint(&context.masking, &live.spec.value())
         });
         if !is_known
             && let Some(revision) = found(context, cluster_key(world, live), live, head).await?
@@ -226,7 +227,7 @@ async fn found(
     };
     let changes = before.as_ref().map(|before| {
         let (names, secrets) = (NetworkNames::default(), Default::default());
-        diff_between(before, &live.spec, &names, &secrets, &context.masking)
+        diff_between(before, &live.spec.value(), &names, &secrets, &context.masking)
     });
     let by_swarm = live.update.as_ref().filter(|update| update.state.starts_with("rollback_"));
     let (actor, reason) = match (by_swarm, &changes) {
@@ -247,7 +248,7 @@ async fn found(
         (None, None) => ("another writer", "as it was found".to_owned()),
     };
     let content =
-        Content { spec: &live.spec, previous: None, changes: changes.unwrap_or_default() };
+        Content { spec: &live.spec.value(), previous: None, changes: changes.unwrap_or_default() };
     Ok(sealed(context, &key, &live.id, content).map(|mut revision| {
         revision.version = Some(live.version);
         revision.origin = RevisionOrigin::External;

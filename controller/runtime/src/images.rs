@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
-use serde_json::Value;
 use skep_core::action::Action;
 use skep_core::identity::ServiceName;
 use skep_core::image::ImageReference;
@@ -89,8 +88,7 @@ pub(crate) fn in_use(
 ) -> Vec<ImageInUse> {
     let mut images: BTreeMap<(ImageReference, Option<String>), Vec<ServiceName>> = BTreeMap::new();
     for service in snapshot.services.values().filter(|service| is_meant(&service.name)) {
-        let image = service.spec.pointer("/TaskTemplate/ContainerSpec/Image");
-        if let Some(image) = image.and_then(Value::as_str).map(ImageReference::parse) {
+        if let Some(image) = service.spec.image().map(ImageReference::parse) {
             let key = (image.unpinned(), image.digest);
             images.entry(key).or_default().push(service.name.clone());
         }

@@ -14,6 +14,7 @@ use skep_core::identity::SwarmId;
 use skep_core::labels;
 use skep_core::observed::ObservedService;
 use skep_core::plan::{NetworkNames, normalise};
+use skep_core::spec::Spec;
 use skep_store::{Effects, Intent, IntentOutcome, OwnedObject, OwnershipChange};
 use skep_swarm::{Error as EngineError, observe};
 
@@ -254,17 +255,17 @@ async fn live(context: &Context, intent: &Intent) -> Result<Option<ObservedServi
 
 /// True when the live spec carries this action's label: proof that the write arrived.
 fn carries(service: &ObservedService, intent: &Intent) -> bool {
-    let label = service.spec.get("Labels").and_then(|own| own.get(labels::ACTION));
+    let spec = service.spec.value();
+    let label = spec.get("Labels").and_then(|own| own.get(labels::ACTION));
     label.and_then(Value::as_str) == Some(intent.action.as_str())
 }
 
 /// True when the live spec says what the intent wanted, restarts included.
 fn equals(service: &ObservedService, intent: &Intent) -> bool {
     let names = NetworkNames::default();
-    let restarts = |spec: &Value| spec.pointer("/TaskTemplate/ForceUpdate").and_then(Value::as_u64);
     serde_json::from_slice::<Value>(&intent.body).is_ok_and(|wanted| {
-        normalise(&wanted, &names) == normalise(&service.spec, &names)
-            && restarts(&wanted).unwrap_or(0) == restarts(&service.spec).unwrap_or(0)
+        normalise(&wanted, &names) == normalise(&service.spec.value(), &names)
+            && Spec::from(wanted).restarts() == service.spec.restarts()
     })
 }
 

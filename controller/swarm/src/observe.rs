@@ -41,17 +41,17 @@ pub async fn take_snapshot(engine: &dyn Engine, clock: &dyn Clock) -> Result<Sna
     )?;
     nodes.quorum()?;
     let mut summaries = tasks::summaries(&task_list);
-    let mut by_name = BTreeMap::new();
+    let mut read = Vec::with_capacity(services.len());
     for reported in services {
         let mut service = service(reported)?;
         service.tasks = summaries.remove(&service.id).unwrap_or_default();
-        by_name.insert(service.name.clone(), service);
+        read.push(service);
     }
     Ok(Snapshot {
         cluster,
         api_version: info.api_version,
         taken_at,
-        services: by_name,
+        services: read.into_iter().collect(),
         networks: networks.into_iter().map(|network| (network.id.clone(), network)).collect(),
         nodes: nodes.counts,
     })
@@ -128,7 +128,7 @@ pub fn service(mut reported: Value) -> Result<ObservedService, Error> {
         id: SwarmId::new(service_id.as_str()),
         name: ServiceName::new(service_name.as_str()),
         version,
-        spec,
+        spec: spec.into(),
         ports,
         update,
         tasks: TaskSummary::default(),

@@ -96,7 +96,7 @@ pub fn connector(
             column: connector.location.column,
             commit: None,
         },
-        spec: Value::Object(spec),
+        spec: Value::Object(spec).into(),
         running,
         autoscaled,
         // Names of connectors here; the caller, who knows them all, turns them into Swarm names.

@@ -7,12 +7,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 pub use self::connector::{ResolvedReference, connector};
 use crate::action::Source;
 use crate::identity::ServiceName;
 use crate::plan::Blocked;
+use crate::spec::Spec;
 
 /// Where a declaration stands, so that every step can name its author's line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,7 +36,7 @@ impl fmt::Display for Provenance {
 }
 
 /// One service as it should be.
-#[derive(Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DesiredService {
     /// The final Swarm name.
     pub name: ServiceName,
@@ -48,7 +48,7 @@ pub struct DesiredService {
     pub provenance: Provenance,
     /// The complete service spec in the engine's JSON, with network, config and secret *names*
     /// where the engine wants ids, and [`SecretValues`] placeholders where a value is a reference.
-    pub spec: Value,
+    pub spec: Spec,
     /// False when the owner wants it not to run; the spec then asks for zero replicas.
     pub running: bool,
     /// Set when the number of replicas belongs to the autoscaler, within these bounds.
@@ -62,37 +62,6 @@ pub struct DesiredService {
     /// Keys of the environment whose reference has no value now. The spec has no line for them,
     /// and the diff leaves the lines that are there alone.
     pub unresolved: Vec<String>,
-}
-
-// Specs hold values of the environment; a stray `{:?}` must not print them.
-impl fmt::Debug for DesiredService {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            name,
-            declared_name,
-            domain,
-            provenance,
-            spec: _,
-            running,
-            autoscaled,
-            depends_on,
-            ignore,
-            blocked,
-            unresolved,
-        } = self;
-        f.debug_struct("DesiredService")
-            .field("name", name)
-            .field("declared_name", declared_name)
-            .field("domain", domain)
-            .field("provenance", provenance)
-            .field("running", running)
-            .field("autoscaled", autoscaled)
-            .field("depends_on", depends_on)
-            .field("ignore", ignore)
-            .field("blocked", blocked)
-            .field("unresolved", unresolved)
-            .finish_non_exhaustive()
-    }
 }
 
 /// Between which numbers of replicas a service may be scaled; `max` is never below `min`.

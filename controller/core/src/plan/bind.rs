@@ -82,7 +82,7 @@ pub fn bind(step: &Step, late: Late<'_>) -> Result<BoundRequest, BindError> {
     let mut spec = match (&step.operation, live) {
         (Operation::Create { spec }, None) => spec.clone(),
         (Operation::Update { edits }, Some(live)) => {
-            let mut spec = live.spec.clone();
+            let mut spec = live.spec.value();
             if edits.iter().any(|edit| is_within(&edit.pointer, IMAGE)) {
                 // They say where the image before it runs. Those of the new one, where they are
                 // known, are an edit of their own.
@@ -92,15 +92,15 @@ pub fn bind(step: &Step, late: Late<'_>) -> Result<BoundRequest, BindError> {
             spec
         }
         (Operation::Restart, Some(live)) => {
-            let mut spec = live.spec.clone();
-            let next = live.restarts().wrapping_add(1);
+            let mut spec = live.spec.value();
+            let next = live.spec.restarts().wrapping_add(1);
             pointer::set(&mut spec, "/TaskTemplate/ForceUpdate", json!(next));
             spec
         }
         (Operation::RefreshCredentials, Some(live)) => {
             // Not even a label of ours: any difference would be a change of its own.
             let update = Some((live.id.clone(), live.version));
-            return Ok(BoundRequest { update, body: canonical_json(&live.spec) });
+            return Ok(BoundRequest { update, body: canonical_json(&live.spec.value()) });
         }
         (Operation::Adopt | Operation::Release, _) => return Err(BindError::NothingToSend),
         (
@@ -111,7 +111,8 @@ pub fn bind(step: &Step, late: Late<'_>) -> Result<BoundRequest, BindError> {
             _,
         ) => return Err(BindError::ObjectMoved),
     };
-    resolve_networks(&mut spec, live.map(|live| &live.spec), late.snapshot)?;
+    let before = live.map(|live| live.spec.value());
+    resolve_networks(&mut spec, before.as_ref(), late.snapshot)?;
     resolve_references(&mut spec, late.secrets)?;
     label(&mut spec, step, late);
     let update = live.map(|live| (live.id.clone(), live.version));

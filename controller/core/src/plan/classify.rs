@@ -186,8 +186,8 @@ fn difference(
     live: &ObservedService,
     moved: Option<&Resolved>,
 ) -> Difference {
-    let live = normalise(&live.spec, names);
-    let mut desired = normalise(&service.spec, names);
+    let live = normalise(&live.spec.value(), names);
+    let mut desired = normalise(&service.spec.value(), names);
     if let Some(moved) = moved {
         pointer::set(&mut desired, IMAGE, json!(moved.pinned().to_string()));
     }

@@ -5,7 +5,6 @@ use serde_json::Value;
 
 use super::{Blocked, PlanInput};
 use crate::desired::DesiredService;
-use crate::observed::PublishedPort;
 
 /// A step's obstacle.
 pub(super) struct PortConflict {
@@ -19,8 +18,7 @@ pub(super) fn published_port(
     input: &PlanInput<'_>,
     service: &DesiredService,
 ) -> Option<PortConflict> {
-    let wanted = wanted_ports(&service.spec);
-    let (port, holder) = wanted.iter().find_map(|port| {
+    let (port, holder) = service.spec.ports().iter().find_map(|port| {
         // Only ingress ports have one owner in the whole swarm.
         let holder = input.observed.services.values().find(|other| {
             port.ingress && other.name != service.name && other.ports.contains(port)
@@ -55,23 +53,10 @@ pub(super) fn published_port(
     })
 }
 
-fn wanted_ports(spec: &Value) -> Vec<PublishedPort> {
-    let ports = spec.pointer("/EndpointSpec/Ports").and_then(Value::as_array);
-    let port = |entry: &Value| {
-        let number = entry.get("PublishedPort").and_then(Value::as_u64)?;
-        let published = u16::try_from(number).ok().filter(|port| *port > 0)?;
-        let text = |key: &str, default: &str| {
-            entry.get(key).and_then(Value::as_str).unwrap_or(default).to_owned()
-        };
-        let ingress = text("PublishMode", "ingress") == "ingress";
-        Some(PublishedPort { published, protocol: text("Protocol", "tcp"), ingress })
-    };
-    ports.map(|entries| entries.iter().filter_map(port).collect()).unwrap_or_default()
-}
-
 /// The first network of the service that does not exist.
 pub(super) fn missing_network(input: &PlanInput<'_>, service: &DesiredService) -> Option<Blocked> {
-    let networks = service.spec.pointer("/TaskTemplate/Networks").and_then(Value::as_array)?;
+    let spec = service.spec.value();
+    let networks = spec.pointer("/TaskTemplate/Networks").and_then(Value::as_array)?;
     let missing = networks
         .iter()
         .filter_map(|network| network.get("Target").and_then(Value::as_str))

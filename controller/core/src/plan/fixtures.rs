@@ -10,9 +10,10 @@ use crate::action::Source;
 use crate::desired::{Desired, DesiredService, Provenance, SourceState, SourceStatus};
 use crate::identity::{ClusterId, ServiceName, SwarmId};
 use crate::observed::{
-    ApiVersion, NodeCounts, ObservedNetwork, ObservedService, PublishedPort, Snapshot, TaskSummary,
+    ApiVersion, NodeCounts, ObservedNetwork, ObservedService, Services, Snapshot, TaskSummary,
 };
 use crate::resolution::Resolutions;
+use crate::spec::Spec;
 
 pub(super) struct World {
     pub(super) desired: Desired,
@@ -46,7 +47,7 @@ impl World {
                 cluster: ClusterId::new("cluster1"),
                 api_version: ApiVersion { major: 1, minor: 41 },
                 taken_at: now,
-                services: BTreeMap::new(),
+                services: Services::default(),
                 networks: BTreeMap::from([(network.id.clone(), network)]),
                 nodes: NodeCounts { ready: 1, total: 1 },
             },
@@ -95,22 +96,7 @@ impl World {
         if let Some(declared) = self.desired.services.get(&ServiceName::new(name)) {
             spec = declared.spec.clone();
         }
-        let ports = spec
-            .pointer("/EndpointSpec/Ports")
-            .and_then(Value::as_array)
-            .map(|ports| {
-                ports
-                    .iter()
-                    .filter_map(|port| {
-                        Some(PublishedPort {
-                            published: port["PublishedPort"].as_u64()? as u16,
-                            protocol: "tcp".to_owned(),
-                            ingress: true,
-                        })
-                    })
-                    .collect()
-            })
-            .unwrap_or_default();
+        let ports = spec.ports().to_vec();
         let service = ObservedService {
             id: SwarmId::new(format!("id-{name}")),
             name: ServiceName::new(name),
@@ -121,7 +107,7 @@ impl World {
             tasks: TaskSummary { running: 1, ..TaskSummary::default() },
             updated_at: "2026-01-01T00:00:00Z".parse().unwrap(),
         };
-        self.observed.services.insert(service.name.clone(), service);
+        self.observed.services.insert(service);
         self.observed.services.get_mut(&ServiceName::new(name)).unwrap()
     }
 }
@@ -153,7 +139,8 @@ pub(super) fn desired(name: &str) -> DesiredService {
                 "Protocol": "tcp", "TargetPort": 8000,
                 "PublishedPort": 8200 + u16::from(name.as_bytes()[0]), "PublishMode": "ingress",
             }]},
-        }),
+        })
+        .into(),
         running: true,
         autoscaled: None,
         depends_on: Vec::new(),
@@ -163,6 +150,23 @@ pub(super) fn desired(name: &str) -> DesiredService {
     }
 }
 
-pub(super) fn set(spec: &mut Value, pointer: &str, value: Value) {
-    super::pointer::set(spec, pointer, value);
+/// A JSON value, or a spec made of one.
+pub(super) trait Settable {
+    fn change(&mut self, change: impl FnOnce(&mut Value));
+}
+
+impl Settable for Value {
+    fn change(&mut self, change: impl FnOnce(&mut Value)) {
+        change(self);
+    }
+}
+
+impl Settable for Spec {
+    fn change(&mut self, change: impl FnOnce(&mut Value)) {
+        *self = self.changed(change);
+    }
+}
+
+pub(super) fn set(spec: &mut impl Settable, pointer: &str, value: Value) {
+    spec.change(|spec| super::pointer::set(spec, pointer, value));
 }

@@ -52,13 +52,13 @@ pub fn needs_resolution(input: &PlanInput<'_>) -> BTreeMap<ServiceName, ImageRef
 /// The tag that a service declares, unless it declares a digest or leaves the image to others.
 #[must_use]
 pub fn declared_tag(service: &DesiredService) -> Option<ImageReference> {
-    let image = ImageReference::parse(service.spec.pointer(IMAGE)?.as_str()?);
+    let image = ImageReference::parse(service.spec.image()?);
     let is_ignored = service.ignore.iter().any(|ignored| is_within(IMAGE, ignored));
     (image.digest.is_none() && !is_ignored).then_some(image)
 }
 
 fn live_image(live: &ObservedService) -> Option<ImageReference> {
-    live.spec.pointer(IMAGE).and_then(Value::as_str).map(ImageReference::parse)
+    live.spec.image().map(ImageReference::parse)
 }
 
 /// What is known about the tag of a service.

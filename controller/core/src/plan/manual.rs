@@ -19,6 +19,7 @@ use crate::desired::SecretValues;
 use crate::identity::{ObjectKey, ServiceName, StepId};
 use crate::observed::ObservedService;
 use crate::request::RequestVerb;
+use crate::spec::ServiceMode;
 
 /// What planning says about a request.
 #[derive(Debug, Clone, PartialEq)]
@@ -95,20 +96,25 @@ fn drift_after(input: &PlanInput<'_>, step: &Step, secrets: &SecretValues) -> Op
     let Operation::Update { edits } = &step.operation else { return None };
     let mut after = live.clone();
     let names = NetworkNames::of(input.observed);
-    apply(&mut after.spec, edits, &names);
-    // As it will be read back: without placeholders, which the masked changes would show.
-    if let Some(Value::Array(lines)) = after.spec.pointer_mut(ListSection::Env.pointer()) {
-        for line in lines {
-            let real = line
-                .as_str()
-                .and_then(|line| line.split_once('='))
-                .and_then(|(key, value)| Some(format!("{key}={}", secrets.resolve(value)?)));
-            if let Some(real) = real {
-                *line = Value::String(real);
-            }
+    after.spec = live.spec.changed(|spec| {
+        apply(spec, edits, &names);
+        reveal(spec, secrets);
+    });
+    difference_after(input, &step.target, &after)
+}
+
+/// Puts the values of the environment back, as they will be read from the engine.
+fn reveal(spec: &mut Value, secrets: &SecretValues) {
+    let Some(Value::Array(lines)) = spec.pointer_mut(ListSection::Env.pointer()) else { return };
+    for line in lines {
+        let real = line
+            .as_str()
+            .and_then(|line| line.split_once('='))
+            .and_then(|(key, value)| Some(format!("{key}={}", secrets.resolve(value)?)));
+        if let Some(real) = real {
+            *line = Value::String(real);
         }
     }
-    difference_after(input, &step.target, &after)
 }
 
 struct Asked<'a> {
@@ -135,7 +141,7 @@ impl Asked<'_> {
     }
 
     fn restart(&self) -> Requested {
-        if is_job(self.live) {
+        if self.live.spec.mode().is_job() {
             return refused(
                 "IS_A_JOB",
                 format!("{} is a job: restarting it would run it again", self.name),
@@ -188,7 +194,7 @@ impl Asked<'_> {
         let declared = self.input.desired.services.get(self.name);
         let ignored = declared.map(|service| service.ignore.as_slice()).unwrap_or_default();
         let Difference { changes, edits } = diff::compare(
-            &normalise(&self.live.spec, &names),
+            &normalise(&self.live.spec.value(), &names),
             &normalise(&target, &names),
             &secrets,
             self.input.masking,
@@ -220,7 +226,7 @@ impl Asked<'_> {
     }
 
     fn refresh_credentials(&self) -> Requested {
-        if is_job(self.live) {
+        if self.live.spec.mode().is_job() {
             return refused(
                 "IS_A_JOB",
                 format!("{} is a job: any write would run it again", self.name),
@@ -282,7 +288,7 @@ impl Asked<'_> {
             "operation": step.operation,
             "request": step.request,
             "before": before,
-            "restart_of": self.live.restarts(),
+            "restart_of": self.live.spec.restarts(),
         }))
     }
 }
@@ -291,18 +297,11 @@ fn refused(code: &str, message: String, hint: &str) -> Requested {
     Requested::Refused(Blocked { code: code.to_owned(), message, hint: hint.to_owned() })
 }
 
-fn is_job(live: &ObservedService) -> bool {
-    ["/Mode/ReplicatedJob", "/Mode/GlobalJob"].iter().any(|at| live.spec.pointer(at).is_some())
-}
-
 /// The number of replicas of a replicated service; the engine runs one where none is given.
 fn replicas_of(live: &ObservedService) -> Option<u64> {
-    match live.spec.get("Mode") {
-        Some(Value::Object(mode)) if !mode.is_empty() => {
-            let replicated = mode.get("Replicated")?;
-            Some(replicated.get("Replicas").and_then(Value::as_u64).unwrap_or(1))
-        }
-        _ => Some(1),
+    match live.spec.mode() {
+        ServiceMode::Replicated { replicas } => Some(replicas.unwrap_or(1)),
+        ServiceMode::Global | ServiceMode::ReplicatedJob | ServiceMode::GlobalJob => None,
     }
 }
 

@@ -81,5 +81,5 @@ fn labelled(session: &Session, seen: &Seen) -> Vec<ServiceName> {
         label.and_then(Value::as_str) == Some(fleet)
     };
     let services = seen.planned.snapshot.services.values();
-    services.filter(|live| carries(&live.spec)).map(|live| live.name.clone()).collect()
+    services.filter(|live| carries(&live.spec.value())).map(|live| live.name.clone()).collect()
 }

@@ -136,11 +136,11 @@ async fn spec(seen: &Seen, name: &ServiceName, side: Side) -> Result<Value> {
     match side {
         Side::Live => {
             let live = planned.snapshot.services.get(name);
-            live.map(|live| live.spec.clone()).ok_or_else(|| nothing("on the swarm"))
+            live.map(|live| live.spec.value()).ok_or_else(|| nothing("on the swarm"))
         }
         Side::Declared => {
             let declared = planned.desired.services.get(name);
-            declared.map(|service| service.spec.clone()).ok_or_else(|| nothing("declared"))
+            declared.map(|service| service.spec.value()).ok_or_else(|| nothing("declared"))
         }
         Side::Revision(number) => {
             let key = ObjectKey::service(&planned.plan.cluster_id, name);

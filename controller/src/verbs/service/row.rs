@@ -111,14 +111,14 @@ impl Row {
         let live = planned.snapshot.services.get(&service.name);
         let replicas = Replicas {
             running: live.map_or(0, |live| live.tasks.running),
-            wanted: wanted(&service.spec),
+            wanted: wanted(&service.spec.value()),
         };
         Self {
             declared_name: Some(service.declared_name.clone()),
             domain: Some(service.domain.clone()),
             state: state(live, replicas.wanted),
             replicas,
-            image: image(&service.spec),
+            image: image(&service.spec.value()),
             source: Some(Place::of(&service.provenance)),
             ..Self::known(&service.name, planned, open)
         }
@@ -130,11 +130,11 @@ impl Row {
         planned: &Planned,
         open: &HashMap<String, Action>,
     ) -> Self {
-        let replicas = Replicas { running: live.tasks.running, wanted: wanted(&live.spec) };
+        let replicas = Replicas { running: live.tasks.running, wanted: wanted(&live.spec.value()) };
         Self {
             state: state(Some(live), replicas.wanted),
             replicas,
-            image: image(&live.spec),
+            image: image(&live.spec.value()),
             ..Self::known(&live.name, planned, open)
         }
     }
@@ -209,7 +209,7 @@ mod tests {
             id: SwarmId::new("id"),
             name: ServiceName::new("a"),
             version: 1,
-            spec: json!({}),
+            spec: json!({}).into(),
             ports: Vec::new(),
             update: None,
             tasks: TaskSummary { running, starting, ..TaskSummary::default() },

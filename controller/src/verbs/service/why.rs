@@ -130,7 +130,8 @@ fn present(seen: &Seen, name: &ServiceName) -> Vec<Line> {
     }
     if let Some(live) = planned.snapshot.services.get(name) {
         let is_ours = planned.owned.get(name) == Some(&live.id);
-        let label = live.spec.get("Labels").and_then(|own| own.get(labels::ACTION));
+        let spec = live.spec.value();
+        let label = spec.get("Labels").and_then(|own| own.get(labels::ACTION));
         let last_writer = match label.and_then(Value::as_str) {
             Some(action) => format!("last written by action {}", short(action)),
             None if is_ours => {

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use skep_core::identity::SwarmId;
 use skep_core::observed::{ObservedService, Snapshot, TaskSummary};
+use skep_core::spec::ServiceMode;
 
 /// The snapshot with these services as they were read; one that was asked for and not found is
 /// gone. Also the ids of services whose answer was older than what is known.
@@ -19,9 +20,11 @@ pub(super) fn with_services(
     let mut snapshot = known.clone();
     let mut lagging = BTreeSet::new();
     let found: BTreeSet<&SwarmId> = read.iter().map(|service| &service.id).collect();
-    snapshot
-        .services
-        .retain(|_, service| !asked.contains(&service.id) || found.contains(&service.id));
+    let is_gone =
+        |service: &&ObservedService| asked.contains(&service.id) && !found.contains(&service.id);
+    for gone in known.services.values().filter(is_gone) {
+        snapshot.services.remove(&gone.name);
+    }
     for service in read {
         let newer_known = snapshot
             .services
@@ -30,7 +33,7 @@ pub(super) fn with_services(
         if newer_known {
             lagging.insert(service.id);
         } else {
-            snapshot.services.insert(service.name.clone(), service);
+            snapshot.services.insert(service);
         }
     }
     (snapshot, lagging)
@@ -42,8 +45,11 @@ pub(super) fn with_tasks(
     mut summaries: BTreeMap<SwarmId, TaskSummary>,
 ) -> Snapshot {
     let mut snapshot = known.clone();
-    for service in snapshot.services.values_mut() {
-        service.tasks = summaries.remove(&service.id).unwrap_or_default();
+    for service in known.services.values() {
+        let tasks = summaries.remove(&service.id).unwrap_or_default();
+        if tasks != service.tasks {
+            snapshot.services.insert(ObservedService { tasks, ..service.clone() });
+        }
     }
     snapshot
 }
@@ -102,17 +108,12 @@ fn is_restless(service: &ObservedService, ready_nodes: u32) -> bool {
     if service.update.as_ref().is_some_and(|update| update.is_rolling()) || tasks.starting > 0 {
         return true;
     }
-    let mode = service.spec.get("Mode");
-    let mode = |name: &str| mode.and_then(|mode| mode.get(name));
-    if mode("ReplicatedJob").is_some() || mode("GlobalJob").is_some() {
-        return tasks.running > 0;
+    match service.spec.mode() {
+        ServiceMode::ReplicatedJob | ServiceMode::GlobalJob => tasks.running > 0,
+        ServiceMode::Global => tasks.running == 0 && ready_nodes > 0,
+        // Without a number the engine runs one.
+        ServiceMode::Replicated { replicas } => replicas.unwrap_or(1) != u64::from(tasks.running),
     }
-    if mode("Global").is_some() {
-        return tasks.running == 0 && ready_nodes > 0;
-    }
-    let replicas = mode("Replicated").and_then(|mode| mode.get("Replicas"));
-    // Without a number the engine runs one.
-    replicas.and_then(serde_json::Value::as_u64).unwrap_or(1) != u64::from(tasks.running)
 }
 
 #[cfg(test)]
@@ -129,7 +130,7 @@ pub(super) mod tests {
             id: SwarmId::new(format!("id-{name}")),
             name: ServiceName::new(name),
             version,
-            spec: json!({ "Name": name, "Mode": mode }),
+            spec: json!({ "Name": name, "Mode": mode }).into(),
             ports: Vec::new(),
             update: None,
             tasks: TaskSummary::default(),
@@ -142,7 +143,7 @@ pub(super) mod tests {
             cluster: ClusterId::new("c"),
             api_version: ApiVersion { major: 1, minor: 41 },
             taken_at: Timestamp::UNIX_EPOCH,
-            services: services.into_iter().map(|one| (one.name.clone(), one)).collect(),
+            services: services.into_iter().collect(),
             networks: BTreeMap::new(),
             nodes: NodeCounts { ready: 1, total: 1 },
         }

@@ -104,7 +104,7 @@ pub(crate) async fn read(engine: &DockerEngine, id: &SwarmId) -> ObservedService
 pub(crate) async fn patch(engine: &DockerEngine, id: &SwarmId) -> (ObservedService, Value) {
     loop {
         let before = read(engine, id).await;
-        let mut patched = before.spec.clone();
+        let mut patched = before.spec.value();
         patched["Labels"]["com.example.patched"] = json!("yes");
         match engine.update_service(id, before.version, bytes(&patched), None).await {
             Ok(_) => return (before, patched),

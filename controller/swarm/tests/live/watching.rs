@@ -21,7 +21,7 @@ async fn a_snapshot_shows_a_service_and_where_it_is() {
     assert_eq!(snapshot.api_version, engine.api_version());
     assert_eq!(snapshot.nodes.ready, 1);
     assert!(snapshot.network_id("ingress").is_some());
-    assert_eq!(snapshot.services[&ServiceName::new(name)].id, id);
+    assert_eq!(snapshot.services.get(&ServiceName::new(name)).unwrap().id, id);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -67,7 +67,8 @@ async fn the_reflector_sees_create_update_tasks_and_removal_by_events_alone() {
 
     patch(&engine, &id).await;
     let snapshot = handle.refresh_service(&id).await.unwrap();
-    assert_eq!(snapshot.services[&name].spec["Labels"]["com.example.patched"], "yes");
+    let spec = snapshot.services.get(&name).unwrap().spec.value();
+    assert_eq!(spec["Labels"]["com.example.patched"], "yes");
 
     engine.remove_service(&id).await.unwrap();
     let gone =

@@ -27,7 +27,7 @@ async fn a_service_that_uses_every_field_loses_nothing_in_read_patch_write() {
     let created = create(&engine, &wanted).await;
 
     let (before, patched) = patch(&engine, &created.id).await;
-    let lost = missing(&wanted, &before.spec);
+    let lost = missing(&wanted, &before.spec.value());
     assert!(lost.is_empty(), "the engine did not keep: {lost:#?}");
     let after = read(&engine, &created.id).await;
     assert!(after.version > before.version);
@@ -35,7 +35,11 @@ async fn a_service_that_uses_every_field_loses_nothing_in_read_patch_write() {
 
     let listed = engine.list_services(&Services::Ids(vec![created.id])).await.unwrap();
     assert_eq!(listed[0]["Spec"], patched, "a list shows another spec than an inspection");
-    assert_eq!(listed[0]["PreviousSpec"], before.spec, "the way back is not the spec before");
+    assert_eq!(
+        listed[0]["PreviousSpec"],
+        before.spec.value(),
+        "the way back is not the spec before"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -51,7 +55,7 @@ async fn every_mode_survives_read_patch_write() {
         wanted["Mode"] = mode.clone();
         let id = create(&engine, &wanted).await.id;
         let (before, patched) = patch(&engine, &id).await;
-        assert_eq!(before.spec["Mode"], mode);
+        assert_eq!(before.spec.value()["Mode"], mode);
         let after = read(&engine, &id).await;
         assert_eq!(after.spec, patched);
     }

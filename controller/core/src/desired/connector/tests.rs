@@ -68,7 +68,7 @@ fn every_optional_block_arrives_in_the_engines_words() {
     restart: {{condition: on-failure, max_attempts: 4}}
 "
     ));
-    let spec = &service.spec;
+    let spec = &service.spec.value();
     assert_eq!(service.name.as_str(), "web_a");
     assert_eq!(service.domain, "edge");
     assert_eq!(spec["Labels"], json!({"team": "x", "com.docker.stack.namespace": "web"}));
@@ -121,7 +121,7 @@ fn stopped_wants_no_replicas_and_is_not_scaled() {
     scaling: {{max: 5, signal: cpu, target: 60}}
 "
     ));
-    assert_eq!(service.spec["Mode"]["Replicated"]["Replicas"], 0);
+    assert_eq!(service.spec.value()["Mode"]["Replicated"]["Replicas"], 0);
     assert!(!service.running);
     assert_eq!(service.autoscaled, None);
 }
@@ -136,7 +136,7 @@ fn a_scaled_connector_carries_its_bounds_and_starts_within_them() {
     scaling: {{min: 2, max: 5, signal: cpu, target: 60}}
 "
         ));
-        assert_eq!(service.spec["Mode"]["Replicated"]["Replicas"], starts_with);
+        assert_eq!(service.spec.value()["Mode"]["Replicated"]["Replicas"], starts_with);
         assert_eq!(service.autoscaled, Some(ScalingBounds { min: 2, max: 5 }));
     }
 }
@@ -150,17 +150,18 @@ fn a_failure_ratio_is_written_as_the_engine_gives_it_back() {
     rollback: {{max_failure_ratio: 0.25}}
 "
     ));
-    assert_eq!(service.spec["UpdateConfig"]["MaxFailureRatio"].to_string(), "1");
-    assert_eq!(service.spec["RollbackConfig"]["MaxFailureRatio"].to_string(), "0.25");
+    assert_eq!(service.spec.value()["UpdateConfig"]["MaxFailureRatio"].to_string(), "1");
+    assert_eq!(service.spec.value()["RollbackConfig"]["MaxFailureRatio"].to_string(), "0.25");
 }
 
 #[test]
 fn references_stay_out_of_the_spec() {
     let (service, secrets) =
         converted(&format!("{HEAD}  - name: a\n    image: x\n    env: {{TOKEN: env:SET}}\n"));
-    let text = service.spec.to_string();
+    let text = service.spec.as_json();
     assert!(!text.contains("the-secret") && text.contains("env:SET#abcd"), "{text}");
-    let line = service.spec["TaskTemplate"]["ContainerSpec"]["Env"][2].as_str().unwrap();
+    let spec = service.spec.value();
+    let line = spec["TaskTemplate"]["ContainerSpec"]["Env"][2].as_str().unwrap();
     let placeholder = line.strip_prefix("TOKEN=").unwrap();
     assert_eq!(secrets.resolve(placeholder), Some("the-secret"));
     let shown = format!("{secrets:?} {service:?}");

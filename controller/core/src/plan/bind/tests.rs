@@ -46,11 +46,11 @@ fn an_update_changes_only_what_differs_and_keeps_unknown_fields() {
     let env = json!(["HOST=0.0.0.0", "EXTRA=1", "TOKEN=secret-value"]);
     set(&mut live.spec, "/TaskTemplate/ContainerSpec/Env", env);
     set(&mut live.spec, "/TaskTemplate/Networks/0", json!({}));
-    live.spec["TaskTemplate"]["Networks"] = json!([{"Target": "net1id"}]);
+    set(&mut live.spec, "/TaskTemplate/Networks", json!([{"Target": "net1id"}]));
     // Late-bound or volatile, so no part of the comparison; it must come back untouched.
     set(&mut live.spec, "/TaskTemplate/Placement/Platforms", json!([{"OS": "linux"}]));
     set(&mut live.spec, "/TaskTemplate/ForceUpdate", json!(4));
-    let before = live.spec.clone();
+    let before = live.spec.value();
     let (request, body) = bound(&world, "a").unwrap();
     assert_eq!(request.update, Some((SwarmId::new("id-a"), 7)));
     let mut expected = before;
@@ -172,7 +172,7 @@ fn pieces() -> Vec<(&'static str, Value)> {
 fn assert_one_write_is_enough(mut world: World, what: &str) {
     if !world.plan().steps.is_empty() {
         let (_, body) = bound(&world, "a").unwrap_or_else(|error| panic!("{what}: {error}"));
-        world.observed.services.values_mut().next().unwrap().spec = body;
+        world.observed.services.values_mut().next().unwrap().spec = body.into();
     }
     let plan = world.plan();
     assert!(plan.steps.is_empty(), "{what}: {:?}", plan.steps[0].changes);
@@ -198,7 +198,7 @@ fn after_the_write_nothing_is_left_to_plan() {
     }
     let mut world = World::new();
     world.declare("a");
-    world.deploy("a").spec = every_flag();
+    world.deploy("a").spec = every_flag().into();
     assert!(world.plan().steps[0].changes.len() > 40, "{:?}", world.plan().steps[0].changes);
     assert_one_write_is_enough(world, "all at once");
 }
@@ -233,7 +233,7 @@ proptest! {
         for (pointer, value) in &live {
             set(&mut service.spec, pointer, value.clone());
         }
-        let before = service.spec.clone();
+        let before = service.spec.value();
         let names = NetworkNames::of(&world.observed);
         if !world.plan().steps.is_empty() {
             let (_, body) = bound(&world, "a").unwrap();
@@ -306,7 +306,7 @@ fn fresh_credentials_go_with_the_live_spec_as_it_is() {
     };
     let request = bind(&step, late(Some(&live))).unwrap();
     assert_eq!(request.update, Some((live.id.clone(), live.version)));
-    assert_eq!(serde_json::from_slice::<Value>(&request.body).unwrap(), live.spec);
+    assert_eq!(live.spec, serde_json::from_slice::<Value>(&request.body).unwrap());
     assert_eq!(bind(&step, late(None)), Err(BindError::ObjectMoved));
 }
 
@@ -316,7 +316,7 @@ fn live_network_ids_that_the_snapshot_does_not_have_pass() {
     world.declare("a");
     let live = world.deploy("a");
     let networks = json!([{"Target": "net1id"}, {"Target": "newer"}]);
-    live.spec["TaskTemplate"]["Networks"] = networks.clone();
+    set(&mut live.spec, "/TaskTemplate/Networks", networks.clone());
     set(&mut live.spec, "/Mode/Replicated/Replicas", json!(5));
     let service = world.desired.services.values_mut().next().unwrap();
     service.ignore = vec!["/TaskTemplate/Networks".to_owned()];
@@ -329,7 +329,7 @@ fn live_network_ids_that_the_snapshot_does_not_have_pass() {
     let step = plan_key(&world.input(), &ServiceName::new("a")).into_step().unwrap();
     let mut gone = world.observed.clone();
     gone.networks.clear();
-    gone.services.values_mut().next().unwrap().spec["TaskTemplate"]["Networks"] = json!([]);
+    set(&mut gone.services.values_mut().next().unwrap().spec, "/TaskTemplate/Networks", json!([]));
     let mut step = Step { blocked: None, ..step };
     step.operation = Operation::Update {
         edits: vec![Edit {
@@ -416,7 +416,9 @@ fn one_changed_rollout_field_writes_the_whole_block() {
     let service = world.declare("a");
     set(&mut service.spec, "/UpdateConfig", json!({"Parallelism": 1, "Delay": 9}));
     let live = world.deploy("a");
-    live.spec.as_object_mut().unwrap().remove("UpdateConfig");
+    live.spec = live.spec.changed(|spec| {
+        spec.as_object_mut().unwrap().remove("UpdateConfig");
+    });
     let step = plan_key(&world.input(), &ServiceName::new("a")).into_step().unwrap();
     assert_eq!(step.changes.len(), 1, "the reader sees the one field");
     let (_, body) = bound(&world, "a").unwrap();
@@ -430,13 +432,17 @@ fn references_are_filled_in_at_the_last_moment() {
     let mut world = World::new();
     let placeholder = SecretValues::placeholder("env:TOKEN", "abcd");
     let service = world.declare("a");
-    service.spec["TaskTemplate"]["ContainerSpec"]["Env"] = json!([format!("TOKEN={placeholder}")]);
+    set(
+        &mut service.spec,
+        "/TaskTemplate/ContainerSpec/Env",
+        json!([format!("TOKEN={placeholder}")]),
+    );
     assert_eq!(bound(&world, "a"), Err(BindError::ReferenceUnresolved("TOKEN".to_owned())));
     world.desired.secrets.insert(placeholder, "real".to_owned());
     let (_, body) = bound(&world, "a").unwrap();
     assert_eq!(body["TaskTemplate"]["ContainerSpec"]["Env"], json!(["TOKEN=real"]));
     // The live value equals the one behind the placeholder: no drift.
-    world.deploy("a").spec = body;
+    world.deploy("a").spec = body.into();
     assert!(world.plan().steps.is_empty());
 }
 
@@ -470,5 +476,5 @@ fn a_restart_raises_the_counter_and_nothing_else() {
     assert_eq!(body["TaskTemplate"]["ForceUpdate"], 5);
     let names = NetworkNames::of(&world.observed);
     let live = world.observed.services.values().next().unwrap();
-    assert_eq!(normalise(&body, &names), normalise(&live.spec, &names));
+    assert_eq!(normalise(&body, &names), normalise(&live.spec.value(), &names));
 }

@@ -20,7 +20,7 @@ pub(super) fn reason(input: &PlanInput<'_>) -> Option<String> {
     }
     // One that nobody declares any more may well have been removed on purpose.
     let gone = input.owned.keys().filter(|name| {
-        input.desired.services.contains_key(*name) && !input.observed.services.contains_key(*name)
+        input.desired.services.contains_key(*name) && !input.observed.services.contains_key(name)
     });
     let gone = gone.count();
     let budget = vanished_budget(input.owned.len());
@@ -62,7 +62,7 @@ pub(super) fn orphans<'a>(input: &'a PlanInput<'_>) -> impl Iterator<Item = Wait
         .filter(move |_| ready && !input.desired.sources.is_empty())
         .filter(|(name, id)| {
             !input.desired.services.contains_key(*name)
-                && input.observed.services.get(*name).is_some_and(|live| live.id == **id)
+                && input.observed.services.get(name).is_some_and(|live| live.id == **id)
         })
         .map(|(name, _)| {
             Waiting::on(

@@ -31,7 +31,7 @@ impl Draft<'_> {
         if !self.service.running {
             return Finding::Unchanged;
         }
-        let mut spec = self.service.spec.clone();
+        let mut spec = self.service.spec.value();
         if let Some(resolved) =
             image::resolution(self.input, self.service).and_then(Resolution::resolved)
         {
@@ -160,14 +160,14 @@ fn step_digest(
         "object": step.object,
         "action": step.action,
         "operation": step.operation,
-        "desired": service.spec,
+        "desired": service.spec.value(),
     });
     // An update says what it changes; every restart looks the same. The counter makes the restart
     // of a restart another step, which a decision about the first one says nothing about.
     if step.operation == Operation::Restart
         && let Value::Object(content) = &mut content
     {
-        let counter = live.map_or(0, ObservedService::restarts);
+        let counter = live.map_or(0, |live| live.spec.restarts());
         content.insert("restart_of".into(), json!(counter));
     }
     if let (Operation::Update { .. }, Value::Object(content)) = (&step.operation, &mut content) {
@@ -183,7 +183,7 @@ fn difference_digest(step: &Step, service: &DesiredService) -> Digest {
     Digest::of_json(&json!({
         "object": step.object,
         "action": step.action,
-        "desired": service.spec,
+        "desired": service.spec.value(),
         "changes": changes,
     }))
 }

@@ -12,6 +12,7 @@ use crate::image::ImageReference;
 use crate::observed::ObservedService;
 use crate::plan::diff::{Difference, REPLICAS};
 use crate::plan::{Blocked, Change, DriftClass, Edit, Operation, Risk, Step, Waiting};
+use crate::spec::ServiceMode;
 
 /// How long after its last change a service may be without a running task before it counts as
 /// down: the engine needs a moment to make tasks for it, and to report them.
@@ -153,16 +154,13 @@ impl Draft<'_> {
 
 /// Whether the engine should keep a task of this service running at all times.
 fn wants_tasks(live: &ObservedService) -> bool {
-    let Some(Value::Object(mode)) = live.spec.get("Mode") else { return true };
-    if mode.contains_key("ReplicatedJob") || mode.contains_key("GlobalJob") {
+    match live.spec.mode() {
         // A job that is done has no task; a restart would run it again.
-        return false;
-    }
-    if mode.contains_key("Global") {
+        ServiceMode::ReplicatedJob | ServiceMode::GlobalJob => false,
         // Without a node that fits there is nothing to run; a failure shows that there was one.
-        return live.tasks.failed > 0;
+        ServiceMode::Global => live.tasks.failed > 0,
+        ServiceMode::Replicated { replicas } => replicas != Some(0),
     }
-    live.spec.pointer(REPLICAS).and_then(Value::as_u64) != Some(0)
 }
 
 fn reason_of_update(changes: &[Change]) -> String {
@@ -203,7 +201,5 @@ fn edit_of(edits: &[Edit], pointer: &str) -> Vec<Edit> {
 /// True when its tasks ended without an error and its restart policy lets it be: it has done what
 /// it was for.
 fn has_finished(live: &ObservedService) -> bool {
-    let condition = live.spec.pointer("/TaskTemplate/RestartPolicy/Condition");
-    let lets_it_be = matches!(condition.and_then(Value::as_str), Some("none" | "on-failure"));
-    lets_it_be && live.tasks.failed == 0 && live.tasks.completed > 0
+    live.spec.lets_tasks_end() && live.tasks.failed == 0 && live.tasks.completed > 0
 }

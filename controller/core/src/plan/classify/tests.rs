@@ -6,7 +6,7 @@ use super::*;
 use crate::action::ActionKind;
 use crate::desired::SourceState;
 use crate::identity::SwarmId;
-use crate::observed::{TaskSummary, UpdateStatus};
+use crate::observed::{Services, TaskSummary, UpdateStatus};
 
 fn only_step(world: &World) -> Step {
     let plan = world.plan();
@@ -179,7 +179,7 @@ fn what_needs_no_task_is_not_down() {
         (json!({"Replicated": {}}), 0, true),
     ] {
         let mut world = World::new();
-        world.declare("a").spec["Mode"] = mode.clone();
+        set(&mut world.declare("a").spec, "/Mode", mode.clone());
         world.deploy("a").tasks = TaskSummary { failed, ..Default::default() };
         assert_eq!(world.plan().steps.len(), usize::from(down), "{mode} {failed}");
     }
@@ -241,7 +241,7 @@ fn unresolved() -> World {
     world.declare("a");
     world.deploy("a");
     let service = world.desired.services.values_mut().next().unwrap();
-    service.spec["TaskTemplate"]["ContainerSpec"]["Env"] = json!(["HOST=0.0.0.0"]);
+    set(&mut service.spec, "/TaskTemplate/ContainerSpec/Env", json!(["HOST=0.0.0.0"]));
     service.unresolved = vec!["TOKEN".to_owned()];
     service.blocked = Some(Blocked {
         code: "SECRET_UNRESOLVED".to_owned(),
@@ -274,7 +274,7 @@ fn what_is_unresolved_or_missing_blocks_deployments_only() {
     let missing_network = |mut world: World| {
         world.observed.networks.clear();
         let network = json!([{"Target": "fleet"}]);
-        live_mut(&mut world).spec["TaskTemplate"]["Networks"] = network;
+        set(&mut live_mut(&mut world).spec, "/TaskTemplate/Networks", network);
         world
     };
     for obstacles in [|world| world, missing_network] {
@@ -322,12 +322,12 @@ fn a_failure_ratio_is_compared_as_the_engine_keeps_it() {
     ] {
         let mut world = World::new();
         let block = |ratio: &Value| json!({"Parallelism": 1, "MaxFailureRatio": ratio});
-        world.declare("a").spec["UpdateConfig"] = block(&declared);
-        world.desired.services.values_mut().next().unwrap().spec["RollbackConfig"] =
-            block(&declared);
+        set(&mut world.declare("a").spec, "/UpdateConfig", block(&declared));
+        let service = world.desired.services.values_mut().next().unwrap();
+        set(&mut service.spec, "/RollbackConfig", block(&declared));
         let service = world.deploy("a");
-        service.spec["UpdateConfig"] = block(&live);
-        service.spec["RollbackConfig"] = block(&live);
+        set(&mut service.spec, "/UpdateConfig", block(&live));
+        set(&mut service.spec, "/RollbackConfig", block(&live));
         assert!(world.plan().steps.is_empty(), "{:#?}", world.plan());
     }
 }
@@ -384,7 +384,7 @@ fn a_recorded_name_with_another_id_is_foreign() {
 fn a_published_port_of_somebody_else_blocks_and_names_the_candidate() {
     let mut world = World::new();
     world.declare("a");
-    let port = world.desired.services.values().next().unwrap().spec["EndpointSpec"].clone();
+    let port = world.desired.services.values().next().unwrap().spec.value()["EndpointSpec"].clone();
     let other = world.put_foreign("zzz");
     set(&mut other.spec, "/EndpointSpec", port);
     other.ports[0].published = 8200 + u16::from(b'a');
@@ -422,7 +422,7 @@ fn another_mode_is_a_blocked_replacement() {
     let mut world = World::new();
     world.declare("a");
     let live = world.deploy("a");
-    live.spec["Mode"] = json!({"Global": {}});
+    set(&mut live.spec, "/Mode", json!({"Global": {}}));
     let step = only_step(&world);
     assert_eq!(step.class, DriftClass::Immutable);
     assert_eq!(step.blocked.unwrap().code, "IMMUTABLE_FIELD");
@@ -494,7 +494,7 @@ fn many_vanished_at_once_need_a_person() {
     }
     world.observed.services.remove(&ServiceName::new("a"));
     assert_eq!(only_step(&world).confirm, None, "one deleted service is an ordinary repair");
-    world.observed.services.clear();
+    world.observed.services = Services::default();
     let plan = world.plan();
     assert!(plan.steps.iter().all(|step| step.confirm.is_some()));
 }
@@ -538,7 +538,7 @@ fn the_digest_survives_what_is_bound_late_and_sees_everything_else() {
     world.desired.services.insert(key.clone(), changed);
     assert_ne!(only_step(&world).digest, before.digest);
     world.declare("a");
-    world.desired.services.get_mut(&key).unwrap().spec["Labels"]["team"] = json!("a");
+    set(&mut world.desired.services.get_mut(&key).unwrap().spec, "/Labels/team", json!("a"));
     assert_eq!(only_step(&world).digest, before.digest, "back to the same bytes");
     let new_id = SwarmId::new("recreated");
     world.observed.services.get_mut(&key).unwrap().id = new_id.clone();

@@ -77,7 +77,7 @@ fn what_cannot_be_resolved_is_written_as_it_is_with_a_note() {
     for image in ["example/web:1", ""] {
         let mut world = running(image);
         if image.is_empty() {
-            world.observed.services.clear();
+            world.observed.services = crate::observed::Services::default();
             world.owned.clear();
         }
         world.images = Resolutions { mode: ResolveImage::Changed, ..Resolutions::NEVER };
