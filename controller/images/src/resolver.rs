@@ -143,7 +143,8 @@ impl Resolver {
             }
             Err(error) => {
                 let reason = reason(registry, &error);
-                tracing::warn!(
+                // The plan carries it as a note; this is for whoever asks when it began.
+                tracing::info!(
                     image = %tag,
                     image.registry = registry,
                     error.kind = error.kind(),

@@ -197,7 +197,9 @@ async fn send(context: &Context, intent: &Intent) -> Result<Sent, EngineError> {
 async fn done(context: &Context, intent: &Intent, sent: Sent) -> IntentOutcome {
     let mut detail = String::from(if intent.object.is_some() { "updated" } else { "created" });
     match live(context, intent).await {
-        Ok(Some(service)) if carries(&service, intent) => detail.push_str(" and read back"),
+        Ok(Some(service)) if carries(&service, intent) || equals(&service, intent) => {
+            detail.push_str(" and read back");
+        }
         // The manager that answers may lag behind the one that wrote.
         Ok(_) => detail.push_str("; reading back does not show it yet"),
         Err(error) => detail.push_str(&format!("; reading back failed: {error}")),
