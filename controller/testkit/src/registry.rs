@@ -127,16 +127,19 @@ impl Drop for Registry {
 
 /// YAML that is JSON; a free port is taken.
 fn configuration_of(state: &Path, access: Access) -> String {
-    let mut configuration = json!({
+    let auth = match access {
+        Access::Open => json!({}),
+        Access::Private => {
+            json!({ "htpasswd": { "realm": "test", "path": state.join("htpasswd") } })
+        }
+    };
+    let configuration = json!({
         "version": 0.1,
         "log": { "level": "info" },
         "storage": { "filesystem": { "rootdirectory": state.join("data") } },
+        "auth": auth,
         "http": { "addr": "127.0.0.1:0", "secret": "only for this run" },
     });
-    if access == Access::Private {
-        configuration["auth"] =
-            json!({ "htpasswd": { "realm": "test", "path": state.join("htpasswd") } });
-    }
     configuration.to_string()
 }
 

@@ -32,14 +32,14 @@ fn platforms_are_kept_as_docker_keeps_them() {
 }
 
 /// The newest action of a service, in this state, for this step.
-fn action(step: Step, state: ActionState) -> Action {
+fn action(step: &Step, state: ActionState) -> Action {
     let policy = policy("rules: [{tier: auto}]");
     let proposal = Proposal {
         id: &ActionId::new("action1"),
         key: &ObjectKey::service(&ClusterId::new("cluster1"), &step.target),
         plan: &PlanId::new("plan1"),
-        step: &step,
-        verdict: &verdict(&policy, &step, ActuatorMode::Swarm, noon()),
+        step,
+        verdict: &verdict(&policy, step, ActuatorMode::Swarm, noon()),
         mode: ActuatorMode::Swarm,
         actor: "reconciler@host",
         now: noon(),
@@ -101,7 +101,7 @@ fn an_open_action_keeps_its_finding_unless_tags_are_always_resolved() {
         (S::Superseded, &Earlier::SaysNothing, &Earlier::SaysNothing),
         (S::Expired, &Earlier::SaysNothing, &Earlier::SaysNothing),
     ] {
-        let newest = action(pinned(), state);
+        let newest = action(&pinned(), state);
         assert_eq!(&earlier(ResolveImage::Changed, &tag(), Some(&newest)), changed, "{state}");
         assert_eq!(&earlier(ResolveImage::Always, &tag(), Some(&newest)), always, "{state}");
         let other = ImageReference::parse("example/web:3");
@@ -121,7 +121,7 @@ fn a_request_without_a_digest_is_replaced_until_somebody_has_decided() {
         (S::Denied, false),
         (S::Failed, false),
     ] {
-        let says = earlier(ResolveImage::Changed, &tag(), Some(&action(unpinned(), state)));
+        let says = earlier(ResolveImage::Changed, &tag(), Some(&action(&unpinned(), state)));
         assert_eq!(
             matches!(says, Earlier::Holds(Resolution::Unresolved { .. })),
             is_kept,
