@@ -73,7 +73,7 @@ pub(crate) async fn watch(
             Ok(updates) => {
                 let count = i64::try_from(updates.len()).unwrap_or(i64::MAX);
                 context.metrics.image_updates.set(count);
-                told = tell(&updates, told);
+                told = tell(&updates, &told);
                 let now = context.clock.now();
                 status.send_modify(|status| {
                     status.image_updates = updates;
@@ -97,7 +97,7 @@ async fn newer(context: &Context) -> Result<Vec<ImageInUse>, Error> {
 /// One line for each image and digest; gives those that are still so.
 fn tell(
     updates: &[ImageInUse],
-    told: BTreeSet<(String, Option<String>)>,
+    told: &BTreeSet<(String, Option<String>)>,
 ) -> BTreeSet<(String, Option<String>)> {
     let mut still = BTreeSet::new();
     for update in updates {

@@ -67,7 +67,7 @@ impl World {
 
     /// The same world, in which the tag of the action's service stands for what it stood for when
     /// the action was decided. No registry is asked between a decision and its execution.
-    pub(crate) fn as_decided(mut self, action: &Action) -> Self {
+    pub(crate) fn decided_by(mut self, action: &Action) -> Self {
         let name = &action.step.target;
         let tag = self.desired.services.get(name).and_then(declared_tag);
         if let Some(decided) = tag.and_then(|tag| resolution::of_step(&action.step, &tag)) {
