@@ -47,6 +47,7 @@ codes! {
     LEASE_LOST = "The lease was lost during the pass; what was not started stays as it was.",
     FOREIGN_NAME = "A service of this name exists and is not on record as ours.",
     PORT_TAKEN = "A published port belongs to a service that is not ours.",
+    IMAGE_UNRESOLVED = "The digest behind a tag could not be found out: its registry does not answer, refuses access, or does not have it.",
     NETWORK_MISSING = "A network that the service wants does not exist on the swarm.",
     SECRET_MISSING = "A secret that the service wants does not exist on the swarm.",
     CONFIG_MISSING = "A config that the service wants does not exist on the swarm.",

@@ -29,6 +29,7 @@ use crate::observed::{ObservedService, Snapshot};
 use crate::plan::{
     Change, Finding, Fresh, Masking, NetworkNames, Owned, PlanInput, normalise, plan_key,
 };
+use crate::resolution::Resolutions;
 
 const ENV: &str = "/TaskTemplate/ContainerSpec/Env";
 const IMAGE: &str = "/TaskTemplate/ContainerSpec/Image";
@@ -317,6 +318,7 @@ impl Draft<'_> {
                 now: self.live.updated_at,
                 fresh: Some(Fresh { name: &name, live: Some(self.live) }),
                 only: None,
+                images: &Resolutions::NEVER,
             },
             &name,
         );

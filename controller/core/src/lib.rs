@@ -20,6 +20,7 @@ pub mod plan;
 pub mod ports;
 pub mod readiness;
 pub mod request;
+pub mod resolution;
 pub mod revision;
 pub mod rollout;
 pub mod seal;

@@ -55,6 +55,16 @@ pub(crate) struct ReconcileArgs {
     pub(crate) reconciler: Option<String>,
 }
 
+/// `skep images`.
+#[derive(Debug, Args)]
+pub(crate) struct ImagesArgs {
+    #[command(flatten)]
+    pub(crate) fleet: FleetArgs,
+    /// Ask the image registries what each tag stands for now.
+    #[arg(long, help_heading = "The images")]
+    pub(crate) check: bool,
+}
+
 /// `skep approvals`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ApprovalsVerb {

@@ -3,6 +3,7 @@
 mod actions;
 mod approvals;
 mod config;
+mod images;
 mod plan;
 mod policy;
 mod probe;
@@ -106,6 +107,10 @@ fn dispatch(cli: Cli, printer: &Printer) -> Result<u8> {
             in_runtime(&session, Wish { service: true }, async |session, telemetry| {
                 serve::run(session, &args, telemetry).await
             })
+        }
+        Verb::Images(args) => {
+            let session = session(&global, |given| args.fleet.give(given))?;
+            in_runtime(&session, COMMAND, async |session, _| images::run(session, &args).await)
         }
         Verb::Approvals(verb) => {
             let session = session(&global, |given| match &verb {

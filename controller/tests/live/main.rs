@@ -11,6 +11,7 @@ mod converge;
 mod crash;
 mod drift;
 mod harness;
+mod images;
 mod import;
 mod inert;
 mod manual;

@@ -7,6 +7,7 @@ mod conflict;
 mod diff;
 #[cfg(test)]
 mod fixtures;
+mod image;
 mod kept;
 mod manual;
 mod mask;
@@ -25,7 +26,10 @@ use serde_json::Value;
 
 pub use self::bind::{BindError, BoundRequest, Late, bind};
 pub use self::classify::{DOWN_GRACE, Finding, Fresh, PlanInput, plan, plan_key};
+pub(crate) use self::diff::IMAGE;
 pub use self::diff::{Masking, diff_between};
+pub(crate) use self::image::PLATFORMS;
+pub use self::image::{IMAGE_UNRESOLVED, declared_tag, needs_resolution};
 pub use self::manual::{Requested, plan_request};
 pub(crate) use self::mask::said;
 pub use self::mask::{MASKED, Masked};
@@ -106,6 +110,9 @@ pub struct Step {
     pub operation: Operation,
     /// Set when the step cannot be carried out as things stand; such a step is never proposed.
     pub blocked: Option<Blocked>,
+    /// What a person should know, and what changes no decision.
+    #[serde(default)]
+    pub notes: Vec<Note>,
     /// Set when a person must confirm the step whatever the rules allow, with the reason.
     pub confirm: Option<String>,
     /// Who proposes it.
@@ -129,6 +136,15 @@ pub struct Step {
     pub difference: Option<Digest>,
     /// What an approval holds for.
     pub digest: Digest,
+}
+
+/// Something worth knowing about a step. No part of its digest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Note {
+    /// A stable word such as `image_unresolved`.
+    pub code: String,
+    /// What it is, in one sentence.
+    pub message: String,
 }
 
 /// One difference.
@@ -166,6 +182,9 @@ pub enum Operation {
     },
     /// Replace the tasks: raise `ForceUpdate` by one.
     Restart,
+    /// Write the live spec as it is, with fresh credentials for the image's registry beside it.
+    /// Swarm replaces no task for that, but the way back to the spec before is lost.
+    RefreshCredentials,
     /// Put the service on record; nothing is sent.
     Adopt,
     /// Take the service off record; nothing is sent.
@@ -180,6 +199,7 @@ impl std::fmt::Debug for Operation {
             Self::Update { edits } => write!(f, "Update({} edits)", edits.len()),
             Self::Replace { edits } => write!(f, "Replace({} edits)", edits.len()),
             Self::Restart => f.write_str("Restart"),
+            Self::RefreshCredentials => f.write_str("RefreshCredentials"),
             Self::Adopt => f.write_str("Adopt"),
             Self::Release => f.write_str("Release"),
         }

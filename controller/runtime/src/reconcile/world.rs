@@ -4,13 +4,15 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use skep_core::action::Action;
 use skep_core::desired::Desired;
 use skep_core::identity::{ClusterId, ObjectKey, ObjectKind, ServiceName};
 use skep_core::observed::{ObservedService, Snapshot};
-use skep_core::plan::{Fresh, Owned, PlanInput};
+use skep_core::plan::{Fresh, Owned, PlanInput, declared_tag};
+use skep_core::resolution::{self, Resolutions};
 
-use crate::Error;
 use crate::controller::Context;
+use crate::{Error, images};
 
 /// The facts of one pass.
 #[derive(Debug, Clone)]
@@ -19,6 +21,7 @@ pub(crate) struct World {
     pub(crate) desired: Arc<Desired>,
     pub(crate) owned: Arc<Owned>,
     pub(crate) known_clusters: Arc<[ClusterId]>,
+    pub(crate) images: Arc<Resolutions>,
     pub(crate) now: Timestamp,
     /// One service that was read again after the snapshot.
     fresh: Option<(ServiceName, Option<ObservedService>)>,
@@ -48,7 +51,29 @@ impl World {
             .collect();
         let known_clusters = context.store.owned_clusters().await?;
         let (owned, known_clusters) = (Arc::new(owned), known_clusters.into());
-        Ok(Self { snapshot, desired, owned, known_clusters, now: context.clock.now(), fresh: None })
+        let mode = context.options.resolve_image;
+        let mut world = Self {
+            snapshot,
+            desired,
+            owned,
+            known_clusters,
+            images: Arc::new(Resolutions { mode, ..Resolutions::NEVER }),
+            now: context.clock.now(),
+            fresh: None,
+        };
+        world.images = Arc::new(images::resolutions(context, &world).await?);
+        Ok(world)
+    }
+
+    /// The same world, in which the tag of the action's service stands for what it stood for when
+    /// the action was decided. No registry is asked between a decision and its execution.
+    pub(crate) fn decided_by(mut self, action: &Action) -> Self {
+        let name = &action.step.target;
+        let tag = self.desired.services.get(name).and_then(declared_tag);
+        if let Some(decided) = tag.and_then(|tag| resolution::of_step(&action.step, &tag)) {
+            Arc::make_mut(&mut self.images).services.insert(name.clone(), decided);
+        }
+        self
     }
 
     /// The same world with one service as it is now. Copies nothing of the others.
@@ -76,6 +101,7 @@ impl World {
             observed: &self.snapshot,
             owned: &self.owned,
             known_clusters: &self.known_clusters,
+            images: &self.images,
             masking: &context.masking,
             now: self.now,
             fresh: self.fresh.as_ref().map(|(name, live)| Fresh { name, live: live.as_ref() }),

@@ -97,6 +97,7 @@ impl Lab {
             now: Timestamp::now(),
             fresh: None,
             only: None,
+            images: &skep_core::resolution::Resolutions::NEVER,
         })
     }
 
@@ -130,10 +131,10 @@ impl Lab {
             let body = request.body.into();
             let said = |error: Error| error.with_causes();
             let Some((id, version)) = &request.update else {
-                let id = self.engine.create_service(body).await.map_err(said)?.id;
+                let id = self.engine.create_service(body, None).await.map_err(said)?.id;
                 return Ok(self.read(&id).await);
             };
-            match self.engine.update_service(id, *version, body).await {
+            match self.engine.update_service(id, *version, body, None).await {
                 Ok(_) => return Ok(self.read(id).await),
                 // The engine gives out addresses and ports a moment after a write.
                 Err(Error::OutOfSequence { .. }) => live = Some(self.read(id).await),
