@@ -87,6 +87,12 @@ impl Engine for Registries {
     async fn list_networks(&self) -> Result<Vec<ObservedNetwork>, Error> {
         unreachable!()
     }
+    async fn list_secrets(&self) -> Result<BTreeMap<String, SwarmId>, Error> {
+        unreachable!()
+    }
+    async fn list_configs(&self) -> Result<BTreeMap<String, SwarmId>, Error> {
+        unreachable!()
+    }
     async fn nodes(&self) -> Result<Nodes, Error> {
         unreachable!()
     }
