@@ -24,6 +24,10 @@ pub struct Snapshot {
     pub services: Services,
     /// Networks by id.
     pub networks: BTreeMap<SwarmId, ObservedNetwork>,
+    /// Ids of secrets by name; names are unique in a swarm.
+    pub secrets: BTreeMap<String, SwarmId>,
+    /// Ids of configs by name; names are unique in a swarm.
+    pub configs: BTreeMap<String, SwarmId>,
     /// Nodes of the swarm.
     pub nodes: NodeCounts,
 }

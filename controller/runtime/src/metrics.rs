@@ -57,11 +57,11 @@ pub struct Metrics {
     pub(crate) inflight: Gauge,
     pub(crate) last_pass: Gauge<f64, AtomicU64>,
     pub(crate) sources_not_ready: Gauge,
-    pub(crate) rollouts: Gauge,
-    pub(crate) degraded: Gauge,
     connectors: Family<StateLabels, Gauge>,
     connector_ready: Family<ServiceLabels, Gauge>,
     probes: Family<StateLabels, Counter>,
+    pub(crate) rollouts: Gauge,
+    pub(crate) degraded: Gauge,
 }
 
 impl std::fmt::Debug for Metrics {
@@ -85,11 +85,11 @@ impl Default for Metrics {
             inflight: Gauge::default(),
             last_pass: Gauge::default(),
             sources_not_ready: Gauge::default(),
-            rollouts: Gauge::default(),
-            degraded: Gauge::default(),
             connectors: Family::default(),
             connector_ready: Family::default(),
             probes: Family::default(),
+            rollouts: Gauge::default(),
+            degraded: Gauge::default(),
             registry: Registry::default(),
         };
         let m = &metrics;
@@ -120,16 +120,6 @@ impl Default for Metrics {
             m.sources_not_ready.clone(),
         );
         registry.register(
-            "rollouts",
-            "Accepted changes that Swarm is rolling out",
-            m.rollouts.clone(),
-        );
-        registry.register(
-            "services_degraded",
-            "Services whose last change failed or was undone",
-            m.degraded.clone(),
-        );
-        registry.register(
             "connectors",
             "Running connectors by whether they answer as MCP servers",
             m.connectors.clone(),
@@ -144,6 +134,16 @@ impl Default for Metrics {
             "probes",
             "Questions to connectors, by what the answer alone says",
             m.probes.clone(),
+        );
+        registry.register(
+            "rollouts",
+            "Accepted changes that Swarm is rolling out",
+            m.rollouts.clone(),
+        );
+        registry.register(
+            "services_degraded",
+            "Services whose last change failed or was undone",
+            m.degraded.clone(),
         );
         Self { registry, ..metrics }
     }

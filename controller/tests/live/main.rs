@@ -13,6 +13,7 @@ mod drift;
 mod harness;
 mod inert;
 mod manual;
+mod matrix;
 mod ports;
 mod queue;
 mod readiness;

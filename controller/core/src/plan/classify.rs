@@ -12,9 +12,11 @@ use serde_json::{Value, json};
 use self::draft::Draft;
 pub use self::ours::DOWN_GRACE;
 use super::diff::{self, Difference, Ignored, REPLICAS};
-use super::normalise::{ListSection, normalise};
+use super::normalise::{ListSection, normalise_for};
 use super::pointer::{self, escape};
-use super::{Masking, NetworkNames, Owned, PLANNER_VERSION, Plan, Step, Summary, Waiting, order};
+use super::{
+    Masking, NetworkNames, Owned, PLANNER_VERSION, Plan, Step, Summary, Waiting, mask, order,
+};
 use crate::canonical::Digest;
 use crate::desired::{Desired, DesiredService, ScalingBounds};
 use crate::identity::{ClusterId, PlanId, ServiceName};
@@ -68,6 +70,7 @@ pub fn plan(input: &PlanInput<'_>) -> Plan {
     let (mut steps, mut waiting, mut unchanged) = (Vec::new(), Vec::new(), 0);
     let wanted = |name: &ServiceName| input.only.is_none_or(|only| only.contains(name));
     for service in input.desired.services.values().filter(|service| wanted(&service.name)) {
+        waiting.extend(mask::note(&service.name, &service.spec, input.observed.api_version));
         match classify(input, &names, service, confirm.as_deref()) {
             Finding::Unchanged => unchanged += 1,
             Finding::Step(step) => steps.push(*step),
@@ -159,8 +162,9 @@ fn difference(
     service: &DesiredService,
     live: &ObservedService,
 ) -> Difference {
-    let live = normalise(&live.spec.value(), names);
-    let mut desired = normalise(&service.spec.value(), names);
+    let api = input.observed.api_version;
+    let live = normalise_for(&live.spec.value(), names, api);
+    let mut desired = normalise_for(&service.spec.value(), names, api);
     let mut pointers = service.ignore.clone();
     // The desired spec has no line for a reference without a value; that says nothing about the
     // line that is there.

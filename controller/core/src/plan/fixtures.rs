@@ -47,6 +47,8 @@ impl World {
                 taken_at: now,
                 services: Services::default(),
                 networks: BTreeMap::from([(network.id.clone(), network)]),
+                secrets: ids(&["another", "h9-sec", "s"]),
+                configs: ids(&["h9-cfg"]),
                 nodes: NodeCounts { ready: 1, total: 1 },
             },
             owned: Owned::new(),
@@ -106,6 +108,10 @@ impl World {
         self.observed.services.insert(service);
         self.observed.services.get_mut(&ServiceName::new(name)).unwrap()
     }
+}
+
+fn ids(names: &[&str]) -> BTreeMap<String, SwarmId> {
+    names.iter().map(|name| ((*name).to_owned(), SwarmId::new(format!("id-of-{name}")))).collect()
 }
 
 pub(super) fn desired(name: &str) -> DesiredService {

@@ -7,10 +7,14 @@ mod conflict;
 mod diff;
 #[cfg(test)]
 mod fixtures;
+mod kept;
 mod manual;
+mod mask;
 mod normalise;
 mod order;
 mod pointer;
+#[cfg(test)]
+mod properties;
 mod replacement;
 mod report;
 
@@ -23,6 +27,8 @@ pub use self::bind::{BindError, BoundRequest, Late, bind};
 pub use self::classify::{DOWN_GRACE, Finding, Fresh, PlanInput, plan, plan_key};
 pub use self::diff::{Masking, diff_between};
 pub use self::manual::{Requested, plan_request};
+pub(crate) use self::mask::said;
+pub use self::mask::{MASKED, Masked};
 pub(crate) use self::normalise::float32;
 pub use self::normalise::{NetworkNames, normalise};
 pub use self::replacement::{Replacement, UnreadableReplacement};
@@ -35,7 +41,7 @@ use crate::request::RequestVerb;
 
 /// Part of every digest. Raise it when the same inputs would give other steps, so that approvals
 /// of the old planner's steps are superseded instead of being carried out differently.
-pub const PLANNER_VERSION: u32 = 1;
+pub const PLANNER_VERSION: u32 = 2;
 
 words! {
     /// Why a step is in the plan.

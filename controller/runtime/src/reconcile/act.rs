@@ -269,7 +269,12 @@ async fn send(
     };
     let request = match bind(step.get(), late) {
         Ok(request) => request,
-        Err(error @ (BindError::NetworkMissing(_) | BindError::ReferenceUnresolved(_))) => {
+        Err(
+            error @ (BindError::NetworkMissing(_)
+            | BindError::SecretMissing(_)
+            | BindError::ConfigMissing(_)
+            | BindError::ReferenceUnresolved(_)),
+        ) => {
             return Ok(Attempt::Waiting(error.to_string()));
         }
         Err(error @ (BindError::ObjectMoved | BindError::NothingToSend)) => {

@@ -35,9 +35,9 @@ pub(crate) async fn propose(
     let policy = context.policy.current();
     let mut ledger = act::ledger(context, &policy).await;
     let mut storm_budget = storm_budget(context, world).await?;
+    let waiting = plan.waiting.iter().filter(|waiting| !waiting.is_remark());
     let holds = holds(context, world).await?;
-    let busy: Vec<&ServiceName> =
-        plan.waiting.iter().filter_map(|waiting| waiting.target.as_ref()).collect();
+    let busy: Vec<&ServiceName> = waiting.filter_map(|waiting| waiting.target.as_ref()).collect();
     let mut proposals = Vec::new();
     let mut still_wanted: BTreeSet<&ServiceName> = BTreeSet::new();
 

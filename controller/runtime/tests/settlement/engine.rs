@@ -406,6 +406,14 @@ impl Engine for FakeSwarm {
         Ok(Vec::new())
     }
 
+    async fn list_secrets(&self) -> Result<BTreeMap<String, SwarmId>, Error> {
+        Ok(BTreeMap::new())
+    }
+
+    async fn list_configs(&self) -> Result<BTreeMap<String, SwarmId>, Error> {
+        Ok(BTreeMap::new())
+    }
+
     async fn nodes(&self) -> Result<Nodes, Error> {
         Ok(Nodes {
             counts: NodeCounts { ready: 1, total: 1 },

@@ -68,6 +68,8 @@ pub(super) fn same(a: &Snapshot, b: &Snapshot) -> bool {
     a.cluster == b.cluster
         && a.nodes == b.nodes
         && a.networks == b.networks
+        && a.secrets == b.secrets
+        && a.configs == b.configs
         && a.services.len() == b.services.len()
         && a.services.values().zip(b.services.values()).all(|(a, b)| same_service(a, b))
 }
@@ -145,6 +147,8 @@ pub(super) mod tests {
             taken_at: Timestamp::UNIX_EPOCH,
             services: services.into_iter().collect(),
             networks: BTreeMap::new(),
+            secrets: BTreeMap::new(),
+            configs: BTreeMap::new(),
             nodes: NodeCounts { ready: 1, total: 1 },
         }
     }

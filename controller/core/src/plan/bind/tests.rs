@@ -358,7 +358,9 @@ fn a_rewritten_secret_entry_keeps_the_id_of_the_same_secret() {
     live[0]["SecretName"] = json!("another");
     set(&mut world.observed.services.values_mut().next().unwrap().spec, at, live);
     let (_, body) = bound(&world, "a").unwrap();
-    assert_eq!(body.pointer(at).unwrap()[0].get("SecretID"), None);
+    assert_eq!(body.pointer(at).unwrap()[0]["SecretID"], "id-of-s");
+    world.observed.secrets.clear();
+    assert_eq!(bound(&world, "a"), Err(BindError::SecretMissing("s".to_owned())));
 }
 
 #[test]
