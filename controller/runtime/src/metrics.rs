@@ -57,10 +57,7 @@ pub struct Metrics {
     pub(crate) inflight: Gauge,
     pub(crate) last_pass: Gauge<f64, AtomicU64>,
     pub(crate) sources_not_ready: Gauge,
-<<<<<<< HEAD
     pub(crate) image_updates: Gauge,
-=======
->>>>>>> settle
     connectors: Family<StateLabels, Gauge>,
     connector_ready: Family<ServiceLabels, Gauge>,
     probes: Family<StateLabels, Counter>,
@@ -89,10 +86,7 @@ impl Default for Metrics {
             inflight: Gauge::default(),
             last_pass: Gauge::default(),
             sources_not_ready: Gauge::default(),
-<<<<<<< HEAD
             image_updates: Gauge::default(),
-=======
->>>>>>> settle
             connectors: Family::default(),
             connector_ready: Family::default(),
             probes: Family::default(),
@@ -128,14 +122,11 @@ impl Default for Metrics {
             m.sources_not_ready.clone(),
         );
         registry.register(
-<<<<<<< HEAD
             "image_updates_available",
             "Images in use whose tag stands for another digest than the one that runs",
             m.image_updates.clone(),
         );
         registry.register(
-=======
->>>>>>> settle
             "connectors",
             "Running connectors by whether they answer as MCP servers",
             m.connectors.clone(),
