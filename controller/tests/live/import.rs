@@ -228,7 +228,7 @@ impl Swarm {
                         arguments.extend(["--detach", "--no-resolve-image"]);
                         arguments.extend(service.iter().map(String::as_str));
                         arguments.push(IMAGE);
-                        if at % 3 == 0 {
+                        if at.is_multiple_of(3) {
                             arguments.extend(["--flag", "with blank"]);
                         }
                         self.fleet.engine.docker(&arguments).unwrap();
