@@ -19,6 +19,7 @@ mod readiness;
 mod reconcile;
 mod report;
 mod rollout;
+mod sealing;
 mod serve;
 mod settle;
 mod sources;

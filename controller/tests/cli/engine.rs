@@ -33,6 +33,8 @@ impl FakeEngine {
             ("services", "[]".to_owned()),
             ("tasks", "[]".to_owned()),
             ("networks", "[]".to_owned()),
+            ("secrets", "[]".to_owned()),
+            ("configs", "[]".to_owned()),
             (
                 "nodes",
                 r#"[{"ID": "n1", "Spec": {"Availability": "active"}, "Status": {"State": "ready"},
