@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use skep_core::desired::Desired;
 use skep_core::identity::{IntentId, ObjectKey, ServiceName};
 use skep_core::observed::Snapshot;
-use skep_core::plan::{Masking, Owned, Plan, plan};
+use skep_core::plan::{Masking, Memo, Owned, Plan, plan_with};
 use skep_core::ports::{Clock, Random};
 use skep_store::Store;
 use skep_swarm::{Engine, reflector};
@@ -54,6 +54,7 @@ pub(crate) struct Context {
     pub(crate) options: Options,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) in_flight: InFlight,
+    memo: Mutex<Memo>,
     retries: Mutex<Backoff>,
     asking: Mutex<HashMap<IntentId, Instant>>,
     /// Set while the loop runs; without it each snapshot is read when it is asked for.
@@ -96,6 +97,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Context {
+    /// What earlier passes compared and found equal.
+    pub(crate) fn memo(&self) -> MutexGuard<'_, Memo> {
+        lock(&self.memo)
+    }
+
     /// When keys may be tried again.
     pub(crate) fn retries(&self) -> MutexGuard<'_, Backoff> {
         lock(&self.retries)
@@ -201,6 +207,7 @@ impl Controller {
             options,
             metrics: Arc::new(Metrics::default()),
             in_flight: InFlight::default(),
+            memo: Mutex::default(),
             retries: Mutex::default(),
             asking: Mutex::default(),
             reflector: OnceLock::new(),
@@ -223,7 +230,7 @@ impl Controller {
             &BTreeSet::new(),
         )
         .await?;
-        let plan = plan(&world.input(&self.context));
+        let plan = plan_with(&world.input(&self.context), &mut self.context.memo());
         Ok(Planned { plan, snapshot, desired, owned: Arc::unwrap_or_clone(world.owned) })
     }
 

@@ -70,6 +70,7 @@ impl World {
             now: self.now,
             fresh: None,
             only: None,
+            index: None,
         }
     }
 

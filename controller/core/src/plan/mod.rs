@@ -7,10 +7,13 @@ mod conflict;
 mod diff;
 #[cfg(test)]
 mod fixtures;
+mod index;
+mod memo;
 mod normalise;
 mod order;
 mod pointer;
 mod report;
+mod walk;
 
 use std::collections::BTreeMap;
 
@@ -18,8 +21,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use self::bind::{BindError, BoundRequest, Late, bind};
-pub use self::classify::{DOWN_GRACE, Finding, Fresh, PlanInput, plan, plan_key};
+pub use self::classify::{DOWN_GRACE, Finding, Fresh, PlanInput, plan, plan_key, plan_with};
 pub use self::diff::{Masking, diff_specs};
+pub use self::index::PlanIndex;
+pub use self::memo::Memo;
 pub(crate) use self::normalise::float32;
 pub use self::normalise::{NetworkNames, normalise};
 pub use self::report::{Summary, Waiting};

@@ -8,7 +8,7 @@ pub(crate) mod world;
 
 use std::sync::Arc;
 
-use skep_core::plan::plan;
+use skep_core::plan::plan_with;
 use tracing::Instrument as _;
 
 pub(crate) use self::world::World;
@@ -44,7 +44,8 @@ pub(crate) async fn decide(
         context.desire(Some(leadership)).instrument(tracing::info_span!("desire")).await?;
     let world = Arc::new(World::gather(context, snapshot, desired, &busy).await?);
     // 3 plan (pure)
-    let plan = tracing::info_span!("plan").in_scope(|| plan(&world.input(context)));
+    let plan = tracing::info_span!("plan")
+        .in_scope(|| plan_with(&world.input(context), &mut context.memo()));
     context.metrics.show_plan(&plan.summary);
     let mut report = PassReport {
         divergences: plan.steps.len(),

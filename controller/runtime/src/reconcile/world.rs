@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use skep_core::desired::Desired;
 use skep_core::identity::{ClusterId, ObjectKey, ObjectKind, ServiceName};
 use skep_core::observed::{ObservedService, Snapshot};
-use skep_core::plan::{Fresh, Owned, PlanInput};
+use skep_core::plan::{Fresh, Owned, PlanIndex, PlanInput};
 
 use crate::Error;
 use crate::controller::Context;
@@ -20,6 +20,8 @@ pub(crate) struct World {
     pub(crate) owned: Arc<Owned>,
     pub(crate) known_clusters: Arc<[ClusterId]>,
     pub(crate) now: Timestamp,
+    /// What planning asks about all of it, found once.
+    index: Arc<PlanIndex>,
     /// One service that was read again after the snapshot.
     fresh: Option<(ServiceName, Option<ObservedService>)>,
 }
@@ -47,8 +49,22 @@ impl World {
             .map(|object| (ServiceName::new(object.key.name), object.id))
             .collect();
         let known_clusters = context.store.owned_clusters().await?;
-        let (owned, known_clusters) = (Arc::new(owned), known_clusters.into());
-        Ok(Self { snapshot, desired, owned, known_clusters, now: context.clock.now(), fresh: None })
+        let (owned, known_clusters): (_, Arc<[ClusterId]>) =
+            (Arc::new(owned), known_clusters.into());
+        let now = context.clock.now();
+        let index = PlanIndex::of(&PlanInput {
+            desired: &desired,
+            observed: &snapshot,
+            owned: &owned,
+            known_clusters: &known_clusters,
+            masking: &context.masking,
+            now,
+            fresh: None,
+            only: None,
+            index: None,
+        });
+        let index = Arc::new(index);
+        Ok(Self { snapshot, desired, owned, known_clusters, now, index, fresh: None })
     }
 
     /// The same world with one service as it is now. Copies nothing of the others.
@@ -80,6 +96,7 @@ impl World {
             now: self.now,
             fresh: self.fresh.as_ref().map(|(name, live)| Fresh { name, live: live.as_ref() }),
             only: context.options.only.as_ref(),
+            index: Some(&self.index),
         }
     }
 }

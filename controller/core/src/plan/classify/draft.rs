@@ -11,26 +11,25 @@ use crate::observed::ObservedService;
 use crate::plan::diff::{self, Ignored};
 use crate::plan::normalise::declared;
 use crate::plan::{
-    Change, DriftClass, NetworkNames, Operation, PLANNER_VERSION, PlanInput, Risk, Step, conflict,
+    Change, DriftClass, Operation, PLANNER_VERSION, PlanIndex, PlanInput, Risk, Step, conflict,
 };
 
 /// One service on its way to a finding.
 pub(super) struct Draft<'a> {
     pub(super) input: &'a PlanInput<'a>,
+    pub(super) index: &'a PlanIndex,
     pub(super) service: &'a DesiredService,
-    /// Why a person has to confirm what is created.
-    pub(super) confirm: Option<&'a str>,
 }
 
 impl Draft<'_> {
     /// Declared and not there.
-    pub(super) fn missing(&self, names: &NetworkNames) -> Finding {
+    pub(super) fn missing(&self) -> Finding {
         // A service that should not run and is not there needs nothing.
         if !self.service.running {
             return Finding::Unchanged;
         }
         let spec = self.service.spec.value();
-        let changes = leaves(&declared(&spec, names), self.input);
+        let changes = leaves(&declared(&spec, &self.index.names), self.input);
         let at = format!("declared at {} and not on the swarm", self.service.provenance);
         let mut step = self.step(
             ActionKind::DeployService,
@@ -112,7 +111,7 @@ impl Draft<'_> {
             self.block(&mut step);
         }
         if step.object.is_none() {
-            step.confirm = self.confirm.map(str::to_owned);
+            step.confirm = self.index.confirm.clone();
         }
         step.digest = step_digest(&self.input.observed.cluster, &step, self.service, live);
         step.id = StepId::new(format!("{}-{}", step.digest.short(8), step.target));
@@ -120,7 +119,7 @@ impl Draft<'_> {
     }
 
     fn block(&self, step: &mut Step) {
-        if let Some(conflict) = conflict::published_port(self.input, self.service) {
+        if let Some(conflict) = conflict::published_port(self.input, self.index, self.service) {
             if conflict.foreign && step.class == DriftClass::Missing {
                 step.class = DriftClass::Foreign;
             }
