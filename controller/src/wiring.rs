@@ -7,6 +7,7 @@ use skep_core::approval::Clocks;
 use skep_core::gate::Settings;
 use skep_core::identity::{FleetName, ServiceName};
 use skep_core::plan::Masking;
+use skep_core::seal::Sealer;
 use skep_runtime::{
     Controller, Options, Parts, PolicySource, SourceSet, SystemClock, SystemRandom,
 };
@@ -25,6 +26,8 @@ pub(crate) struct OpenStore {
     pub(crate) store: Arc<dyn Store>,
     /// How secret values are shown.
     pub(crate) masking: Masking,
+    /// How specs are kept from whoever reads the database alone.
+    pub(crate) sealer: Sealer,
 }
 
 /// A controller with the parts that a verb also uses by itself.
@@ -35,6 +38,10 @@ pub(crate) struct Wired {
     pub(crate) store: Arc<dyn Store>,
     /// Its engine.
     pub(crate) engine: Arc<dyn Engine>,
+    /// How secret values are shown.
+    pub(crate) masking: Masking,
+    /// What revisions are opened with.
+    pub(crate) sealer: Sealer,
 }
 
 /// Opens the store that the settings name.
@@ -64,7 +71,8 @@ pub(crate) async fn open_store(config: &Config, environment: &Environment) -> Re
         Location::File(path) => key::beside(path)?,
         Location::Memory => key::fleeting()?,
     };
-    Ok(OpenStore { store: Arc::new(store), masking: Masking::new(key) })
+    let sealer = Sealer::new(&key).map_err(|error| Failure::of(codes::KEY_UNAVAILABLE, &error))?;
+    Ok(OpenStore { store: Arc::new(store), masking: Masking::new(key), sealer })
 }
 
 /// Connects to the engine that the settings name.
@@ -93,7 +101,7 @@ pub(crate) async fn controller(
     command: &str,
 ) -> Result<Wired> {
     let options = options(config, only, command)?;
-    let OpenStore { store, masking } = open_store(config, environment).await?;
+    let OpenStore { store, masking, sealer } = open_store(config, environment).await?;
     let engine = connect(config, environment).await?;
     let sources = SourceSet::new(
         config.paths(table::REGISTRY).to_vec(),
@@ -105,11 +113,12 @@ pub(crate) async fn controller(
         store: Arc::clone(&store),
         sources,
         policy: policy(config)?,
-        masking,
+        masking: masking.clone(),
+        sealer: sealer.clone(),
         clock: Arc::new(SystemClock),
         random: Arc::new(SystemRandom),
     };
-    Ok(Wired { controller: Controller::new(parts, options), store, engine })
+    Ok(Wired { controller: Controller::new(parts, options), store, engine, masking, sealer })
 }
 
 fn options(config: &Config, only: &[String], command: &str) -> Result<Options> {

@@ -143,6 +143,8 @@ words! {
         Granted = "granted",
         /// The intent is stored; whether the engine has done it is *unknown* until settled.
         Executing = "executing",
+        /// The engine has accepted it and Swarm is rolling it out.
+        RollingOut = "rolling_out",
         /// Done, and read back.
         Succeeded = "succeeded",
         /// Tried and refused or undone; the object counts as degraded.
@@ -159,10 +161,10 @@ words! {
 }
 
 impl ActionState {
-    /// True while the action may still lead to a write.
+    /// True until the action has ended; its object takes no other action before that.
     #[must_use]
     pub fn is_open(self) -> bool {
-        matches!(self, Self::Pending | Self::Granted | Self::Executing)
+        matches!(self, Self::Pending | Self::Granted | Self::Executing | Self::RollingOut)
     }
 
     /// The state after an event, or why there is none.
@@ -179,8 +181,9 @@ impl ActionState {
             (Self::Pending | Self::Granted, E::Expire) => Ok(Self::Expired),
             (Self::Granted, E::Begin) => Ok(Self::Executing),
             (Self::Granted, E::Rehearse) => Ok(Self::Rehearsed),
-            (Self::Executing, E::Succeed) => Ok(Self::Succeeded),
-            (Self::Executing, E::Fail) => Ok(Self::Failed),
+            (Self::Executing, E::Accept) => Ok(Self::RollingOut),
+            (Self::Executing | Self::RollingOut, E::Succeed) => Ok(Self::Succeeded),
+            (Self::Executing | Self::RollingOut, E::Fail) => Ok(Self::Failed),
             // The intent was proved to have had no effect: what was decided no longer fits the
             // object, or it does and may be tried again.
             (Self::Executing, E::Supersede) => Ok(Self::Superseded),
@@ -205,12 +208,35 @@ words! {
         Begin = "begin",
         /// The dry run carried it out.
         Rehearse = "rehearse",
+        /// The engine has accepted it; its rollout has begun.
+        Accept = "accept",
         /// The engine has done it.
         Succeed = "succeed",
         /// The engine refused it or undid it.
         Fail = "fail",
         /// The intent provably had no effect and may be tried again under the same grant.
         Retry = "retry",
+    }
+}
+
+words! {
+    /// How far an intent has come. A replacement is one intent of two requests, so that a crash
+    /// between them goes on with the second instead of asking again.
+    IntentPhase {
+        /// The only request: a create or an update.
+        Write = "write",
+        /// The first request of a replacement: the removal.
+        Remove = "remove",
+        /// The second one: the create, under the same name.
+        Create = "create",
+    }
+}
+
+impl IntentPhase {
+    /// True when the intent may go on from this phase to `next`.
+    #[must_use]
+    pub fn leads_to(self, next: Self) -> bool {
+        matches!((self, next), (Self::Remove, Self::Create))
     }
 }
 
@@ -290,6 +316,15 @@ mod tests {
     fn nothing_runs_without_a_grant() {
         assert!(ActionState::Pending.after(ActionEvent::Begin).is_err());
         assert!(ActionState::Pending.after(ActionEvent::Rehearse).is_err());
+    }
+
+    #[test]
+    fn a_rollout_only_ends_well_or_badly() {
+        for event in ActionEvent::ALL.iter().copied() {
+            let ends = matches!(event, ActionEvent::Succeed | ActionEvent::Fail);
+            assert_eq!(ActionState::RollingOut.after(event).is_ok(), ends, "{event}");
+        }
+        assert!(ActionState::Granted.after(ActionEvent::Accept).is_err());
     }
 
     #[test]

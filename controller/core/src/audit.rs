@@ -23,6 +23,10 @@ words! {
         Expired = "expired",
         /// The intent was stored, right before the call.
         Started = "started",
+        /// The engine accepted it; its rollout has begun.
+        Accepted = "accepted",
+        /// The first request of a replacement is done; the second one is next.
+        Advanced = "advanced",
         /// It is done.
         Succeeded = "succeeded",
         /// It failed.
@@ -31,6 +35,22 @@ words! {
         Retried = "retried",
         /// The dry run carried it out.
         Rehearsed = "rehearsed",
+        /// A change that somebody else made was noted in the service's history.
+        RevisionNoted = "revision_noted",
+        /// A person asked for something by hand.
+        Requested = "requested",
+        /// What was asked for has become an action.
+        RequestFiled = "request_filed",
+        /// What was asked for cannot be done.
+        RequestRefused = "request_refused",
+        /// A person let a difference stand.
+        DriftAccepted = "drift_accepted",
+        /// A person keeps Skep from proposing anything for an object.
+        Held = "held",
+        /// A person asked for another try after a failure.
+        RetriedByHand = "retried_by_hand",
+        /// A hold ended before its time.
+        HoldLifted = "hold_lifted",
         /// A leadership began.
         LeaderStarted = "leader_started",
         /// A leadership ended by itself.

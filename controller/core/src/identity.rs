@@ -96,6 +96,10 @@ text_type! {
     IntentId
 }
 text_type! {
+    /// What one person asked for by hand, until the leader has answered.
+    RequestId
+}
+text_type! {
     /// One uninterrupted leadership of one process.
     TermId
 }
@@ -138,6 +142,13 @@ impl ApprovalId {
 }
 
 impl IntentId {
+    /// A new id.
+    pub fn generate(random: &dyn Random) -> Self {
+        Self(random.hex128())
+    }
+}
+
+impl RequestId {
     /// A new id.
     pub fn generate(random: &dyn Random) -> Self {
         Self(random.hex128())

@@ -8,6 +8,7 @@ use skep_core::identity::{IntentId, ObjectKey, ServiceName};
 use skep_core::observed::Snapshot;
 use skep_core::plan::{Masking, Memo, Owned, Plan, plan_with};
 use skep_core::ports::{Clock, Random};
+use skep_core::seal::Sealer;
 use skep_store::Store;
 use skep_swarm::{Engine, reflector};
 use tokio::sync::watch;
@@ -15,6 +16,7 @@ use tokio::time::Instant;
 
 use crate::Error;
 use crate::backoff::Backoff;
+use crate::history::VersionsSeen;
 use crate::leader::Leadership;
 use crate::metrics::Metrics;
 use crate::options::Options;
@@ -36,6 +38,8 @@ pub struct Parts {
     pub policy: PolicySource,
     /// How secret values are shown and fingerprinted.
     pub masking: Masking,
+    /// What specs are sealed with before they reach the store.
+    pub sealer: Sealer,
     /// The wall clock.
     pub clock: Arc<dyn Clock>,
     /// Random bits.
@@ -46,9 +50,10 @@ pub struct Parts {
 pub(crate) struct Context {
     pub(crate) engine: Arc<dyn Engine>,
     pub(crate) store: Arc<dyn Store>,
-    pub(crate) sources: tokio::sync::Mutex<SourceSet>,
-    pub(crate) policy: PolicySource,
+    pub(crate) sources: Arc<tokio::sync::Mutex<SourceSet>>,
+    pub(crate) policy: Arc<PolicySource>,
     pub(crate) masking: Masking,
+    pub(crate) sealer: Sealer,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Arc<dyn Random>,
     pub(crate) options: Options,
@@ -57,6 +62,7 @@ pub(crate) struct Context {
     memo: Mutex<Memo>,
     retries: Mutex<Backoff>,
     asking: Mutex<HashMap<IntentId, Instant>>,
+    versions_seen: Mutex<VersionsSeen>,
     /// Set while the loop runs; without it each snapshot is read when it is asked for.
     pub(crate) reflector: OnceLock<reflector::Handle>,
 }
@@ -105,6 +111,11 @@ impl Context {
     /// When keys may be tried again.
     pub(crate) fn retries(&self) -> MutexGuard<'_, Backoff> {
         lock(&self.retries)
+    }
+
+    /// Up to which Version each service has been compared with its history.
+    pub(crate) fn versions_seen(&self) -> MutexGuard<'_, VersionsSeen> {
+        lock(&self.versions_seen)
     }
 
     /// Since when this process has been sending an intent.
@@ -199,9 +210,10 @@ impl Controller {
         let context = Context {
             engine: parts.engine,
             store: parts.store,
-            sources: tokio::sync::Mutex::new(parts.sources),
-            policy: parts.policy,
+            sources: Arc::new(tokio::sync::Mutex::new(parts.sources)),
+            policy: Arc::new(parts.policy),
             masking: parts.masking,
+            sealer: parts.sealer,
             clock: parts.clock,
             random: parts.random,
             options,
@@ -210,6 +222,39 @@ impl Controller {
             memo: Mutex::default(),
             retries: Mutex::default(),
             asking: Mutex::default(),
+            versions_seen: Mutex::default(),
+            reflector: OnceLock::new(),
+        };
+        Self { context: Arc::new(context), status: watch::Sender::new(Status::default()) }
+    }
+
+    /// A controller that files and carries out only what people asked for by hand about these
+    /// services; it shares everything else with this one.
+    #[must_use]
+    pub fn for_requests(&self, only: BTreeSet<ServiceName>) -> Self {
+        let context = &self.context;
+        let options = Options {
+            only: Some(only),
+            requests_only: true,
+            propose: true,
+            ..context.options.clone()
+        };
+        let context = Context {
+            engine: Arc::clone(&context.engine),
+            store: Arc::clone(&context.store),
+            sources: Arc::clone(&context.sources),
+            policy: Arc::clone(&context.policy),
+            masking: context.masking.clone(),
+            sealer: context.sealer.clone(),
+            clock: Arc::clone(&context.clock),
+            random: Arc::clone(&context.random),
+            options,
+            metrics: Arc::clone(&context.metrics),
+            in_flight: context.in_flight.clone(),
+            memo: Mutex::default(),
+            retries: Mutex::default(),
+            asking: Mutex::default(),
+            versions_seen: Mutex::default(),
             reflector: OnceLock::new(),
         };
         Self { context: Arc::new(context), status: watch::Sender::new(Status::default()) }

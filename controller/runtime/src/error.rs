@@ -20,6 +20,9 @@ pub enum Error {
     /// The store cannot be used.
     #[error("the store cannot be used")]
     Store(#[from] skep_store::Error),
+    /// What the store keeps sealed cannot be opened.
+    #[error("a sealed revision cannot be used")]
+    Sealed(#[from] skep_core::seal::SealError),
     /// Another process leads.
     #[error("{} holds the lease (epoch {}, until {})", .holder.holder, .holder.epoch, .holder.expires_at)]
     LeaseHeld {
@@ -41,6 +44,7 @@ impl Error {
             Self::Stopped => "STOPPED",
             Self::Store(skep_store::Error::Corrupt { .. }) => "STORE_CORRUPT",
             Self::Store(_) => "STORE_UNAVAILABLE",
+            Self::Sealed(_) => "KEY_UNAVAILABLE",
             Self::LeaseHeld { .. } => "LEASE_HELD",
             Self::LeaseLost => "LEASE_LOST",
         }
@@ -60,6 +64,10 @@ impl Error {
             Self::LeaseHeld { .. } => Some(
                 "a running `skep serve` does the work by itself; stop it to run a pass by hand. \
                  After a crash the lease ends by itself within seconds"
+                    .to_owned(),
+            ),
+            Self::Sealed(_) => Some(
+                "restore the key that lies beside the database (<database>.key) from a backup"
                     .to_owned(),
             ),
             Self::LeaseLost | Self::Stopped => Some("run it again".to_owned()),

@@ -8,6 +8,7 @@ mod backoff;
 mod controller;
 mod dependencies;
 mod error;
+pub mod history;
 mod leader;
 mod metrics;
 mod options;

@@ -25,6 +25,8 @@ pub struct Options {
     pub max_parallel: usize,
     /// Only these services, when given.
     pub only: Option<BTreeSet<ServiceName>>,
+    /// True: file and carry out only what people asked for by hand.
+    pub requests_only: bool,
     /// Who this process is, for people: host, process id, command.
     pub holder: String,
     /// How long requests and grants live.
@@ -44,6 +46,7 @@ impl Default for Options {
             // More gains little: the managers apply writes one after another.
             max_parallel: 16,
             only: None,
+            requests_only: false,
             holder: "skep".to_owned(),
             clocks: Clocks::default(),
             // Renewed every quarter of it; long enough to survive a slow disk, short enough that

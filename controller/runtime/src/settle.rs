@@ -15,13 +15,13 @@ use skep_core::labels;
 use skep_core::observed::ObservedService;
 use skep_core::plan::{NetworkNames, normalise};
 use skep_core::spec::Spec;
-use skep_store::{Intent, IntentOutcome, OwnedObject, OwnershipChange};
+use skep_store::{Effects, Intent, IntentOutcome, OwnedObject, OwnershipChange};
 use skep_swarm::{Error as EngineError, observe};
 
-use crate::Error;
 use crate::controller::Context;
 use crate::leader::Leadership;
 use crate::reconcile::act::{Attempt, read_by_name};
+use crate::{Error, history};
 
 /// Whether an earlier copy of the request may have arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -148,8 +148,12 @@ async fn store(
     context: &Context,
     leadership: &Leadership,
     intent: &Intent,
-    outcome: IntentOutcome,
+    mut outcome: IntentOutcome,
 ) -> Result<Attempt, Error> {
+    if let IntentOutcome::Done { effects, .. } = &mut outcome {
+        let action = context.store.action(intent.action.as_str()).await?;
+        history::of_write(context, &action, intent, effects);
+    }
     let now = context.clock.now();
     match context.store.settle(leadership.fence(), &intent.id, &outcome, now).await {
         Ok(()) => {}
@@ -160,6 +164,7 @@ async fn store(
     }
     Ok(match outcome {
         IntentOutcome::Done { detail, .. } => Attempt::Ended("succeeded", detail),
+        IntentOutcome::Accepted { detail, .. } => Attempt::Ended("rolling out", detail),
         IntentOutcome::Refused { detail } => Attempt::Ended("failed", detail),
         IntentOutcome::NoEffect { detail } => Attempt::Ended("superseded", detail),
         IntentOutcome::Retry { detail } => Attempt::Retry(detail),
@@ -272,7 +277,8 @@ fn recorded(context: &Context, intent: &Intent, id: &SwarmId, detail: &str) -> I
             since: context.clock.now(),
         })
     });
-    IntentOutcome::Done { detail: detail.to_owned(), ownership }
+    let effects = Effects { ownership, ..Effects::default() };
+    IntentOutcome::Done { detail: detail.to_owned(), effects }
 }
 
 /// The source that the written spec names in its label.

@@ -124,7 +124,8 @@ impl Workers {
         self.queue.clear();
         for action in granted {
             let name = ServiceName::new(action.key.name.as_str());
-            if !self.is_chosen(&name) {
+            let is_meant = !self.context.options.requests_only || action.step.request.is_some();
+            if !self.is_chosen(&name) || !is_meant {
                 continue;
             }
             let now = Instant::now();

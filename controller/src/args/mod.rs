@@ -1,15 +1,17 @@
 //! The command line, as types. What it means is decided elsewhere.
 
 mod common;
+mod service;
 mod verbs;
 
 use clap::{Parser, Subcommand};
 
 pub(crate) use self::common::{FleetArgs, GlobalArgs, PolicyArgs, StoreArgs};
+pub(crate) use self::service::{AskArgs, ChooseArgs, HistoryArgs, ServiceVerb, Side};
 pub(crate) use self::verbs::{
     ActionsVerb, ApprovalsVerb, ApproveArgs, ConfigVerb, DenyArgs, ExplainArgs, ListApprovalsArgs,
     PlanArgs, PolicyVerb, ReconcileArgs, ReferencePage, RegistryVerb, SchemaArgs, ServeArgs,
-    ServiceVerb, ValidateArgs,
+    ValidateArgs,
 };
 
 /// Keeps a fleet of Docker Swarm services equal to what its owners declared.

@@ -161,20 +161,6 @@ pub(crate) enum ActionsVerb {
     },
 }
 
-/// `skep service`.
-#[derive(Debug, Subcommand)]
-pub(crate) enum ServiceVerb {
-    /// List every declared service beside the live one.
-    List(Box<FleetArgs>),
-    /// Everything that is known about one service, or how the fleet stands.
-    Status {
-        /// The service; without one, the whole fleet and its sources.
-        name: Option<String>,
-        #[command(flatten)]
-        fleet: Box<FleetArgs>,
-    },
-}
-
 /// `skep registry`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum RegistryVerb {

@@ -155,23 +155,7 @@ impl<'a> StepView<'a> {
             let _ = writeln!(text, "    {}", style.dim("once adopted, this would be proposed:"));
         }
         for change in self.changes {
-            let name = plain(&leaf(&change.path));
-            let key = change.path.rsplit('/').next().unwrap_or_default();
-            let shown = |value: &Value| shown(key, value);
-            let _ = match (&change.before, &change.after) {
-                (Value::Null, after) => {
-                    writeln!(text, "    {name}: {}", style.green(&shown(after)))
-                }
-                (before, Value::Null) => {
-                    writeln!(text, "    {name}: {} -> (none)", style.red(&shown(before)))
-                }
-                (before, after) => writeln!(
-                    text,
-                    "    {name}: {} -> {}",
-                    style.red(&shown(before)),
-                    style.green(&shown(after)),
-                ),
-            };
+            change_line(text, change, style);
         }
         if let Some(asked) = &self.asked {
             let id = asked.action_id.get(..8).unwrap_or(asked.action_id);
@@ -197,10 +181,31 @@ impl<'a> StepView<'a> {
         match self.action {
             ActionKind::AdoptService | ActionKind::ReleaseService => style.cyan("→"),
             ActionKind::RemoveService => style.red("-"),
+            ActionKind::RollbackService => style.yellow("<"),
             _ if self.object.is_none() => style.green("+"),
             _ => style.yellow("~"),
         }
     }
+}
+
+/// Appends one difference as a person reads it.
+pub(crate) fn change_line(text: &mut String, change: &Change, style: Style) {
+    let name = plain(&leaf(&change.path));
+    let key = change.path.rsplit('/').next().unwrap_or_default();
+    let shown = |value: &Value| shown(key, value);
+    // Writing to a String cannot fail.
+    let _ = match (&change.before, &change.after) {
+        (Value::Null, after) => writeln!(text, "    {name}: {}", style.green(&shown(after))),
+        (before, Value::Null) => {
+            writeln!(text, "    {name}: {} -> (none)", style.red(&shown(before)))
+        }
+        (before, after) => writeln!(
+            text,
+            "    {name}: {} -> {}",
+            style.red(&shown(before)),
+            style.green(&shown(after)),
+        ),
+    };
 }
 
 /// The part of a pointer that a reader needs, unescaped; the blocks around it are always the same.

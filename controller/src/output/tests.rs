@@ -41,6 +41,8 @@ fn step(target: &str, action: ActionKind, class: DriftClass) -> Step {
             commit: None,
         }),
         observed_at: None,
+        request: None,
+        difference: None,
         digest: Digest::from_stored("22".repeat(32)),
     }
 }

@@ -15,7 +15,7 @@ mod shell;
 mod view;
 
 use crate::args::{ActionsVerb, PolicyVerb, RegistryVerb};
-use crate::args::{ApprovalsVerb, Cli, ConfigVerb, FleetArgs, GlobalArgs, ServiceVerb, Verb};
+use crate::args::{ApprovalsVerb, Cli, ConfigVerb, GlobalArgs, Verb};
 use crate::codes;
 use crate::config::{Config, Environment, Given, table};
 use crate::error::{Failure, Result};
@@ -116,15 +116,9 @@ fn dispatch(cli: Cli, printer: &Printer) -> Result<u8> {
             in_runtime(&session, COMMAND, async |session, _| actions::run(session, verb).await)
         }
         Verb::Service(verb) => {
-            let session = session(&global, |given| fleet_of(&verb).give(given))?;
+            let session = session(&global, |given| verb.fleet().give(given))?;
             in_runtime(&session, COMMAND, async |session, _| service::run(session, &verb).await)
         }
-    }
-}
-
-fn fleet_of(verb: &ServiceVerb) -> &FleetArgs {
-    match verb {
-        ServiceVerb::List(fleet) | ServiceVerb::Status { fleet, .. } => fleet,
     }
 }
 

@@ -24,7 +24,7 @@ pub(super) async fn run(session: &Session, args: &ServeArgs, telemetry: &Telemet
     // anything else.
     let server = Server::bind(config.listen(), Limits::default()).await?;
     let address = server.address();
-    let Wired { controller, store, engine } =
+    let Wired { controller, store, engine, .. } =
         wiring::controller(config, &session.environment, &args.fleet.only, "serve").await?;
     let has_sources = !config.paths(table::REGISTRY).is_empty();
     let probe = LiveProbe {

@@ -1,19 +1,27 @@
 //! The declared services beside the live ones.
 
+mod ask;
+mod choose;
 mod fleet;
+mod history;
+mod hold;
 mod one;
 mod row;
+mod why;
 
 use std::collections::HashMap;
 
 use skep_core::action::{Action, ActionState};
+use skep_core::identity::ServiceName;
+use skep_core::request::RequestVerb;
 use skep_runtime::Planned;
 use skep_store::{ActionFilter, Store};
 
 use self::row::Row;
 use super::Session;
 use crate::args::{FleetArgs, ServiceVerb};
-use crate::error::{Result, exit};
+use crate::codes;
+use crate::error::{Failure, Result, exit};
 use crate::output::Items;
 use crate::output::table::Columns;
 use crate::wiring::{self, Wired};
@@ -24,7 +32,43 @@ pub(super) async fn run(session: &Session, verb: &ServiceVerb) -> Result<u8> {
         ServiceVerb::List(fleet) => list(session, fleet).await,
         ServiceVerb::Status { name: Some(name), fleet } => one::status(session, fleet, name).await,
         ServiceVerb::Status { name: None, fleet } => fleet::status(session, fleet).await,
+        ServiceVerb::Why { name, limit, fleet } => why::why(session, fleet, name, *limit).await,
+        ServiceVerb::History(args) => history::list(session, args).await,
+        ServiceVerb::Diff { name, from, to, fleet } => {
+            history::diff(session, fleet, name, *from, *to).await
+        }
+        ServiceVerb::Rollback { name, to, ask } => {
+            let verb = RequestVerb::Rollback { revision: *to };
+            ask::ask(session, ask, vec![(name.clone(), verb)]).await
+        }
+        ServiceVerb::Adopt(args) => choose::adopt(session, args).await,
+        ServiceVerb::Release(args) => choose::release(session, args).await,
+        ServiceVerb::Restart { names, ask } => {
+            ask::ask(session, ask, each(names, &RequestVerb::Restart)).await
+        }
+        ServiceVerb::Scale { targets, ask } => {
+            let wanted = targets.iter().map(|target| {
+                (target.name.clone(), RequestVerb::Scale { replicas: target.replicas })
+            });
+            ask::ask(session, ask, wanted.collect()).await
+        }
+        ServiceVerb::Stop { names, ask } => {
+            ask::ask(session, ask, each(names, &RequestVerb::Stop)).await
+        }
+        ServiceVerb::RefreshCredentials { names, ask } => {
+            ask::ask(session, ask, each(names, &RequestVerb::RefreshCredentials)).await
+        }
+        ServiceVerb::Retry { names, reason, fleet } => {
+            hold::retry(session, fleet, names, reason.as_deref()).await
+        }
+        ServiceVerb::AcceptDrift { name, time, reason, fleet } => {
+            hold::accept(session, fleet, name, *time, reason.as_deref()).await
+        }
     }
+}
+
+fn each(names: &[String], verb: &RequestVerb) -> Vec<(String, RequestVerb)> {
+    names.iter().map(|name| (name.clone(), verb.clone())).collect()
 }
 
 /// The world as the planner sees it, with the actions that are under way.
@@ -40,6 +84,35 @@ async fn look(session: &Session, fleet: &FleetArgs) -> Result<Seen> {
     let planned = wired.controller.plan().await?;
     let open = open_actions(wired.store.as_ref(), &planned).await?;
     Ok(Seen { wired, planned, open })
+}
+
+/// The final name of a service: owners use the connector's name, operators the final one.
+fn find(seen: &Seen, name: &str) -> Result<ServiceName> {
+    let planned = &seen.planned;
+    let declared = planned
+        .desired
+        .services
+        .values()
+        .find(|service| service.name.as_str() == name || service.declared_name == name);
+    let full = declared.map_or_else(|| ServiceName::new(name), |service| service.name.clone());
+    let is_known = declared.is_some()
+        || planned.snapshot.services.contains_key(&full)
+        || planned.owned.contains_key(&full);
+    if is_known { Ok(full) } else { Err(unknown(seen, name)) }
+}
+
+fn unknown(seen: &Seen, name: &str) -> Failure {
+    let services = &seen.planned.desired.services;
+    let names = services
+        .values()
+        .flat_map(|service| [service.name.as_str(), service.declared_name.as_str()])
+        .chain(seen.planned.snapshot.services.keys().map(|name| name.as_str()));
+    let failure =
+        Failure::new(codes::NOT_FOUND, format!("no service {name:?} is declared or live"));
+    failure.next(match skep_yaml::did_you_mean(name, names) {
+        Some(near) => format!("did you mean {near}? skep service status {near}"),
+        None => "skep service list".to_owned(),
+    })
 }
 
 /// By service; a service has at most one.

@@ -6,13 +6,16 @@ use skep_core::action::{Action, ActionEvent, ActionState, IllegalTransition};
 use skep_core::approval::ApprovalStatus;
 use skep_core::audit::{AuditEvent, AuditKind};
 use skep_core::identity::{ActionId, ObjectKey};
-use skep_store::{ActionFilter, Actions, Closing, Error, Fence, NewAction, ProposeOutcome, Result};
+use skep_store::{
+    ActionFilter, ActionList, Actions, Closing, Error, Fence, NewAction, ProposeOutcome,
+    RequestOutcome, Result, UnreadableAction,
+};
 use sqlx::{QueryBuilder, Sqlite, Transaction};
 
 use crate::error::IntoStoreError as _;
 use crate::row::ActionRow;
 use crate::transition::{Change, Head};
-use crate::{SqliteStore, approvals, audit, clock, ledger, row};
+use crate::{SqliteStore, approvals, audit, clock, ledger, requests, row};
 
 const WHAT: &str = "action";
 
@@ -52,7 +55,7 @@ async fn open_action(
     let id = sqlx::query_scalar!(
         "SELECT id FROM actions \
          WHERE tenant = ? AND cluster = ? AND object_kind = ? AND object_name = ? \
-         AND state IN ('pending', 'granted', 'executing')",
+         AND state IN ('pending', 'granted', 'executing', 'rolling_out')",
         tenant,
         cluster,
         kind,
@@ -129,7 +132,7 @@ impl Actions for SqliteStore {
         now: Timestamp,
     ) -> Result<Vec<ProposeOutcome>> {
         const OPERATION: &str = "record proposals";
-        let (mut tx, _) = self.write_fenced(fence, OPERATION).await?;
+        let (mut tx, leader) = self.write_fenced(fence, OPERATION).await?;
         let mut outcomes = Vec::with_capacity(proposals.len());
         for new in proposals {
             check(new)?;
@@ -157,6 +160,10 @@ impl Actions for SqliteStore {
                 event.detail = format!("rule {}: {}", new.decision.rule, new.decision.reason);
                 audit::append(&mut tx, &event).await?;
             }
+            if let Some(request) = &new.request {
+                let filed = RequestOutcome::Filed(action.id.clone());
+                requests::resolve(&mut tx, request, &filed, &leader, now, OPERATION).await?;
+            }
             outcomes.push(ProposeOutcome::Recorded);
         }
         tx.commit().await.during(OPERATION)?;
@@ -172,13 +179,9 @@ impl Actions for SqliteStore {
             ActionEvent::Supersede => Some(ApprovalStatus::Superseded),
             ActionEvent::Expire => Some(ApprovalStatus::Expired),
             ActionEvent::Deny => Some(ApprovalStatus::Denied),
-            // What was approved was a rehearsal, and it took place.
-            ActionEvent::Rehearse => None,
-            ActionEvent::Grant
-            | ActionEvent::Begin
-            | ActionEvent::Succeed
-            | ActionEvent::Fail
-            | ActionEvent::Retry => {
+            // What was approved was a rehearsal or a rollout, and it took place.
+            ActionEvent::Rehearse | ActionEvent::Succeed | ActionEvent::Fail => None,
+            ActionEvent::Grant | ActionEvent::Begin | ActionEvent::Accept | ActionEvent::Retry => {
                 return Err(IllegalTransition { from: head.state, event: closing.event }.into());
             }
         };
@@ -243,7 +246,7 @@ impl Actions for SqliteStore {
         .read()
     }
 
-    async fn actions(&self, filter: &ActionFilter) -> Result<Vec<Action>> {
+    async fn list_actions(&self, filter: &ActionFilter) -> Result<ActionList> {
         let mut query = QueryBuilder::<Sqlite>::new(
             "SELECT id, tenant, cluster, object_kind, object_name, kind, plan_id, step, binding, \
              source, actor, reason, mode, rule, state, revision, approval_id, detail, created_at, \
@@ -264,12 +267,20 @@ impl Actions for SqliteStore {
             }
             query.push(")");
         }
-        if let Some(key) = &filter.key {
-            row::push_key(&mut query, key);
-        }
+        row::push_keys(&mut query, &filter.keys);
         query.push(" ORDER BY seq DESC LIMIT ").push_bind(row::limit(filter.limit));
         let rows: Vec<ActionRow> =
             query.build_query_as().fetch_all(&self.readers).await.during("list actions")?;
-        rows.into_iter().map(ActionRow::read).collect()
+        let mut list = ActionList { actions: Vec::with_capacity(rows.len()), unreadable: vec![] };
+        for row in rows {
+            let (id, name) = (row.id.clone(), row.object_name.clone());
+            match row.read() {
+                Ok(action) => list.actions.push(action),
+                Err(error) => {
+                    list.unreadable.push(UnreadableAction { id: ActionId::new(id), name, error });
+                }
+            }
+        }
+        Ok(list)
     }
 }

@@ -42,7 +42,9 @@ pub(crate) async fn file(
     let writing = connect_options()
         .filename(path)
         .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Full);
+        .synchronous(SqliteSynchronous::Full)
+        // What is blanked must not stay readable in free pages.
+        .pragma("secure_delete", "ON");
     let writer = pool(1).connect_lazy_with(writing.clone());
     let installation_id = schema::prepare(&writer).await?;
     // No write can slip past the write lock by taking the wrong pool.

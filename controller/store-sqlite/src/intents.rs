@@ -2,22 +2,24 @@
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use skep_core::action::{ActionEvent, ActuatorMode};
+use skep_core::action::{ActionEvent, ActuatorMode, IntentPhase};
 use skep_core::approval::ApprovalStatus;
+use skep_core::audit::{AuditEvent, AuditKind};
 use skep_core::identity::{ActionId, IntentId, ObjectKey, SwarmId};
-use skep_store::{Error, Fence, Intent, IntentOutcome, Intents, OwnershipChange, Result};
+use skep_store::{Effects, Error, Fence, Intent, IntentOutcome, Intents, OwnershipChange, Result};
 use sqlx::{Sqlite, Transaction};
 
 use crate::error::IntoStoreError as _;
 use crate::transition::{Change, Head};
-use crate::{SqliteStore, approvals, clock, ownership, row};
+use crate::{SqliteStore, approvals, audit, clock, holds, ownership, revisions, row};
 
 const WHAT: &str = "intent";
 
 /// The word for an outcome in the tables.
 fn word(outcome: &IntentOutcome) -> &'static str {
     match outcome {
-        IntentOutcome::Done { .. } => "done",
+        // What became of the rollout stands with the action.
+        IntentOutcome::Done { .. } | IntentOutcome::Accepted { .. } => "done",
         IntentOutcome::Refused { .. } => "refused",
         IntentOutcome::NoEffect { .. } => "no_effect",
         IntentOutcome::Retry { .. } => "retry",
@@ -33,11 +35,8 @@ async fn close(
     now: Timestamp,
     operation: &'static str,
 ) -> Result<()> {
-    if let IntentOutcome::Done { ownership: Some(change), .. } = outcome {
-        if object_of(change) != &head.key {
-            return Err(head.refused("its outcome is about another object"));
-        }
-        ownership::apply(tx, change, operation).await?;
+    if let Some(effects) = outcome.effects() {
+        apply(tx, effects, head, operation).await?;
     }
     let change = Change {
         event: outcome.event(),
@@ -50,6 +49,37 @@ async fn close(
     if outcome.event() == ActionEvent::Supersede {
         let status = ApprovalStatus::Superseded;
         approvals::end(tx, &head.id, status, None, now, operation).await?;
+    }
+    Ok(())
+}
+
+/// Stores what follows from the outcome, all of it about the action's own object.
+async fn apply(
+    tx: &mut Transaction<'_, Sqlite>,
+    effects: &Effects,
+    head: &Head,
+    operation: &'static str,
+) -> Result<()> {
+    let Effects { ownership, revision, hold } = effects;
+    let keys = [
+        ownership.as_ref().map(object_of),
+        revision.as_ref().map(|revision| &revision.key),
+        hold.as_ref().map(|hold| &hold.key),
+    ];
+    if keys.into_iter().flatten().any(|key| *key != head.key) {
+        return Err(head.refused("its outcome is about another object"));
+    }
+    if let Some(change) = ownership {
+        ownership::apply(tx, change, operation).await?;
+    }
+    if let Some(revision) = revision {
+        if revision.action.as_ref().is_some_and(|action| *action != head.id) {
+            return Err(head.refused("its revision was made by another action"));
+        }
+        revisions::append(tx, revision, operation).await?;
+    }
+    if let Some(hold) = hold {
+        holds::place(tx, hold, operation).await?;
     }
     Ok(())
 }
@@ -82,16 +112,13 @@ async fn insert(
     let cluster = intent.key.cluster.as_str();
     let kind = intent.key.kind.as_str();
     let object = intent.object.as_ref().map(SwarmId::as_str);
-    let version = intent.version.map(i64::try_from).transpose().map_err(|_| Error::Refused {
-        what: WHAT,
-        id: id.to_owned(),
-        why: "its Version is larger than any that the engine gives",
-    })?;
+    let version = row::version(intent.version, WHAT, id)?;
+    let phase = intent.phase.as_str();
     let created_at = clock::to_column(intent.created_at);
     sqlx::query!(
         "INSERT INTO intents (id, action_id, tenant, cluster, object_kind, object_name, \
-         object_id, version, body, outcome, detail, created_at) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'unknown', '', ?)",
+         object_id, version, phase, body, outcome, detail, created_at) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'unknown', '', ?)",
         id,
         action,
         tenant,
@@ -100,6 +127,7 @@ async fn insert(
         intent.key.name,
         object,
         version,
+        phase,
         intent.body,
         created_at
     )
@@ -107,6 +135,33 @@ async fn insert(
     .await
     .during(operation)?;
     Ok(())
+}
+
+/// An intent whose outcome is unknown.
+struct Open {
+    action: ActionId,
+    phase: IntentPhase,
+}
+
+async fn load_open(
+    tx: &mut Transaction<'_, Sqlite>,
+    intent: &IntentId,
+    operation: &'static str,
+) -> Result<Open> {
+    let id = intent.as_str();
+    let row = sqlx::query!("SELECT action_id, phase, outcome FROM intents WHERE id = ?", id)
+        .fetch_optional(&mut **tx)
+        .await
+        .during(operation)?
+        .ok_or_else(|| Error::NotFound { what: WHAT, id: id.to_owned() })?;
+    if row.outcome != "unknown" {
+        let current = format!("settled as {}", row.outcome);
+        return Err(Error::Conflict { what: WHAT, id: id.to_owned(), current });
+    }
+    Ok(Open {
+        action: ActionId::new(row.action_id),
+        phase: row::word(&row.phase, IntentPhase::from_word, WHAT)?,
+    })
 }
 
 #[async_trait]
@@ -129,6 +184,9 @@ impl Intents for SqliteStore {
         if head.kind.writes_nothing_to_the_engine() {
             return Err(head.refused("it only changes our own records and needs no intent"));
         }
+        if intent.phase == IntentPhase::Create {
+            return Err(head.refused("a replacement begins with the removal"));
+        }
         let said = format!("intent {}", intent.id);
         let change = Change {
             event: ActionEvent::Begin,
@@ -142,6 +200,44 @@ impl Intents for SqliteStore {
         tx.commit().await.during(OPERATION)
     }
 
+    async fn advance(
+        &self,
+        fence: &Fence,
+        intent: &IntentId,
+        from: IntentPhase,
+        to: IntentPhase,
+        now: Timestamp,
+    ) -> Result<()> {
+        const OPERATION: &str = "move a replacement on";
+        let (mut tx, leader) = self.write_fenced(fence, OPERATION).await?;
+        let open = load_open(&mut tx, intent, OPERATION).await?;
+        let id = intent.as_str();
+        if open.phase != from {
+            let current = format!("in phase {}", open.phase);
+            return Err(Error::Conflict { what: WHAT, id: id.to_owned(), current });
+        }
+        if !from.leads_to(to) {
+            let why = "only a removal is followed by another request";
+            return Err(Error::Refused { what: WHAT, id: id.to_owned(), why });
+        }
+        let phase = to.as_str();
+        sqlx::query!("UPDATE intents SET phase = ? WHERE id = ?", phase, id)
+            .execute(&mut *tx)
+            .await
+            .during(OPERATION)?;
+        let head = Head::load(&mut tx, &open.action, OPERATION).await?;
+        let event = AuditEvent {
+            at: now,
+            kind: AuditKind::Advanced,
+            actor: leader,
+            key: Some(head.key),
+            action: Some(head.id),
+            detail: format!("intent {id}: {from} is done, {to} is next"),
+        };
+        audit::append(&mut tx, &event).await?;
+        tx.commit().await.during(OPERATION)
+    }
+
     async fn settle(
         &self,
         fence: &Fence,
@@ -152,15 +248,7 @@ impl Intents for SqliteStore {
         const OPERATION: &str = "store the outcome of an intent";
         let (mut tx, leader) = self.write_fenced(fence, OPERATION).await?;
         let id = intent.as_str();
-        let row = sqlx::query!("SELECT action_id, outcome FROM intents WHERE id = ?", id)
-            .fetch_optional(&mut *tx)
-            .await
-            .during(OPERATION)?
-            .ok_or_else(|| Error::NotFound { what: WHAT, id: id.to_owned() })?;
-        if row.outcome != "unknown" {
-            let current = format!("settled as {}", row.outcome);
-            return Err(Error::Conflict { what: WHAT, id: id.to_owned(), current });
-        }
+        let open = load_open(&mut tx, intent, OPERATION).await?;
         let settled_at = clock::to_column(now);
         let (word, detail) = (word(outcome), outcome.detail());
         // The body holds values behind references; once the outcome is known nobody needs it.
@@ -174,7 +262,7 @@ impl Intents for SqliteStore {
         .execute(&mut *tx)
         .await
         .during(OPERATION)?;
-        let head = Head::load(&mut tx, &ActionId::new(row.action_id), OPERATION).await?;
+        let head = Head::load(&mut tx, &open.action, OPERATION).await?;
         close(&mut tx, outcome, &head, &leader, now, OPERATION).await?;
         tx.commit().await.during(OPERATION)
     }
@@ -195,6 +283,9 @@ impl Intents for SqliteStore {
         if !head.kind.writes_nothing_to_the_engine() {
             return Err(head.refused("it writes to the engine and needs an intent"));
         }
+        if matches!(outcome, IntentOutcome::Accepted { .. }) {
+            return Err(head.refused("nothing is sent to the engine, so nothing rolls out"));
+        }
         // It passes through `executing` like every action, so that the trail has one form; nobody
         // ever sees it there.
         let change = Change {
@@ -213,7 +304,7 @@ impl Intents for SqliteStore {
     async fn open_intents(&self) -> Result<Vec<Intent>> {
         let rows = sqlx::query!(
             "SELECT id, action_id, tenant, cluster, object_kind, object_name, object_id, version, \
-             body, created_at FROM intents WHERE outcome = 'unknown' ORDER BY seq"
+             phase, body, created_at FROM intents WHERE outcome = 'unknown' ORDER BY seq"
         )
         .fetch_all(&self.readers)
         .await
@@ -222,14 +313,13 @@ impl Intents for SqliteStore {
             .map(|row| {
                 let key =
                     row::key(row.tenant, row.cluster, &row.object_kind, row.object_name, WHAT)?;
-                let version = row.version.map(u64::try_from).transpose();
                 Ok(Intent {
                     id: IntentId::new(row.id),
                     action: ActionId::new(row.action_id),
                     key,
                     object: row.object_id.map(SwarmId::new),
-                    version: version
-                        .map_err(|source| Error::Corrupt { what: WHAT, source: source.into() })?,
+                    version: row::stored_version(row.version, WHAT)?,
+                    phase: row::word(&row.phase, IntentPhase::from_word, WHAT)?,
                     body: row.body,
                     created_at: clock::from_column(row.created_at, WHAT)?,
                 })

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use skep_core::action::Source;
-use skep_core::identity::{ClusterId, SwarmId};
+use skep_core::identity::{ClusterId, ObjectKey, SwarmId};
 use skep_store::{OwnedObject, Ownership, OwnershipChange, Result};
 use sqlx::{Sqlite, Transaction};
 
@@ -59,31 +59,61 @@ pub(crate) async fn apply(
     Ok(())
 }
 
+/// A row of `ownership`.
+struct OwnedRow {
+    tenant: String,
+    cluster: String,
+    object_kind: String,
+    object_name: String,
+    object_id: String,
+    source: String,
+    since: i64,
+}
+
+impl OwnedRow {
+    fn read(self) -> Result<OwnedObject> {
+        const WHAT: &str = "ownership record";
+        Ok(OwnedObject {
+            key: row::key(self.tenant, self.cluster, &self.object_kind, self.object_name, WHAT)?,
+            id: SwarmId::new(self.object_id),
+            source: row::word(&self.source, Source::from_word, WHAT)?,
+            since: clock::from_column(self.since, WHAT)?,
+        })
+    }
+}
+
+const READ: &str = "read the ownership records";
+
 #[async_trait]
 impl Ownership for SqliteStore {
     async fn owned(&self, cluster: &ClusterId) -> Result<Vec<OwnedObject>> {
-        const WHAT: &str = "ownership record";
         let cluster = cluster.as_str();
-        let rows = sqlx::query!(
+        let rows = sqlx::query_as!(
+            OwnedRow,
             "SELECT tenant, cluster, object_kind, object_name, object_id, source, since \
              FROM ownership WHERE cluster = ? ORDER BY object_name, object_kind, tenant",
             cluster
         )
         .fetch_all(&self.readers)
         .await
-        .during("read the ownership records")?;
-        rows.into_iter()
-            .map(|row| {
-                let key =
-                    row::key(row.tenant, row.cluster, &row.object_kind, row.object_name, WHAT)?;
-                Ok(OwnedObject {
-                    key,
-                    id: SwarmId::new(row.object_id),
-                    source: row::word(&row.source, Source::from_word, WHAT)?,
-                    since: clock::from_column(row.since, WHAT)?,
-                })
-            })
-            .collect()
+        .during(READ)?;
+        rows.into_iter().map(OwnedRow::read).collect()
+    }
+
+    async fn owned_of(&self, keys: &[ObjectKey]) -> Result<Vec<OwnedObject>> {
+        let keys = row::keys_json(keys);
+        let rows = sqlx::query_as!(
+            OwnedRow,
+            "SELECT tenant, cluster, object_kind, object_name, object_id, source, since \
+             FROM ownership WHERE (tenant, cluster, object_kind, object_name) IN \
+             (SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM json_each(?)) \
+             ORDER BY object_name, object_kind, tenant, cluster",
+            keys
+        )
+        .fetch_all(&self.readers)
+        .await
+        .during(READ)?;
+        rows.into_iter().map(OwnedRow::read).collect()
     }
 
     async fn owned_clusters(&self) -> Result<Vec<ClusterId>> {
@@ -91,7 +121,7 @@ impl Ownership for SqliteStore {
             sqlx::query_scalar!("SELECT DISTINCT cluster FROM ownership ORDER BY cluster")
                 .fetch_all(&self.readers)
                 .await
-                .during("read the ownership records")?;
+                .during(READ)?;
         Ok(clusters.into_iter().map(ClusterId::new).collect())
     }
 }

@@ -164,6 +164,49 @@ pub(crate) fn push_key(query: &mut QueryBuilder<Sqlite>, key: &ObjectKey) {
     query.push(" AND object_name = ").push_bind(key.name.clone());
 }
 
+/// Restricts a list to the rows of these objects; none means all. One parameter however many
+/// there are, because SQLite takes a limited number of them.
+pub(crate) fn push_keys(query: &mut QueryBuilder<Sqlite>, keys: &[ObjectKey]) {
+    if keys.is_empty() {
+        return;
+    }
+    query.push(
+        " AND (tenant, cluster, object_kind, object_name) IN (SELECT value ->> 0, value ->> 1, \
+         value ->> 2, value ->> 3 FROM json_each(",
+    );
+    query.push_bind(keys_json(keys)).push("))");
+}
+
+/// Keys as one JSON parameter: a list of lists of four texts.
+pub(crate) fn keys_json(keys: &[ObjectKey]) -> String {
+    keys.iter()
+        .map(|key| {
+            let (tenant, cluster) = (key.tenant.as_str(), key.cluster.as_str());
+            serde_json::json!([tenant, cluster, key.kind.as_str(), key.name])
+        })
+        .collect::<serde_json::Value>()
+        .to_string()
+}
+
+/// A Version as SQLite holds it: its integers have a sign.
+pub(crate) fn version(
+    version: Option<u64>,
+    what: &'static str,
+    id: impl std::fmt::Display,
+) -> Result<Option<i64>> {
+    version.map(i64::try_from).transpose().map_err(|_| Error::Refused {
+        what,
+        id: id.to_string(),
+        why: "its Version is larger than any that the engine gives",
+    })
+}
+
+/// The way back.
+pub(crate) fn stored_version(version: Option<i64>, what: &'static str) -> Result<Option<u64>> {
+    let version = version.map(u64::try_from).transpose();
+    version.map_err(|source| Error::Corrupt { what, source: source.into() })
+}
+
 /// SQLite's `LIMIT`: negative is none; our zero is none.
 pub(crate) fn limit(limit: u32) -> i64 {
     if limit == 0 { -1 } else { i64::from(limit) }

@@ -131,6 +131,7 @@ fn audit_kind(event: ActionEvent) -> AuditKind {
         ActionEvent::Expire => AuditKind::Expired,
         ActionEvent::Begin => AuditKind::Started,
         ActionEvent::Rehearse => AuditKind::Rehearsed,
+        ActionEvent::Accept => AuditKind::Accepted,
         ActionEvent::Succeed => AuditKind::Succeeded,
         ActionEvent::Fail => AuditKind::Failed,
         ActionEvent::Retry => AuditKind::Retried,

@@ -4,9 +4,9 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use skep_core::action::{Action, ActionEvent, ActionState};
 use skep_core::approval::Approval;
-use skep_core::identity::{ActionId, ObjectKey};
+use skep_core::identity::{ActionId, ObjectKey, RequestId};
 
-use crate::{DecisionRow, Fence, Result};
+use crate::{DecisionRow, Error, Fence, Result};
 
 /// An action to be recorded, with everything that belongs to the same moment.
 #[derive(Debug, Clone)]
@@ -17,6 +17,8 @@ pub struct NewAction {
     pub approval: Option<Approval>,
     /// The verdict, for the ledger.
     pub decision: DecisionRow,
+    /// The request by hand that the action answers; it is `filed` in the same transaction.
+    pub request: Option<RequestId>,
 }
 
 /// What became of one proposal.
@@ -28,14 +30,15 @@ pub enum ProposeOutcome {
     KeyBusy(ActionId),
 }
 
-/// The end of an action that never reached the engine.
+/// The end of an action that never reached the engine, or of a rollout.
 #[derive(Debug, Clone)]
 pub struct Closing {
     /// Which action.
     pub action: ActionId,
     /// The revision that the caller saw.
     pub revision: i64,
-    /// `Supersede`, `Expire`, `Deny` or `Rehearse`.
+    /// `Supersede`, `Expire`, `Deny` or `Rehearse`; of an action that is rolling out only
+    /// `Succeed` or `Fail`.
     pub event: ActionEvent,
     /// Who or what ended it.
     pub actor: String,
@@ -48,8 +51,8 @@ pub struct Closing {
 pub struct ActionFilter {
     /// Only these states; empty means all.
     pub states: Vec<ActionState>,
-    /// Only this object.
-    pub key: Option<ObjectKey>,
+    /// Only these objects; empty means all.
+    pub keys: Vec<ObjectKey>,
     /// Only the newest action of each object; the other conditions then apply to that one, so
     /// `failed` with this means "the last thing that was tried has failed".
     pub latest_per_key: bool,
@@ -57,13 +60,34 @@ pub struct ActionFilter {
     pub limit: u32,
 }
 
+/// What a list of actions found.
+#[derive(Debug)]
+pub struct ActionList {
+    /// Newest first.
+    pub actions: Vec<Action>,
+    /// Those that are there and cannot be read: written by a newer version, or damaged.
+    pub unreadable: Vec<UnreadableAction>,
+}
+
+/// An action that cannot be read as a whole.
+#[derive(Debug)]
+pub struct UnreadableAction {
+    /// Its id; [`Actions::action`] with it gives the same error.
+    pub id: ActionId,
+    /// The name of the object that it is about.
+    pub name: String,
+    /// Why it cannot be read.
+    pub error: Error,
+}
+
 /// The actions of one database.
 #[async_trait]
 pub trait Actions {
     /// Records proposals, all in one fenced transaction; one outcome each, in order. A key holds
     /// at most one open action. [`crate::Error::Refused`] when one of them contradicts itself
-    /// (pending without a request, granted with one, parts of different actions); then none is
-    /// recorded.
+    /// (pending without a request for a decision, granted with one, parts of different actions,
+    /// the answer to a request about another object), [`crate::Error::Conflict`] when the request
+    /// that one of them answers has its answer; then none is recorded.
     async fn propose(
         &self,
         fence: &Fence,
@@ -71,7 +95,7 @@ pub trait Actions {
         now: Timestamp,
     ) -> Result<Vec<ProposeOutcome>>;
 
-    /// Ends an action that has no intent, and its approval with it. Fenced.
+    /// Ends an action that has no open intent, and its approval with it. Fenced.
     /// [`crate::Error::Conflict`] when its revision has moved, [`crate::Error::Transition`] when
     /// the event is not one of those named at [`Closing::event`] or not possible any more.
     async fn close_action(&self, fence: &Fence, closing: &Closing, now: Timestamp) -> Result<()>;
@@ -79,6 +103,20 @@ pub trait Actions {
     /// One action, by its id or an unambiguous start of it.
     async fn action(&self, id_or_prefix: &str) -> Result<Action>;
 
-    /// Actions, newest first.
-    async fn actions(&self, filter: &ActionFilter) -> Result<Vec<Action>>;
+    /// Actions, newest first. One that cannot be read does not hide the others.
+    async fn list_actions(&self, filter: &ActionFilter) -> Result<ActionList>;
+
+    /// The readable actions, newest first. The others are logged.
+    async fn actions(&self, filter: &ActionFilter) -> Result<Vec<Action>> {
+        let list = self.list_actions(filter).await?;
+        for unreadable in &list.unreadable {
+            tracing::warn!(
+                action.id = %unreadable.id,
+                service.name = %unreadable.name,
+                error = %unreadable.error,
+                "store.action_unreadable"
+            );
+        }
+        Ok(list.actions)
+    }
 }

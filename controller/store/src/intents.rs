@@ -2,12 +2,17 @@
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use skep_core::action::ActionEvent;
+use skep_core::action::{ActionEvent, IntentPhase};
+use skep_core::hold::Hold;
 use skep_core::identity::{ActionId, IntentId, ObjectKey, SwarmId};
+use skep_core::revision::NewRevision;
 
 use crate::{Fence, OwnedObject, Result};
 
 /// The exact write that is about to be sent. A later leader can send it again, byte for byte.
+///
+/// A replacement is two requests under one intent: it begins in [`IntentPhase::Remove`] and is
+/// moved on to [`IntentPhase::Create`] by [`Intents::advance`]. Its body is that of the create.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Intent {
     /// Its id.
@@ -20,6 +25,8 @@ pub struct Intent {
     pub object: Option<SwarmId>,
     /// The Version to compare-and-set; `None` for a create.
     pub version: Option<u64>,
+    /// Which of its requests comes next.
+    pub phase: IntentPhase,
     /// The request body.
     pub body: Vec<u8>,
     /// When it was stored.
@@ -35,20 +42,29 @@ impl std::fmt::Debug for Intent {
             .field("key", &self.key)
             .field("object", &self.object)
             .field("version", &self.version)
+            .field("phase", &self.phase)
             .field("body_bytes", &self.body.len())
             .finish()
     }
 }
 
 /// How an intent was settled.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum IntentOutcome {
     /// The engine has done it: the action succeeded.
     Done {
         /// What happened, in one sentence.
         detail: String,
         /// What changes on record.
-        ownership: Option<OwnershipChange>,
+        effects: Effects,
+    },
+    /// The engine has accepted it and Swarm now rolls it out: nothing is unknown any more, and
+    /// the action is `rolling_out` until [`crate::Actions::close_action`] ends it.
+    Accepted {
+        /// What happened, in one sentence.
+        detail: String,
+        /// What changes on record.
+        effects: Effects,
     },
     /// The engine refused it: the action failed.
     Refused {
@@ -74,6 +90,7 @@ impl IntentOutcome {
     pub fn event(&self) -> ActionEvent {
         match self {
             Self::Done { .. } => ActionEvent::Succeed,
+            Self::Accepted { .. } => ActionEvent::Accept,
             Self::Refused { .. } => ActionEvent::Fail,
             Self::NoEffect { .. } => ActionEvent::Supersede,
             Self::Retry { .. } => ActionEvent::Retry,
@@ -85,11 +102,32 @@ impl IntentOutcome {
     pub fn detail(&self) -> &str {
         match self {
             Self::Done { detail, .. }
+            | Self::Accepted { detail, .. }
             | Self::Refused { detail }
             | Self::NoEffect { detail }
             | Self::Retry { detail } => detail,
         }
     }
+
+    /// What changes on record; `None` when the engine did nothing.
+    #[must_use]
+    pub fn effects(&self) -> Option<&Effects> {
+        match self {
+            Self::Done { effects, .. } | Self::Accepted { effects, .. } => Some(effects),
+            Self::Refused { .. } | Self::NoEffect { .. } | Self::Retry { .. } => None,
+        }
+    }
+}
+
+/// What is stored in the transaction of an outcome. All of it is about the action's own object.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Effects {
+    /// What is on record as ours.
+    pub ownership: Option<OwnershipChange>,
+    /// One more revision in the history of the service.
+    pub revision: Option<NewRevision>,
+    /// A hold that follows from what was done, for example after a change by hand.
+    pub hold: Option<Hold>,
 }
 
 /// A change of what is on record as ours.
@@ -108,7 +146,7 @@ pub trait Intents {
     /// fenced transaction. [`crate::Error::Conflict`] when the action's revision has moved:
     /// somebody else has started it, denied it or superseded it. [`crate::Error::Refused`] for an
     /// action that was proposed as a dry run, that writes nothing to the engine, or whose key is
-    /// not the intent's.
+    /// not the intent's, and for an intent that would begin in the middle of a replacement.
     async fn begin(
         &self,
         fence: &Fence,
@@ -117,9 +155,21 @@ pub trait Intents {
         now: Timestamp,
     ) -> Result<()>;
 
-    /// Stores the outcome: intent settled, action closed, ownership changed, audit appended, in
-    /// one fenced transaction. Settling twice is a [`crate::Error::Conflict`]; a change of
-    /// ownership of another object than the intent's is [`crate::Error::Refused`].
+    /// Moves a replacement on to its next request: compare-and-set on the phase, fenced, audited.
+    /// [`crate::Error::Conflict`] when the intent is not in `from` or has been settled,
+    /// [`crate::Error::Refused`] for any other step than from `remove` to `create`.
+    async fn advance(
+        &self,
+        fence: &Fence,
+        intent: &IntentId,
+        from: IntentPhase,
+        to: IntentPhase,
+        now: Timestamp,
+    ) -> Result<()>;
+
+    /// Stores the outcome: intent settled, action moved on, effects stored, audit appended, in
+    /// one fenced transaction. Settling twice is a [`crate::Error::Conflict`]; an effect on
+    /// another object than the intent's is [`crate::Error::Refused`].
     async fn settle(
         &self,
         fence: &Fence,
@@ -129,8 +179,8 @@ pub trait Intents {
     ) -> Result<()>;
 
     /// Carries out an action that only changes our own records (adopt, release): `granted` to
-    /// `succeeded` with the ownership change, in one fenced transaction.
-    /// [`crate::Error::Refused`] for any other kind of action, and for a dry run.
+    /// `succeeded` with the effects, in one fenced transaction. [`crate::Error::Refused`] for any
+    /// other kind of action, for a dry run, and for an outcome that waits for a rollout.
     async fn settle_without_write(
         &self,
         fence: &Fence,

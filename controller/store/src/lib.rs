@@ -3,7 +3,7 @@
 //!
 //! Two kinds of writes exist. The leader's writes take a [`Fence`] and fail with
 //! [`Error::Fenced`] when the lease has moved on, inside the same transaction. People's writes
-//! (decisions) take none: anybody may approve while any replica leads. Every write appends its
+//! (decisions, requests, holds) take none: anybody may approve while any replica leads. Every write appends its
 //! audit rows in the same transaction, so nothing happens unrecorded. (Two writes decide nothing
 //! and append none: renewing the lease, and replacing a source's last good content.)
 //!
@@ -14,22 +14,30 @@ mod approvals;
 mod audit;
 pub mod conformance;
 mod error;
+mod holds;
 mod intents;
 mod leases;
 mod ledger;
 mod ownership;
+mod requests;
+mod revisions;
 mod sources;
 
 use async_trait::async_trait;
 
-pub use self::actions::{ActionFilter, Actions, Closing, NewAction, ProposeOutcome};
+pub use self::actions::{
+    ActionFilter, ActionList, Actions, Closing, NewAction, ProposeOutcome, UnreadableAction,
+};
 pub use self::approvals::{ApprovalFilter, Approvals, Decision, DecisionRequest};
 pub use self::audit::{Audit, AuditFilter};
 pub use self::error::{BoxError, Category, Error};
-pub use self::intents::{Intent, IntentOutcome, Intents, OwnershipChange};
+pub use self::holds::Holds;
+pub use self::intents::{Effects, Intent, IntentOutcome, Intents, OwnershipChange};
 pub use self::leases::{Fence, Lease, LeaseHolder, LeaseRequest, Leases};
 pub use self::ledger::{DecisionRow, Ledger, LedgerFilter};
 pub use self::ownership::{OwnedObject, Ownership};
+pub use self::requests::{RequestFilter, RequestOutcome, Requests};
+pub use self::revisions::{REVISIONS_KEPT, Revisions};
 pub use self::sources::{LastGoodContent, Sources};
 
 /// A result of the store.
@@ -38,7 +46,19 @@ pub type Result<T> = std::result::Result<T, Error>;
 /// All repositories of one database.
 #[async_trait]
 pub trait Store:
-    Leases + Actions + Approvals + Intents + Ownership + Sources + Audit + Ledger + Send + Sync
+    Leases
+    + Actions
+    + Approvals
+    + Intents
+    + Ownership
+    + Revisions
+    + Requests
+    + Holds
+    + Sources
+    + Audit
+    + Ledger
+    + Send
+    + Sync
 {
     /// A number that grows with everything that is recorded, by this process or by another: the
     /// cheap poll that wakes the loop after an approval. Renewing the lease does not move it, or

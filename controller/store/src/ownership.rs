@@ -26,6 +26,9 @@ pub trait Ownership {
     /// Everything on record for a cluster, by name.
     async fn owned(&self, cluster: &ClusterId) -> Result<Vec<OwnedObject>>;
 
+    /// What is on record for these objects, by name; cheap when they are few.
+    async fn owned_of(&self, keys: &[ObjectKey]) -> Result<Vec<OwnedObject>>;
+
     /// The clusters that anything is on record for.
     async fn owned_clusters(&self) -> Result<Vec<ClusterId>>;
 }

@@ -46,6 +46,12 @@ impl Fleet {
         self.bystanders.push((name.to_owned(), untouched(&inspected)));
     }
 
+    /// It was changed on purpose; from here on it must not change again.
+    pub(crate) fn watch_again(&mut self, name: &str) {
+        self.bystanders.retain(|(other, _)| other != name);
+        self.watch_bystander(name);
+    }
+
     pub(crate) fn path(&self, file: &str) -> PathBuf {
         self.folder.path().join(file)
     }

@@ -12,6 +12,7 @@ mod crash;
 mod drift;
 mod harness;
 mod inert;
+mod manual;
 mod ports;
 mod queue;
 mod sources;

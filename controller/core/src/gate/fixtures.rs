@@ -49,7 +49,7 @@ pub(crate) fn step(action: ActionKind, target: &str, operation: Operation) -> St
     };
     let object = match &operation {
         Operation::Create { .. } => None,
-        Operation::Update { .. } | Operation::Restart | Operation::Adopt => {
+        Operation::Update { .. } | Operation::Restart | Operation::Adopt | Operation::Release => {
             Some(SwarmId::new("object1"))
         }
     };
@@ -71,6 +71,8 @@ pub(crate) fn step(action: ActionKind, target: &str, operation: Operation) -> St
         domain: "default".to_owned(),
         provenance: None,
         observed_at: None,
+        request: None,
+        difference: None,
         digest,
     }
 }

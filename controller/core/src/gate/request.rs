@@ -148,7 +148,7 @@ fn parameters(step: &Step) -> Vec<(String, Value)> {
         Operation::Update { edits } => {
             edits.iter().find(|edit| edit.pointer == pointer).and_then(|edit| edit.value.clone())
         }
-        Operation::Restart | Operation::Adopt => None,
+        Operation::Restart | Operation::Adopt | Operation::Release => None,
     };
     NAMES.iter().filter_map(|(name, pointer)| Some(((*name).to_owned(), at(pointer)?))).collect()
 }

@@ -122,7 +122,7 @@ pub fn find(step: &Step) -> Vec<SensitiveField> {
                 }
             }
         }
-        Operation::Restart | Operation::Adopt => {}
+        Operation::Restart | Operation::Adopt | Operation::Release => {}
     }
     found.sort();
     found.dedup();

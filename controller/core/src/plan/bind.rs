@@ -95,7 +95,7 @@ pub fn bind(step: &Step, late: Late<'_>) -> Result<BoundRequest, BindError> {
             pointer::set(&mut spec, "/TaskTemplate/ForceUpdate", json!(next));
             spec
         }
-        (Operation::Adopt, _) => return Err(BindError::NothingToSend),
+        (Operation::Adopt | Operation::Release, _) => return Err(BindError::NothingToSend),
         (Operation::Create { .. } | Operation::Update { .. } | Operation::Restart, _) => {
             return Err(BindError::ObjectMoved);
         }

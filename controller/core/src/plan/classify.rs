@@ -58,7 +58,7 @@ pub struct Fresh<'a> {
 
 impl<'a> PlanInput<'a> {
     /// What is there under a name.
-    fn live(&self, name: &ServiceName) -> Option<&'a ObservedService> {
+    pub(super) fn live(&self, name: &ServiceName) -> Option<&'a ObservedService> {
         match self.fresh {
             Some(fresh) if fresh.name == name => fresh.live,
             Some(_) | None => self.observed.services.get(name),
@@ -137,6 +137,16 @@ pub fn plan_key(input: &PlanInput<'_>, name: &ServiceName) -> Finding {
         Some(index) => classify(input, index, service, facts, None),
         None => classify(input, &PlanIndex::of(input), service, facts, None),
     }
+}
+
+/// The drift that planning would see if the service were like this; `None` when there is none.
+pub(super) fn difference_after(
+    input: &PlanInput<'_>,
+    name: &ServiceName,
+    after: &ObservedService,
+) -> Option<Digest> {
+    let fresh = Some(Fresh { name, live: Some(after) });
+    plan_key(&PlanInput { fresh, ..*input }, name).into_step()?.difference
 }
 
 /// What planning says about one service.

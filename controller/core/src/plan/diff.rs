@@ -5,7 +5,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Map, Value};
 use sha2::Sha256;
 
-use super::normalise::section_of;
+use super::normalise::{NetworkNames, normalise, section_of};
 use super::pointer::{self, escape, is_within};
 use super::{Change, Edit};
 use crate::desired::SecretValues;
@@ -35,11 +35,20 @@ impl Masking {
     /// Eight hexadecimal digits of a keyed hash of the value.
     #[must_use]
     pub fn fingerprint(&self, value: &str) -> String {
+        let mut digest = self.digest(value.as_bytes());
+        digest.truncate(8);
+        digest
+    }
+
+    /// A keyed digest of bytes, as 64 hexadecimal digits: equal for equal bytes, and useless for
+    /// testing guesses without the key.
+    #[must_use]
+    pub fn digest(&self, bytes: &[u8]) -> String {
         use std::fmt::Write as _;
         // HMAC takes keys of any length; the error type exists for other constructions.
         let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&self.key) else { return String::new() };
-        mac.update(value.as_bytes());
-        mac.finalize().into_bytes().iter().take(4).fold(String::new(), |mut text, byte| {
+        mac.update(bytes);
+        mac.finalize().into_bytes().iter().fold(String::new(), |mut text, byte| {
             let _ = write!(text, "{byte:02x}");
             text
         })
@@ -140,10 +149,18 @@ pub(super) struct Difference {
     pub(super) edits: Vec<Edit>,
 }
 
-/// Compares two canonical specs and says what would change, values masked.
+/// What differs between two specs in the engine's form, for people: values masked, placeholders
+/// compared by what stands behind them.
 #[must_use]
-pub fn diff_specs(live: &Value, desired: &Value, masking: &Masking) -> Vec<Change> {
-    compare(live, desired, &SecretValues::default(), masking, Ignored::default()).changes
+pub fn diff_between(
+    before: &Value,
+    after: &Value,
+    networks: &NetworkNames,
+    secrets: &SecretValues,
+    masking: &Masking,
+) -> Vec<Change> {
+    let (before, after) = (normalise(before, networks), normalise(after, networks));
+    compare(&before, &after, secrets, masking, Ignored::default()).changes
 }
 
 /// Compares two canonical specs.

@@ -8,6 +8,7 @@ mod diff;
 #[cfg(test)]
 mod fixtures;
 mod index;
+mod manual;
 mod memo;
 mod normalise;
 mod order;
@@ -22,8 +23,9 @@ use serde_json::Value;
 
 pub use self::bind::{BindError, BoundRequest, Late, bind};
 pub use self::classify::{DOWN_GRACE, Finding, Fresh, PlanInput, plan, plan_key, plan_with};
-pub use self::diff::{Masking, diff_specs};
+pub use self::diff::{Masking, diff_between};
 pub use self::index::PlanIndex;
+pub use self::manual::{Requested, plan_request};
 pub use self::memo::Memo;
 pub(crate) use self::normalise::float32;
 pub use self::normalise::{NetworkNames, normalise};
@@ -32,6 +34,7 @@ use crate::action::{ActionKind, Source, words};
 use crate::canonical::Digest;
 use crate::desired::Provenance;
 use crate::identity::{ClusterId, PlanId, ServiceName, StepId, SwarmId};
+use crate::request::RequestVerb;
 
 /// Part of every digest. Raise it when the same inputs would give other steps, so that approvals
 /// of the old planner's steps are superseded instead of being carried out differently.
@@ -58,6 +61,8 @@ words! {
         Foreign = "foreign",
         /// A field differs that the engine cannot change in place.
         Immutable = "immutable",
+        /// Nothing differs: a person asks for it.
+        Requested = "requested",
     }
 }
 
@@ -111,6 +116,14 @@ pub struct Step {
     /// decided about, when both call for the same step.
     #[serde(default)]
     pub observed_at: Option<jiff::Timestamp>,
+    /// What a person asked for, when the step does not come from a difference.
+    #[serde(default)]
+    pub request: Option<RequestVerb>,
+    /// What is declared and what differs from it, whatever the step does about it: two steps with
+    /// the same one are about the same drift. For what a person asked for: the drift that will be
+    /// there when it is done, if any.
+    #[serde(default)]
+    pub difference: Option<Digest>,
     /// What an approval holds for.
     pub digest: Digest,
 }
@@ -145,6 +158,8 @@ pub enum Operation {
     Restart,
     /// Put the service on record; nothing is sent.
     Adopt,
+    /// Take the service off record; nothing is sent.
+    Release,
 }
 
 // Specs hold values of the environment; a stray `{:?}` must not print them.
@@ -155,6 +170,7 @@ impl std::fmt::Debug for Operation {
             Self::Update { edits } => write!(f, "Update({} edits)", edits.len()),
             Self::Restart => f.write_str("Restart"),
             Self::Adopt => f.write_str("Adopt"),
+            Self::Release => f.write_str("Release"),
         }
     }
 }

@@ -3,21 +3,23 @@
 //! Read the object again, plan that key again, ask the gate again; only if all three still say
 //! what was decided is the step bound to bytes, the intent stored, and the request sent.
 
-use skep_core::action::{Action, ActionEvent, ActuatorMode};
+use serde_json::Value;
+use skep_core::action::{Action, ActionEvent, ActuatorMode, IntentPhase};
 use skep_core::approval::{RedeemError, redeem};
+use skep_core::desired::SecretValues;
 use skep_core::gate::{
     Authorised, Cause, Decision, LedgerView, Request, Unreadable, Verdict, decide,
 };
 use skep_core::identity::{IntentId, ServiceName};
 use skep_core::observed::ObservedService;
-use skep_core::plan::{BindError, Finding, Late, Operation, Step, bind, plan_key};
-use skep_store::{Closing, Intent, IntentOutcome, OwnedObject, OwnershipChange};
+use skep_core::plan::{BindError, Finding, Late, Operation, Requested, Step, bind, plan_key};
+use skep_store::{Closing, Effects, Intent, IntentOutcome, OwnedObject, OwnershipChange};
 use skep_swarm::{Error as EngineError, observe};
 
-use super::World;
+use super::{World, requests};
 use crate::controller::Context;
 use crate::leader::Leadership;
-use crate::{Error, settle};
+use crate::{Error, history, settle};
 
 /// What became of one attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,12 +49,10 @@ pub(crate) async fn carry_out(
     if action.key.cluster != world.snapshot.cluster {
         return closing.end(ActionEvent::Supersede, "it was decided for another swarm").await;
     }
-    let fresh = match plan_key(&world.input(context), &name) {
-        Finding::Step(step) => *step,
-        Finding::Waiting(waiting) => return Ok(Attempt::Waiting(waiting.reason)),
-        Finding::Unchanged => {
-            return closing.end(ActionEvent::Supersede, "nothing differs any more").await;
-        }
+    let (fresh, secrets) = match plan_again(context, &world, action).await? {
+        Again::Step(step, secrets) => (*step, secrets),
+        Again::Waiting(reason) => return Ok(Attempt::Waiting(reason)),
+        Again::Over(reason) => return closing.end(ActionEvent::Supersede, reason).await,
     };
     let verdict = verdict(context, &fresh, Some(action)).await;
     if verdict.decision() == Decision::Deny && verdict.cause() == Cause::RateLimit {
@@ -83,10 +83,42 @@ pub(crate) async fn carry_out(
             closing.end(ActionEvent::Rehearse, detail).await
         }
         ActuatorMode::Swarm if action.kind.writes_nothing_to_the_engine() => {
-            adopt(context, leadership, &world, action, step).await
+            change_record(context, leadership, &world, action, step).await
         }
-        ActuatorMode::Swarm => send(context, leadership, &world, action, step).await,
+        ActuatorMode::Swarm => {
+            let secrets = secrets.as_ref().unwrap_or(&world.desired.secrets);
+            send(context, leadership, &world, action, step, secrets).await
+        }
     }
+}
+
+/// What the service's action would be now.
+enum Again {
+    /// This step; with the values behind its placeholders when no source declares them.
+    Step(Box<Step>, Option<SecretValues>),
+    /// It cannot be told yet.
+    Waiting(String),
+    /// There is nothing left to do, or it cannot be done any more.
+    Over(String),
+}
+
+async fn plan_again(context: &Context, world: &World, action: &Action) -> Result<Again, Error> {
+    let name = &action.step.target;
+    let Some(verb) = &action.step.request else {
+        return Ok(match plan_key(&world.input(context), name) {
+            Finding::Step(step) => Again::Step(step, None),
+            Finding::Waiting(waiting) => Again::Waiting(waiting.reason),
+            Finding::Unchanged => Again::Over("nothing differs any more".to_owned()),
+        });
+    };
+    Ok(match requests::replan(context, world, name, verb).await? {
+        Requested::Step { step, secrets } => Again::Step(step, secrets),
+        Requested::Nothing(what) => Again::Over(what),
+        Requested::Refused(blocked) if blocked.code == "ROLLOUT_RUNNING" => {
+            Again::Waiting(blocked.message)
+        }
+        Requested::Refused(blocked) => Again::Over(blocked.message),
+    })
 }
 
 /// What the gate says about a step now, from the ledger as it is now.
@@ -165,7 +197,8 @@ impl Closer<'_> {
     }
 }
 
-async fn adopt(
+/// Adopts or releases: only our own records change.
+async fn change_record(
     context: &Context,
     leadership: &Leadership,
     world: &World,
@@ -177,21 +210,46 @@ async fn adopt(
         return Ok(Attempt::Retry("the service is gone".to_owned()));
     };
     let now = context.clock.now();
-    let detail = format!("{} is on record as ours; nothing was written to Docker", step.target);
-    let owned = OwnedObject {
-        key: action.key.clone(),
-        id: live.id.clone(),
-        source: step.source,
-        since: now,
+    let (detail, effects) = if step.operation == Operation::Release {
+        let detail = format!("{} is off record; nothing was written to Docker", step.target);
+        let ownership = Some(OwnershipChange::Forget(action.key.clone()));
+        (detail, Effects { ownership, ..Effects::default() })
+    } else {
+        let previous = match previous_spec(context, live).await {
+            Ok(previous) => previous,
+            Err(error) => return Ok(Attempt::Retry(error.to_string())),
+        };
+        let owned = OwnedObject {
+            key: action.key.clone(),
+            id: live.id.clone(),
+            source: step.provenance.as_ref().map_or(step.source, |place| place.source),
+            since: now,
+        };
+        let effects = Effects {
+            ownership: Some(OwnershipChange::Record(owned)),
+            revision: history::adopted(context, action, live, previous.as_ref()),
+            ..Effects::default()
+        };
+        let detail = format!(
+            "{} is on record as ours with its spec saved; nothing was written to Docker",
+            step.target
+        );
+        (detail, effects)
     };
-    let outcome = IntentOutcome::Done {
-        detail: detail.clone(),
-        ownership: Some(OwnershipChange::Record(owned)),
-    };
+    let outcome = IntentOutcome::Done { detail: detail.clone(), effects };
     let store = &context.store;
     let fence = leadership.fence();
     store.settle_without_write(fence, &action.id, action.revision, &outcome, now).await?;
     Ok(Attempt::Ended("succeeded", detail))
+}
+
+/// What the engine would roll the service back to.
+async fn previous_spec(
+    context: &Context,
+    live: &ObservedService,
+) -> Result<Option<Value>, EngineError> {
+    let mut inspected = context.engine.inspect_service(live.id.as_str()).await?;
+    Ok(inspected.get_mut("PreviousSpec").map(Value::take).filter(Value::is_object))
 }
 
 async fn send(
@@ -200,11 +258,12 @@ async fn send(
     world: &World,
     action: &Action,
     step: Authorised<Step>,
+    secrets: &SecretValues,
 ) -> Result<Attempt, Error> {
     let late = Late {
         snapshot: &world.snapshot,
         live: world.live(&step.get().target),
-        secrets: &world.desired.secrets,
+        secrets,
         action: &action.id,
         fleet: &context.options.fleet,
     };
@@ -231,6 +290,7 @@ async fn send(
         key: action.key.clone(),
         object,
         version,
+        phase: IntentPhase::Write,
         body: request.body,
         created_at: now,
     };

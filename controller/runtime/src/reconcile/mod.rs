@@ -3,6 +3,7 @@
 
 pub(crate) mod act;
 pub(crate) mod propose;
+pub(crate) mod requests;
 mod standing;
 pub(crate) mod world;
 
@@ -14,6 +15,7 @@ use tracing::Instrument as _;
 pub(crate) use self::world::World;
 use crate::Error;
 use crate::controller::Context;
+use crate::history;
 use crate::leader::Leadership;
 use crate::report::{Health, PassReport, PlanReport};
 use crate::workers::Workers;
@@ -59,8 +61,14 @@ pub(crate) async fn decide(
         waiting: plan.waiting.clone(),
         ..PassReport::default()
     };
+    history::note_others(context, leadership, &world, &busy).await?;
     // 4 gate (pure; reads the ledger)
     if context.options.propose {
+        requests::answer(context, leadership, &world, &busy, &mut report)
+            .instrument(tracing::info_span!("requests"))
+            .await?;
+    }
+    if context.options.propose && !context.options.requests_only {
         propose::propose(context, leadership, &world, &plan, &busy, &mut report)
             .instrument(tracing::info_span!("gate"))
             .await?;

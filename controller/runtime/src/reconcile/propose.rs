@@ -6,14 +6,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use skep_core::action::{Action, ActionEvent, ActionState};
 use skep_core::approval::{self, ApprovalStatus, Proposal, binding};
 use skep_core::gate::{Cause, Decision, LedgerView, Request, Unreadable, Verdict, decide};
-use skep_core::identity::{ActionId, ApprovalId, ObjectKey, ServiceName};
+use skep_core::hold::Hold;
+use skep_core::identity::{ActionId, ApprovalId, ObjectKey, PlanId, ServiceName};
 use skep_core::plan::{Plan, Step, Waiting};
 use skep_store::{
     ActionFilter, ApprovalFilter, Closing, DecisionRow, LedgerFilter, NewAction, ProposeOutcome,
 };
 
 use super::act;
-use super::standing::{Standing, comes_back, standing};
+use super::standing::{Standing, comes_back, held, last_planned, released, retried_at, standing};
 use super::world::World;
 use crate::Error;
 use crate::controller::Context;
@@ -34,6 +35,7 @@ pub(crate) async fn propose(
     let policy = context.policy.current();
     let mut ledger = act::ledger(context, &policy).await;
     let mut storm_budget = storm_budget(context, world).await?;
+    let holds = holds(context, world).await?;
     let busy: Vec<&ServiceName> =
         plan.waiting.iter().filter_map(|waiting| waiting.target.as_ref()).collect();
     let mut proposals = Vec::new();
@@ -45,6 +47,10 @@ pub(crate) async fn propose(
             continue;
         }
         let last = latest.get(&step.target);
+        // A person's request comes first; the plan looks again when it has ended.
+        if last.is_some_and(|last| last.step.request.is_some() && last.state.is_open()) {
+            continue;
+        }
         if step.blocked.is_some() {
             if let Some(open) = last.filter(|action| is_idle(action)) {
                 close(context, leadership, open, ActionEvent::Supersede, "it is blocked now")
@@ -52,11 +58,32 @@ pub(crate) async fn propose(
             }
             continue;
         }
+        let hold = holds.get(&step.target);
+        if let Some(waiting) = hold.and_then(|hold| held(hold, last, step, world.now)) {
+            if let Some(open) = last.filter(|action| is_idle(action)) {
+                close(context, leadership, open, ActionEvent::Supersede, &waiting.reason).await?;
+            }
+            report.waiting.push(waiting);
+            continue;
+        }
+        let own;
+        let last = match last {
+            // What was asked for by hand says nothing about what the plan says.
+            Some(last) if last.step.request.is_some() => {
+                if let Some(waiting) = released(last, step, hold) {
+                    report.waiting.push(waiting);
+                    continue;
+                }
+                own = last_planned(context, last).await?;
+                own.as_ref()
+            }
+            last => last,
+        };
         let request = Request::for_step(step, context.options.mode, world.now);
         let verdict = decide(&policy, &request, by_reference(&ledger));
         let bound = binding(step, verdict.rule(), context.options.mode);
         if let Some(last) = last {
-            match standing(last, step, world, &bound) {
+            match standing(last, step, world, &bound, retried_at(hold)) {
                 Standing::Keep => continue,
                 Standing::Settled(waiting) => {
                     report.waiting.push(waiting);
@@ -73,7 +100,8 @@ pub(crate) async fn propose(
                 }
             }
         }
-        match file(context, plan, world, step, &verdict) {
+        let origin = Origin { plan: &plan.plan_id, actor: &context.options.holder };
+        match file(context, origin, world, step, &verdict) {
             Filed::New(new) => {
                 if verdict.decision().is_allowed() {
                     if storm_budget == 0 {
@@ -103,6 +131,7 @@ pub(crate) async fn propose(
     for (name, open) in latest.iter().filter(|(_, action)| is_idle(action)) {
         let in_scope = context.options.only.as_ref().is_none_or(|only| only.contains(name));
         if in_scope
+            && open.step.request.is_none()
             && !in_flight.contains(&open.key)
             && !still_wanted.contains(name)
             && !busy.contains(&name)
@@ -155,7 +184,7 @@ async fn expire_requests(
 }
 
 /// The newest action of each service of this swarm.
-async fn latest_actions(
+pub(super) async fn latest_actions(
     context: &Context,
     world: &World,
 ) -> Result<BTreeMap<ServiceName, Action>, Error> {
@@ -168,6 +197,12 @@ async fn latest_actions(
         .filter(|action| action.key.cluster == world.snapshot.cluster)
         .map(|action| (ServiceName::new(action.key.name.as_str()), action))
         .collect())
+}
+
+/// What people said about services of this swarm.
+async fn holds(context: &Context, world: &World) -> Result<BTreeMap<ServiceName, Hold>, Error> {
+    let holds = context.store.holds(&world.snapshot.cluster).await?;
+    Ok(holds.into_iter().map(|hold| (ServiceName::new(hold.key.name.as_str()), hold)).collect())
 }
 
 /// How many actions rules alone may still start within the current interval. Counted from the
@@ -188,22 +223,35 @@ fn is_idle(action: &Action) -> bool {
     matches!(action.state, ActionState::Pending | ActionState::Granted)
 }
 
-enum Filed {
+pub(super) enum Filed {
     New(Box<NewAction>),
     Refused,
 }
 
-fn file(context: &Context, plan: &Plan, world: &World, step: &Step, verdict: &Verdict) -> Filed {
+/// Where a proposal comes from.
+#[derive(Clone, Copy)]
+pub(super) struct Origin<'a> {
+    pub(super) plan: &'a PlanId,
+    pub(super) actor: &'a str,
+}
+
+pub(super) fn file(
+    context: &Context,
+    origin: Origin<'_>,
+    world: &World,
+    step: &Step,
+    verdict: &Verdict,
+) -> Filed {
     let id = ActionId::generate(context.random.as_ref());
     let key = ObjectKey::service(&world.snapshot.cluster, &step.target);
     let proposal = Proposal {
         id: &id,
         key: &key,
-        plan: &plan.plan_id,
+        plan: origin.plan,
         step,
         verdict,
         mode: context.options.mode,
-        actor: &context.options.holder,
+        actor: origin.actor,
         now: world.now,
     };
     let clocks = &context.options.clocks;
@@ -231,7 +279,7 @@ fn file(context: &Context, plan: &Plan, world: &World, step: &Step, verdict: &Ve
                 reason: verdict.reason().to_owned(),
                 decided_at: world.now,
             };
-            Filed::New(Box::new(NewAction { action, approval, decision }))
+            Filed::New(Box::new(NewAction { action, approval, decision, request: None }))
         }
         // The verdict was made a few lines above about this very step.
         Err(error) => {
@@ -258,7 +306,7 @@ fn denied(step: &Step, verdict: &Verdict) -> Waiting {
     }
 }
 
-async fn close(
+pub(super) async fn close(
     context: &Context,
     leadership: &Leadership,
     action: &Action,
@@ -281,7 +329,7 @@ async fn close(
     }
 }
 
-fn described(step: &Step, verdict: &Verdict, new: Option<&NewAction>) -> ActionReport {
+pub(super) fn described(step: &Step, verdict: &Verdict, new: Option<&NewAction>) -> ActionReport {
     ActionReport {
         kind: step.action.to_string(),
         target: step.target.to_string(),

@@ -1,9 +1,10 @@
 //! What the newest action of a service says about a step of a new plan: keep it, end it, do not ask
 //! again, or file the step.
 
-use jiff::SignedDuration;
-use skep_core::action::{Action, ActionState};
+use jiff::{SignedDuration, Timestamp};
+use skep_core::action::{Action, ActionKind, ActionState};
 use skep_core::canonical::Digest;
+use skep_core::hold::{Hold, HoldKind};
 use skep_core::plan::{Step, Waiting};
 use skep_store::ActionFilter;
 
@@ -24,7 +25,17 @@ pub(super) enum Standing {
 }
 
 /// What the newest action of a service says about a step that the policy binds to `bound`.
-pub(super) fn standing(last: &Action, step: &Step, world: &World, bound: &Digest) -> Standing {
+/// `retried_at` is when a person last asked to try again: what ended before says nothing more.
+pub(super) fn standing(
+    last: &Action,
+    step: &Step,
+    world: &World,
+    bound: &Digest,
+    retried_at: Option<Timestamp>,
+) -> Standing {
+    if !last.state.is_open() && retried_at.is_some_and(|at| at >= last.updated_at) {
+        return Standing::New;
+    }
     let same = last.binding == *bound;
     // An answer holds for what was asked about: when the service has changed since, the same
     // difference is another incident.
@@ -37,7 +48,7 @@ pub(super) fn standing(last: &Action, step: &Step, world: &World, bound: &Digest
         })
     };
     match last.state {
-        ActionState::Executing => Standing::Keep,
+        ActionState::Executing | ActionState::RollingOut => Standing::Keep,
         ActionState::Pending if same => Standing::Keep,
         // Whether it waited too long is found out when it can start: its time runs from there.
         ActionState::Granted if same => Standing::Keep,
@@ -73,6 +84,75 @@ pub(super) fn standing(last: &Action, step: &Step, world: &World, bound: &Digest
     }
 }
 
+/// Whether a hold keeps a step from being proposed.
+pub(super) fn held(
+    hold: &Hold,
+    last: Option<&Action>,
+    step: &Step,
+    now: Timestamp,
+) -> Option<Waiting> {
+    // Only the drift that was there when it was placed: anything else is new.
+    let is_about_it = hold.difference.is_some() && hold.difference == step.difference;
+    if !is_about_it || !hold.is_active(now) {
+        return None;
+    }
+    let (code, reason) = match hold.kind {
+        HoldKind::Accepted => {
+            let until = hold.until.map(|until| format!(" until {until}")).unwrap_or_default();
+            ("ACCEPTED_DRIFT", format!("accepted by {}{until}: {}", hold.actor, hold.reason))
+        }
+        HoldKind::Manual => {
+            let action = last.filter(|last| last.step.request.is_some());
+            let what = action.map_or(hold.reason.as_str(), |action| action.step.reason.as_str());
+            (
+                "HELD",
+                format!(
+                    "changed by {}: {what}; it is proposed again when the declaration changes, or \
+                     with: skep service retry {}",
+                    hold.actor, step.target
+                ),
+            )
+        }
+        HoldKind::Retry => return None,
+    };
+    Some(Waiting { target: Some(step.target.clone()), code: code.to_owned(), reason })
+}
+
+/// When a person asked to try again.
+pub(super) fn retried_at(hold: Option<&Hold>) -> Option<Timestamp> {
+    hold.filter(|hold| hold.kind == HoldKind::Retry).map(|hold| hold.placed_at)
+}
+
+/// A service that a person released is not adopted again by itself.
+pub(super) fn released(last: &Action, step: &Step, hold: Option<&Hold>) -> Option<Waiting> {
+    let is_retried = retried_at(hold).is_some_and(|at| at >= last.updated_at);
+    let is_released = last.kind == ActionKind::ReleaseService
+        && last.state == ActionState::Succeeded
+        && step.action == ActionKind::AdoptService;
+    (is_released && !is_retried).then(|| Waiting {
+        target: Some(step.target.clone()),
+        code: "RELEASED".to_owned(),
+        reason: format!(
+            "released by {}; take it over again with: skep service adopt {}",
+            last.actor, step.target
+        ),
+    })
+}
+
+/// How many actions back the last planned one is looked for.
+const LOOK_BACK: u32 = 20;
+
+/// The newest action of the same service that the plan called for.
+pub(super) async fn last_planned(
+    context: &Context,
+    last: &Action,
+) -> Result<Option<Action>, Error> {
+    let filter =
+        ActionFilter { keys: vec![last.key.clone()], limit: LOOK_BACK, ..ActionFilter::default() };
+    let actions = context.store.actions(&filter).await?;
+    Ok(actions.into_iter().find(|action| action.step.request.is_none()))
+}
+
 /// The same difference after this many successes in a row is not drift.
 const COMES_BACK: usize = 3;
 /// Successes that lie further back do not count.
@@ -95,7 +175,7 @@ pub(super) async fn comes_back(
         return Ok(None);
     }
     let limit = u32::try_from(COMES_BACK).unwrap_or(u32::MAX);
-    let filter = ActionFilter { key: Some(last.key.clone()), limit, ..ActionFilter::default() };
+    let filter = ActionFilter { keys: vec![last.key.clone()], limit, ..ActionFilter::default() };
     let latest = context.store.actions(&filter).await?;
     Ok((latest.len() == COMES_BACK && latest.iter().all(repeats)).then(|| Waiting {
         target: Some(last.step.target.clone()),

@@ -77,6 +77,7 @@ impl World {
             sources: SourceSet::new(vec![self.registry()], None, Vec::new()),
             policy: PolicySource::shipped(Settings::default()),
             masking: Masking::new(*b"key"),
+            sealer: skep_core::seal::Sealer::new(&[7; 32]).unwrap(),
             clock: Arc::new(SystemClock),
             random: Arc::new(SystemRandom),
         };

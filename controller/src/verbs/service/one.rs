@@ -5,15 +5,14 @@ use std::fmt::Write as _;
 use jiff::Timestamp;
 use serde::Serialize;
 use skep_core::desired::{SourceState, SourceStatus};
-use skep_core::identity::{ObjectKey, ServiceName};
+use skep_core::identity::ObjectKey;
 use skep_core::plan::Waiting;
 use skep_store::ActionFilter;
 
 use super::row::Row;
-use super::{Seen, look};
+use super::{find, look, unknown};
 use crate::args::FleetArgs;
-use crate::codes;
-use crate::error::{Failure, Result, exit};
+use crate::error::{Result, exit};
 use crate::output::plan::StepView;
 use crate::output::{Style, plain, since};
 use crate::verbs::Session;
@@ -67,13 +66,8 @@ struct Tasks<'a> {
 pub(super) async fn status(session: &Session, fleet: &FleetArgs, name: &str) -> Result<u8> {
     let seen = look(session, fleet).await?;
     let planned = &seen.planned;
-    // Both names are used: the connector's by owners, the final one by operators.
-    let declared = planned
-        .desired
-        .services
-        .values()
-        .find(|service| service.name.as_str() == name || service.declared_name == name);
-    let full = declared.map_or_else(|| ServiceName::new(name), |service| service.name.clone());
+    let full = find(&seen, name)?;
+    let declared = planned.desired.services.get(&full);
     let live = planned.snapshot.services.get(&full);
     let row = match (declared, live) {
         (Some(service), _) => Row::declared(service, planned, &seen.open),
@@ -81,7 +75,7 @@ pub(super) async fn status(session: &Session, fleet: &FleetArgs, name: &str) -> 
         (None, None) => return Err(unknown(&seen, name)),
     };
     let filter = ActionFilter {
-        key: Some(ObjectKey::service(&planned.plan.cluster_id, &full)),
+        keys: vec![ObjectKey::service(&planned.plan.cluster_id, &full)],
         limit: LAST_ACTIONS,
         ..ActionFilter::default()
     };
@@ -120,20 +114,6 @@ pub(super) async fn status(session: &Session, fleet: &FleetArgs, name: &str) -> 
     };
     session.printer.data(&status, text)?;
     Ok(exit::OK)
-}
-
-fn unknown(seen: &Seen, name: &str) -> Failure {
-    let services = &seen.planned.desired.services;
-    let names = services
-        .values()
-        .flat_map(|service| [service.name.as_str(), service.declared_name.as_str()])
-        .chain(seen.planned.snapshot.services.keys().map(|name| name.as_str()));
-    let failure =
-        Failure::new(codes::NOT_FOUND, format!("no service {name:?} is declared or live"));
-    failure.next(match skep_yaml::did_you_mean(name, names) {
-        Some(near) => format!("did you mean {near}? skep service status {near}"),
-        None => "skep service list".to_owned(),
-    })
 }
 
 fn conditions(row: &Row, sources: &[SourceStatus], drift: Option<&str>) -> Vec<Condition> {

@@ -287,12 +287,12 @@ pub(super) async fn actions_are_listed_newest_first_and_filtered(harness: &dyn H
         (ActionFilter { states: vec![S::Pending], ..none.clone() }, "b"),
         (ActionFilter { states: vec![S::Pending, S::Granted], ..none.clone() }, "cb"),
         (ActionFilter { states: vec![S::Failed], ..none.clone() }, ""),
-        (ActionFilter { key: Some(key("one")), ..none.clone() }, "ca"),
-        (ActionFilter { key: Some(key("nine")), ..none.clone() }, ""),
+        (ActionFilter { keys: vec![key("one")], ..none.clone() }, "ca"),
+        (ActionFilter { keys: vec![key("nine")], ..none.clone() }, ""),
         (ActionFilter { latest_per_key: true, ..none.clone() }, "dcb"),
         // The newest of "one" is granted, so its older, expired one is not meant.
         (ActionFilter { latest_per_key: true, states: vec![S::Expired], ..none.clone() }, "d"),
-        (ActionFilter { latest_per_key: true, key: Some(key("one")), ..none.clone() }, "c"),
+        (ActionFilter { latest_per_key: true, keys: vec![key("one")], ..none.clone() }, "c"),
     ] {
         let listed = leader.store.actions(&filter).await.unwrap();
         let ids: String = listed.iter().map(|action| action.id.as_str()).collect();

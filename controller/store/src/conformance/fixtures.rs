@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::json;
-use skep_core::action::{Action, ActionEvent, ActionKind, ActionState, ActuatorMode, Source};
+use skep_core::action::{
+    Action, ActionEvent, ActionKind, ActionState, ActuatorMode, IntentPhase, Source,
+};
 use skep_core::approval::{Approval, ApprovalStatus};
 use skep_core::canonical::Digest;
 use skep_core::identity::{
@@ -16,8 +18,8 @@ use skep_core::identity::{
 use super::Harness;
 use crate::{
     ActionFilter, ApprovalFilter, AuditFilter, Closing, Decision, DecisionRequest, DecisionRow,
-    Error, Fence, Intent, LastGoodContent, Lease, LeaseRequest, LedgerFilter, NewAction,
-    OwnedObject, OwnershipChange, ProposeOutcome, Result, Store,
+    Effects, Error, Fence, Intent, IntentOutcome, LastGoodContent, Lease, LeaseRequest,
+    LedgerFilter, NewAction, OwnedObject, OwnershipChange, ProposeOutcome, Result, Store,
 };
 
 pub(super) const TTL: Duration = Duration::from_secs(6);
@@ -160,6 +162,7 @@ pub(super) fn granted(id: &str, name: &str) -> NewAction {
             reason: "tier auto".to_owned(),
             decided_at: at(0),
         },
+        request: None,
     }
 }
 
@@ -209,6 +212,7 @@ pub(super) fn intent(id: &str, action: &str, name: &str) -> Intent {
         key: key(name),
         object: None,
         version: None,
+        phase: IntentPhase::Write,
         body: b"{\"Name\":\"caddy\"}".to_vec(),
         created_at: at(1),
     }
@@ -240,8 +244,9 @@ pub(super) fn owned(name: &str, id: &str) -> OwnedObject {
     OwnedObject { key: key(name), id: SwarmId::new(id), source: Source::Registry, since: at(2) }
 }
 
-pub(super) fn done(change: Option<OwnershipChange>) -> crate::IntentOutcome {
-    crate::IntentOutcome::Done { detail: "created".to_owned(), ownership: change }
+pub(super) fn done(change: Option<OwnershipChange>) -> IntentOutcome {
+    let effects = Effects { ownership: change, ..Effects::default() };
+    IntentOutcome::Done { detail: "created".to_owned(), effects }
 }
 
 pub(super) fn content(source: &str, bytes: &[u8]) -> LastGoodContent {

@@ -97,6 +97,8 @@ impl Draft<'_> {
             domain: self.service.domain.clone(),
             provenance: Some(self.service.provenance.clone()),
             observed_at: None,
+            request: None,
+            difference: None,
             digest: Digest::of_bytes(b""),
         }
     }
@@ -113,6 +115,7 @@ impl Draft<'_> {
         if step.object.is_none() {
             step.confirm = self.index.confirm.clone();
         }
+        step.difference = Some(difference_digest(&step, self.service));
         step.digest = step_digest(&self.input.observed.cluster, &step, self.service, live);
         step.id = StepId::new(format!("{}-{}", step.digest.short(8), step.target));
         Finding::Step(Box::new(step))
@@ -162,6 +165,16 @@ fn step_digest(
         content.insert("before".into(), json!(before));
     }
     Digest::of_json(&content)
+}
+
+/// Which drift a step is about: what the owner declares, and where the swarm is different.
+fn difference_digest(step: &Step, service: &DesiredService) -> Digest {
+    Digest::of_json(&json!({
+        "object": step.object,
+        "action": step.action,
+        "desired": service.spec.value(),
+        "changes": step.changes,
+    }))
 }
 
 fn leaves(canonical: &Value, input: &PlanInput<'_>) -> Vec<Change> {

@@ -1,0 +1,180 @@
+//! What people ask for by hand: each request becomes a step, is asked of the gate, and is filed
+//! as an action like any other. A request about a service that is busy waits.
+
+use std::collections::BTreeSet;
+
+use skep_core::action::{Action, ActionEvent, ActionState};
+use skep_core::gate::{LedgerView, Request, Unreadable, decide};
+use skep_core::identity::{ObjectKey, PlanId, ServiceName};
+use skep_core::plan::{Requested, Step, plan_request};
+use skep_core::request::{RequestState, RequestVerb, ServiceRequest};
+use skep_store::{NewAction, RequestFilter, RequestOutcome};
+
+use super::propose::{Filed, Origin, close, described, file, latest_actions};
+use super::{World, act};
+use crate::controller::Context;
+use crate::leader::Leadership;
+use crate::report::PassReport;
+use crate::{Error, history};
+
+/// Turns open requests into actions.
+pub(crate) async fn answer(
+    context: &Context,
+    leadership: &Leadership,
+    world: &World,
+    in_flight: &BTreeSet<ObjectKey>,
+    report: &mut PassReport,
+) -> Result<(), Error> {
+    let filter = RequestFilter { state: Some(RequestState::Open), ..RequestFilter::default() };
+    let mut open = context.store.requests(&filter).await?;
+    open.retain(|request| request.key.cluster == world.snapshot.cluster);
+    if open.is_empty() {
+        return Ok(());
+    }
+    let latest = latest_actions(context, world).await?;
+    let policy = context.policy.current();
+    let mut ledger = act::ledger(context, &policy).await;
+    let mut asked = BTreeSet::new();
+    let mut filed = Vec::new();
+    for request in &open {
+        let name = ServiceName::new(request.key.name.as_str());
+        let in_scope = context.options.only.as_ref().is_none_or(|only| only.contains(&name));
+        if !in_scope || in_flight.contains(&request.key) || !asked.insert(&request.key) {
+            continue;
+        }
+        match look(context, world, request, latest.get(&name)).await? {
+            Answer::Later => {}
+            Answer::Refused(detail) => refuse(context, leadership, request, detail).await?,
+            Answer::Step(step) => {
+                let now = Request::for_step(&step, context.options.mode, world.now);
+                let verdict = decide(&policy, &now, by_reference(&ledger));
+                let plan = PlanId::new(step.digest.short(16));
+                let origin = Origin { plan: &plan, actor: &request.actor };
+                match file(context, origin, world, &step, &verdict) {
+                    Filed::New(mut new) => {
+                        if let Some(open) = latest.get(&name).filter(|last| is_pending(last)) {
+                            let why = "something else was asked for by hand";
+                            close(context, leadership, open, ActionEvent::Supersede, why).await?;
+                        }
+                        new.request = Some(request.id.clone());
+                        if let (true, Ok(ledger)) = (verdict.decision().is_allowed(), &mut ledger) {
+                            let action = Some(new.action.id.clone());
+                            let (kind, target) = (step.action.as_str(), step.target.as_str());
+                            ledger.record(kind, target, world.now, action);
+                        }
+                        report.actions.push(described(&step, &verdict, Some(&new)));
+                        filed.push(*new);
+                    }
+                    Filed::Refused => {
+                        let rule = verdict.rule().label();
+                        let why = verdict.reason();
+                        let detail = format!("DENIED_BY_POLICY: denied by rule {rule}: {why}");
+                        refuse(context, leadership, request, detail).await?;
+                    }
+                }
+            }
+        }
+    }
+    if !filed.is_empty() {
+        store(context, leadership, world, &filed, report).await?;
+    }
+    Ok(())
+}
+
+async fn store(
+    context: &Context,
+    leadership: &Leadership,
+    world: &World,
+    filed: &[NewAction],
+    report: &mut PassReport,
+) -> Result<(), Error> {
+    // A key that has become busy in this moment leaves its request open for the next pass.
+    context.store.propose(leadership.fence(), filed, world.now).await?;
+    report.processed += filed.len();
+    for new in filed {
+        context.retries().reset(&new.action.step.target);
+        tracing::info!(
+            action.id = %new.action.id,
+            action.kind = %new.action.kind,
+            service.name = %new.action.step.target,
+            actor = new.action.actor,
+            gate.decision = new.decision.decision,
+            "action.requested"
+        );
+    }
+    Ok(())
+}
+
+async fn refuse(
+    context: &Context,
+    leadership: &Leadership,
+    request: &ServiceRequest,
+    detail: String,
+) -> Result<(), Error> {
+    tracing::info!(service.name = %request.key.name, verb = %request.verb, detail, "request.refused");
+    let outcome = RequestOutcome::Refused(detail);
+    let now = context.clock.now();
+    match context.store.resolve_request(leadership.fence(), &request.id, &outcome, now).await {
+        Ok(()) | Err(skep_store::Error::Conflict { .. }) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+enum Answer {
+    /// The service is busy with something that was allowed already.
+    Later,
+    /// It cannot be done, or there is nothing to do: a code and why.
+    Refused(String),
+    /// It can be done.
+    Step(Box<Step>),
+}
+
+async fn look(
+    context: &Context,
+    world: &World,
+    request: &ServiceRequest,
+    last: Option<&Action>,
+) -> Result<Answer, Error> {
+    let busy = last.is_some_and(|last| last.state.is_open() && last.state != ActionState::Pending);
+    if busy {
+        return Ok(Answer::Later);
+    }
+    let name = ServiceName::new(request.key.name.as_str());
+    Ok(match replan(context, world, &name, &request.verb).await? {
+        Requested::Step { mut step, .. } => {
+            if let Some(why) = request.reason.as_deref().filter(|why| !why.is_empty()) {
+                step.reason = format!("{} ({why})", step.reason);
+            }
+            Answer::Step(step)
+        }
+        Requested::Nothing(what) => Answer::Refused(format!("NOTHING_TO_DO: {what}")),
+        Requested::Refused(blocked) => {
+            Answer::Refused(format!("{}: {}; {}", blocked.code, blocked.message, blocked.hint))
+        }
+    })
+}
+
+/// The step of a request, as things stand now.
+pub(crate) async fn replan(
+    context: &Context,
+    world: &World,
+    name: &ServiceName,
+    verb: &RequestVerb,
+) -> Result<Requested, Error> {
+    let revision = match verb {
+        RequestVerb::Rollback { revision } => {
+            let key = ObjectKey::service(&world.snapshot.cluster, name);
+            history::spec_of(context.store.as_ref(), &context.sealer, &key, *revision).await?
+        }
+        _ => None,
+    };
+    Ok(plan_request(&world.input(context), name, verb, revision.as_ref()))
+}
+
+fn is_pending(action: &Action) -> bool {
+    action.state == ActionState::Pending
+}
+
+fn by_reference(ledger: &Result<LedgerView, Unreadable>) -> Result<&LedgerView, Unreadable> {
+    ledger.as_ref().map_err(|unreadable| *unreadable)
+}
