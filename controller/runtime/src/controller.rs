@@ -21,8 +21,8 @@ use crate::leader::Leadership;
 use crate::metrics::Metrics;
 use crate::options::Options;
 use crate::policy::PolicySource;
-use crate::reconcile::World;
 use crate::reconcile::act::Attempt;
+use crate::reconcile::{Memory, World};
 use crate::sources::SourceSet;
 use crate::status::Status;
 
@@ -147,12 +147,19 @@ impl Context {
     }
 
     /// Stage 2: what is declared now, or was last declared validly. With a leadership, new
-    /// content is also stored as the last good one.
+    /// content is also stored as the last good one. What is known already is good enough while no
+    /// file has another time or size.
     pub(crate) async fn desire(
         &self,
         leadership: Option<&Leadership>,
+        known: Option<Arc<Desired>>,
     ) -> Result<Arc<Desired>, Error> {
         let mut sources = self.sources.lock().await;
+        if let Some(known) = known
+            && !sources.has_changed().await
+        {
+            return Ok(known);
+        }
         let fence = leadership.map(Leadership::fence);
         let desired =
             sources.refresh(self.store.as_ref(), fence, &self.masking, self.clock.now()).await?;
@@ -267,14 +274,15 @@ impl Controller {
     /// plan's `waiting`.
     pub async fn plan(&self) -> Result<Planned, Error> {
         let snapshot = self.context.observe().await?;
-        let desired = self.context.desire(None).await?;
+        let desired = self.context.desire(None, None).await?;
+        let recorded = Memory::default().owned(&self.context, None, &snapshot.cluster).await?;
         let world = World::gather(
             &self.context,
             Arc::clone(&snapshot),
             Arc::clone(&desired),
+            recorded,
             &BTreeSet::new(),
-        )
-        .await?;
+        );
         let plan = plan_with(&world.input(&self.context), &mut self.context.memo());
         Ok(Planned { plan, snapshot, desired, owned: Arc::unwrap_or_clone(world.owned) })
     }

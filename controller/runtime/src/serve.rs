@@ -13,7 +13,7 @@ use tracing::Instrument as _;
 
 use crate::controller::{Context, Controller};
 use crate::leader::Leadership;
-use crate::reconcile::{self, Pass};
+use crate::reconcile::{self, Memory, Pass};
 use crate::report::{ActionReport, PassReport};
 use crate::workers::{Started, Workers};
 use crate::{Error, wake};
@@ -109,6 +109,7 @@ struct Lead<'a> {
     leadership: Arc<Leadership>,
     workers: Workers,
     swarm: Option<watch::Receiver<reflector::View>>,
+    memory: Memory,
 }
 
 impl<'a> Lead<'a> {
@@ -116,7 +117,7 @@ impl<'a> Lead<'a> {
         let context = Arc::clone(&controller.context);
         let workers = Workers::new(Arc::clone(&context), Arc::clone(&leadership));
         let swarm = context.reflector.get().map(reflector::Handle::subscribe);
-        Self { controller, context, leadership, workers, swarm }
+        Self { controller, context, leadership, workers, swarm, memory: Memory::default() }
     }
 
     async fn run(&mut self, shutdown: &CancellationToken) {
@@ -139,10 +140,15 @@ impl<'a> Lead<'a> {
                 Ok(()) => {
                     retry = FIRST_RETRY;
                     let next = started + self.context.options.interval;
-                    self.wait(started, next, counter, shutdown).await;
+                    let reason = self.wait(started, next, counter, shutdown).await;
+                    // At each interval, and whenever the reason is not known per key.
+                    if Instant::now() >= next || matches!(reason, "sources" | "lease") {
+                        self.memory.forget();
+                    }
                 }
                 Err(Error::LeaseLost | Error::Store(skep_store::Error::Fenced { .. })) => break,
                 Err(error) => {
+                    self.memory.forget();
                     self.note_failure(&error);
                     tokio::select! {
                         () = shutdown.cancelled() => {}
@@ -163,7 +169,7 @@ impl<'a> Lead<'a> {
         next: Instant,
         counter: Option<i64>,
         shutdown: &CancellationToken,
-    ) {
+    ) -> &'static str {
         // From the start of the pass: a delay that ended during it has not been looked at.
         let ready = self.context.retries().next_ready(started);
         let reasons = [ready, self.workers.held_until(), Some(next)];
@@ -180,12 +186,14 @@ impl<'a> Lead<'a> {
             () = self.workers.next_end() => "worker",
         };
         tracing::debug!(reason, "loop.woken");
+        reason
     }
 
     async fn pass(&mut self) -> Result<(), Error> {
         self.workers.note_ended();
         let mut pass =
-            reconcile::decide(&self.context, &self.leadership, &mut self.workers).await?;
+            reconcile::decide(&self.context, &self.leadership, &mut self.workers, &mut self.memory)
+                .await?;
         if self.context.options.propose {
             self.workers.start(&mut pass).instrument(tracing::info_span!("act")).await?;
         }
@@ -244,8 +252,14 @@ impl<'a> Lead<'a> {
         let retry_until = Instant::now() + ONCE_RETRIES;
         let mut total: Option<PassReport> = None;
         loop {
-            let mut pass =
-                reconcile::decide(&self.context, &self.leadership, &mut self.workers).await?;
+            self.memory.forget();
+            let mut pass = reconcile::decide(
+                &self.context,
+                &self.leadership,
+                &mut self.workers,
+                &mut self.memory,
+            )
+            .await?;
             let started = if self.context.options.propose {
                 self.workers.start(&mut pass).instrument(tracing::info_span!("act")).await?
             } else {

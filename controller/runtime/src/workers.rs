@@ -9,6 +9,7 @@ use skep_core::action::{Action, ActionState, ActuatorMode};
 use skep_core::identity::{ActionId, ClusterId, ServiceName};
 use skep_core::plan::Waiting;
 use skep_store::ActionFilter;
+use skep_swarm::observe;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 use tracing::Instrument as _;
@@ -327,7 +328,13 @@ async fn refresh(context: &Context, action: &Action, result: &Result<Attempt, Er
     }
     let refreshed = match &action.step.object {
         Some(id) => reflector.refresh_service(id).await,
-        None => reflector.refresh_now().await,
+        None => {
+            match context.engine.inspect_service(&action.key.name).await.and_then(observe::service)
+            {
+                Ok(created) => reflector.refresh_service(&created.id).await,
+                Err(_) => reflector.refresh_now().await,
+            }
+        }
     };
     if let Err(error) = refreshed {
         // The reflector keeps trying, and a stale picture stops the next pass by itself.

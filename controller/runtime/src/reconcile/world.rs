@@ -9,7 +9,7 @@ use skep_core::identity::{ClusterId, ObjectKey, ObjectKind, ServiceName};
 use skep_core::observed::{ObservedService, Snapshot};
 use skep_core::plan::{Fresh, Owned, PlanIndex, PlanInput};
 
-use crate::Error;
+use super::scope::Recorded;
 use crate::controller::Context;
 
 /// The facts of one pass.
@@ -28,17 +28,16 @@ pub(crate) struct World {
 
 impl World {
     /// Adds what is on record to what was observed and declared.
-    pub(crate) async fn gather(
+    pub(crate) fn gather(
         context: &Context,
         snapshot: Arc<Snapshot>,
         desired: Arc<Desired>,
+        recorded: Recorded,
         busy: &BTreeSet<ObjectKey>,
-    ) -> Result<Self, Error> {
-        let owned: Owned = context
-            .store
-            .owned(&snapshot.cluster)
-            .await?
-            .into_iter()
+    ) -> Self {
+        let owned: Owned = recorded
+            .objects
+            .iter()
             .filter(|object| object.key.kind == ObjectKind::Service)
             // A worker may have created and recorded it since the snapshot was taken: that is no
             // service that has vanished.
@@ -46,11 +45,9 @@ impl World {
                 let name = ServiceName::new(object.key.name.as_str());
                 snapshot.services.contains_key(&name) || !busy.contains(&object.key)
             })
-            .map(|object| (ServiceName::new(object.key.name), object.id))
+            .map(|object| (ServiceName::new(object.key.name.as_str()), object.id.clone()))
             .collect();
-        let known_clusters = context.store.owned_clusters().await?;
-        let (owned, known_clusters): (_, Arc<[ClusterId]>) =
-            (Arc::new(owned), known_clusters.into());
+        let (owned, known_clusters) = (Arc::new(owned), recorded.clusters);
         let now = context.clock.now();
         let index = PlanIndex::of(&PlanInput {
             desired: &desired,
@@ -64,7 +61,7 @@ impl World {
             index: None,
         });
         let index = Arc::new(index);
-        Ok(Self { snapshot, desired, owned, known_clusters, now, index, fresh: None })
+        Self { snapshot, desired, owned, known_clusters, now, index, fresh: None }
     }
 
     /// The same world with one service as it is now. Copies nothing of the others.

@@ -23,7 +23,7 @@ pub(super) async fn adopt(session: &Session, args: &ChooseArgs) -> Result<u8> {
             .get(name)
             .is_some_and(|live| planned.owned.get(name) == Some(&live.id))
     };
-    let is_live = |name: &&ServiceName| planned.snapshot.services.contains_key(*name);
+    let is_live = |name: &&ServiceName| planned.snapshot.services.contains_key(name);
     let chosen = if args.all {
         let declared = planned.desired.services.keys();
         declared.filter(is_live).filter(|name| !is_ours(name)).cloned().collect()
