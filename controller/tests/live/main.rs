@@ -15,4 +15,5 @@ mod inert;
 mod manual;
 mod ports;
 mod queue;
+mod scope;
 mod sources;
