@@ -96,22 +96,25 @@ fn drift_after(input: &PlanInput<'_>, step: &Step, secrets: &SecretValues) -> Op
     let Operation::Update { edits } = &step.operation else { return None };
     let mut after = live.clone();
     let names = NetworkNames::of(input.observed);
-    let mut spec = live.spec.value();
-    apply(&mut spec, edits, &names);
-    // As it will be read back: without placeholders, which the masked changes would show.
-    if let Some(Value::Array(lines)) = spec.pointer_mut(ListSection::Env.pointer()) {
-        for line in lines {
-            let real = line
-                .as_str()
-                .and_then(|line| line.split_once('='))
-                .and_then(|(key, value)| Some(format!("{key}={}", secrets.resolve(value)?)));
-            if let Some(real) = real {
-                *line = Value::String(real);
-            }
+    after.spec = live.spec.changed(|spec| {
+        apply(spec, edits, &names);
+        reveal(spec, secrets);
+    });
+    difference_after(input, &step.target, &after)
+}
+
+/// Puts the values of the environment back, as they will be read from the engine.
+fn reveal(spec: &mut Value, secrets: &SecretValues) {
+    let Some(Value::Array(lines)) = spec.pointer_mut(ListSection::Env.pointer()) else { return };
+    for line in lines {
+        let real = line
+            .as_str()
+            .and_then(|line| line.split_once('='))
+            .and_then(|(key, value)| Some(format!("{key}={}", secrets.resolve(value)?)));
+        if let Some(real) = real {
+            *line = Value::String(real);
         }
     }
-    after.spec = spec.into();
-    difference_after(input, &step.target, &after)
 }
 
 struct Asked<'a> {
@@ -138,7 +141,7 @@ impl Asked<'_> {
     }
 
     fn restart(&self) -> Requested {
-        if is_job(self.live) {
+        if self.live.spec.mode().is_job() {
             return refused(
                 "IS_A_JOB",
                 format!("{} is a job: restarting it would run it again", self.name),
@@ -284,10 +287,6 @@ impl Asked<'_> {
 
 fn refused(code: &str, message: String, hint: &str) -> Requested {
     Requested::Refused(Blocked { code: code.to_owned(), message, hint: hint.to_owned() })
-}
-
-fn is_job(live: &ObservedService) -> bool {
-    live.spec.mode().is_job()
 }
 
 /// The number of replicas of a replicated service; the engine runs one where none is given.

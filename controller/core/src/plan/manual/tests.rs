@@ -25,6 +25,10 @@ fn code(requested: Requested) -> String {
     }
 }
 
+fn live(world: &World) -> &ObservedService {
+    world.observed.services.get(&ServiceName::new("a")).unwrap()
+}
+
 fn world() -> World {
     let mut world = World::new();
     world.declare("a");
@@ -56,7 +60,7 @@ fn what_is_so_already_is_no_step() {
     let two = RequestVerb::Scale { replicas: 2 };
     assert_eq!(code(asked(&world, "a", &two, None)), "NOTHING_TO_DO");
     assert_eq!(code(asked(&world, "a", &RequestVerb::Adopt, None)), "NOTHING_TO_DO");
-    let same = world.observed.services.get(&ServiceName::new("a")).unwrap().spec.value();
+    let same = live(&world).spec.value();
     assert_eq!(code(asked(&world, "a", &BACK, Some(&same))), "NOTHING_TO_DO");
     assert_eq!(code(asked(&world, "a", &BACK, None)), "NOT_FOUND");
 }
@@ -87,7 +91,7 @@ fn scaling_by_hand_leaves_the_drift_that_planning_then_sees() {
 #[test]
 fn going_back_to_what_is_declared_leaves_no_drift() {
     let mut world = world();
-    let declared = world.observed.services.get(&ServiceName::new("a")).unwrap().spec.value();
+    let declared = live(&world).spec.value();
     set(
         &mut world.observed.services.get_mut(&ServiceName::new("a")).unwrap().spec,
         "/TaskTemplate/ContainerSpec/Image",
@@ -101,7 +105,7 @@ fn going_back_to_what_is_declared_leaves_no_drift() {
 #[test]
 fn a_rollback_holds_no_value_of_the_environment_and_is_bound_with_them() {
     let world = world();
-    let mut earlier = world.observed.services.get(&ServiceName::new("a")).unwrap().spec.value();
+    let mut earlier = live(&world).spec.value();
     earlier["TaskTemplate"]["ContainerSpec"]["Env"] = json!(["TOKEN=canary-old", "INHERITED"]);
     let requested = asked(&world, "a", &BACK, Some(&earlier));
     let Requested::Step { step, secrets: Some(secrets) } = requested else {
@@ -133,7 +137,7 @@ fn a_rollback_leaves_alone_what_the_owner_told_to_leave_alone() {
     let mut world = world();
     let key = ServiceName::new("a");
     world.desired.services.get_mut(&key).unwrap().ignore = vec!["/Labels/team".to_owned()];
-    let mut earlier = world.observed.services.get(&key).unwrap().spec.value();
+    let mut earlier = live(&world).spec.value();
     set(&mut earlier, "/Labels/team", json!("old"));
     assert_eq!(code(asked(&world, "a", &BACK, Some(&earlier))), "NOTHING_TO_DO");
 }
