@@ -15,10 +15,14 @@ pub(crate) fn run(rig: &Rig, services: usize, repeats: usize, table: &mut Table)
     let mut writes = 0;
     for _ in 0..repeats {
         let started = Instant::now();
-        std::thread::scope(|scope| {
-            let read = |path| move || raw(rig.engine.socket(), path).map(|_| ()).is_ok();
-            LISTS.map(|path| scope.spawn(read(path))).map(std::thread::ScopedJoinHandle::join)
+        let all_read = std::thread::scope(|scope| {
+            let read = |path| move || raw(rig.engine.socket(), path).is_ok();
+            let reads = LISTS.map(|path| scope.spawn(read(path)));
+            reads.into_iter().all(|read| read.join().unwrap_or(false))
         });
+        if !all_read {
+            return Err("a list could not be read".into());
+        }
         lists.push(started.elapsed());
         rig.proxy.clear();
         let started = Instant::now();

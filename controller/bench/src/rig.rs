@@ -148,11 +148,6 @@ impl Rig {
     fn count(&self) -> Option<usize> {
         self.engine.call("GET", "/services", None).ok()?.as_array().map(Vec::len)
     }
-
-    /// The body of a reply, not parsed.
-    pub(crate) fn raw(&self, path: &str) -> Result<Vec<u8>> {
-        raw(self.engine.socket(), path)
-    }
 }
 
 /// One plain request to the engine.
