@@ -95,7 +95,7 @@ fn approved(rig: &Rig, count: usize) -> Result<(Duration, Duration)> {
     // The outcome of each is stored after it was read back: the last one is in the store when
     // nothing is under way any more.
     wait("outcomes", || {
-        let states = ["actions", "list", "--state", "succeeded", "-o", "json"];
+        let states = ["actions", "list", "--state", "succeeded", "--limit", "0", "-o", "json"];
         let listed = rig.skep(&states).output().ok()?;
         let listed: serde_json::Value = serde_json::from_slice(&listed.stdout).ok()?;
         (listed["items"].as_array()?.len() == count).then_some(())

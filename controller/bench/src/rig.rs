@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use crate::Result;
 
 /// Longer than anything here takes.
-const PATIENCE: Duration = Duration::from_secs(300);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Everything runs by itself: what is measured is not how fast a person is.
 const POLICY: &str = "version: 1\ndefaults:\n  tier: auto\n  \
@@ -114,7 +114,7 @@ impl Rig {
             .env("STATE_DB_URI", format!("sqlite:{}", self.path("skep.db").display()))
             .env("CONNECTOR_REGISTRY_PATH", self.path("registry.yml"))
             .env("FLEET_ACTUATOR", "swarm")
-            .env("FLEET_RECONCILER_MAX_ACTIONS", "1000000")
+            .env("FLEET_RECONCILER_MAX_ACTIONS", "10000")
             .env("RUST_LOG", "warn")
             .current_dir(self.folder.path());
         command

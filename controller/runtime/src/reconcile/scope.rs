@@ -111,7 +111,9 @@ impl Memory {
         let Some(mut scope) = written(context, now, last.counter, counter).await? else {
             return Ok(everything);
         };
-        scope.extend(now.snapshot.services.differing(&last.snapshot.services));
+        let differing = now.snapshot.services.differing(&last.snapshot.services);
+        differing.iter().for_each(|name| context.retries().stirred(name));
+        scope.extend(differing);
         scope.extend(last.plan.differing(&Judged::of(now.plan)));
         scope.extend(last.busy);
         let is_outside = |name: &ServiceName| !scope.contains(name);
