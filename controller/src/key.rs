@@ -1,5 +1,6 @@
-//! The installation's key: it masks values in plans and fingerprints secrets. It lies beside the
-//! database, so that whoever copies the database alone cannot test guesses against it.
+//! The installation's key: it masks values in plans, fingerprints secrets and seals saved specs.
+//! It lies beside the database, so that whoever copies the database alone can neither open those
+//! nor test guesses against the rest.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
@@ -23,7 +24,7 @@ pub(crate) fn beside(database: &Path) -> Result<Vec<u8>> {
             codes::KEY_UNAVAILABLE,
             format!("the installation's key {} cannot be used", path.display()),
         )
-        .next("restore it from a backup; without it, masked values look changed once");
+        .next("restore it from a backup; without it, saved specs cannot be opened");
         failure.push_cause(error.to_string());
         failure
     })

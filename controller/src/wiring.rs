@@ -9,7 +9,7 @@ use skep_core::identity::{FleetName, ServiceName};
 use skep_core::plan::Masking;
 use skep_core::seal::Sealer;
 use skep_runtime::{
-    Controller, Options, Parts, PolicySource, SourceSet, SystemClock, SystemRandom,
+    Controller, Options, Parts, PolicySource, Probing, SourceSet, SystemClock, SystemRandom,
 };
 use skep_store::Store;
 use skep_store_sqlite::{Location, OpenOptions, SqliteStore};
@@ -38,6 +38,8 @@ pub(crate) struct Wired {
     pub(crate) store: Arc<dyn Store>,
     /// Its engine.
     pub(crate) engine: Arc<dyn Engine>,
+    /// Where published ports are reached from here.
+    pub(crate) probe_address: String,
     /// How secret values are shown.
     pub(crate) masking: Masking,
     /// What revisions are opened with.
@@ -80,14 +82,26 @@ pub(crate) async fn open_store(config: &Config, environment: &Environment) -> Re
 /// # Errors
 /// When the address cannot be used or nobody answers there.
 pub(crate) async fn connect(config: &Config, environment: &Environment) -> Result<Arc<dyn Engine>> {
+    Ok(Arc::new(DockerEngine::connect(&engine_address(config, environment)?).await?))
+}
+
+fn engine_address(config: &Config, environment: &Environment) -> Result<EngineAddress> {
     let variable = |name: &str| match name {
         "DOCKER_HOST" => config.text(table::HOST).map(str::to_owned),
         other => environment.text(other).map(str::to_owned),
     };
-    let address = EngineAddress::from_variables(&variable).map_err(|error| {
+    EngineAddress::from_variables(&variable).map_err(|error| {
         Failure::of(codes::CONFIG_INVALID, &error).next("skep config show --origin")
-    })?;
-    Ok(Arc::new(DockerEngine::connect(&address).await?))
+    })
+}
+
+/// How connectors are asked whether they answer.
+fn probing(config: &Config, environment: &Environment) -> Result<Probing> {
+    let address = match config.text(table::PROBE_ADDRESS) {
+        Some(address) => address.trim_matches(['[', ']']).to_owned(),
+        None => engine_address(config, environment)?.machine().to_owned(),
+    };
+    Ok(Probing { address, interval: config.interval(table::PROBE_INTERVAL) })
 }
 
 /// Puts a controller together.
@@ -100,7 +114,22 @@ pub(crate) async fn controller(
     only: &[String],
     command: &str,
 ) -> Result<Wired> {
-    let options = options(config, only, command)?;
+    assemble(config, environment, options(config, only, command)?).await
+}
+
+/// Puts a controller together that behaves as these options say.
+///
+/// # Errors
+/// When the store or the engine cannot be used.
+pub(crate) async fn assemble(
+    config: &Config,
+    environment: &Environment,
+    options: Options,
+) -> Result<Wired> {
+    let probing = probing(config, environment)?;
+    let probe_address = probing.address.clone();
+    let probing = config.is_on(table::PROBE).then_some(probing);
+    let options = Options { probing, ..options };
     let OpenStore { store, masking, sealer } = open_store(config, environment).await?;
     let engine = connect(config, environment).await?;
     let sources = SourceSet::new(
@@ -118,10 +147,15 @@ pub(crate) async fn controller(
         clock: Arc::new(SystemClock),
         random: Arc::new(SystemRandom),
     };
-    Ok(Wired { controller: Controller::new(parts, options), store, engine, masking, sealer })
+    let controller = Controller::new(parts, options);
+    Ok(Wired { controller, store, engine, probe_address, masking, sealer })
 }
 
-fn options(config: &Config, only: &[String], command: &str) -> Result<Options> {
+/// What the settings say about a controller's behaviour.
+///
+/// # Errors
+/// When a name in `only` is no service name.
+pub(crate) fn options(config: &Config, only: &[String], command: &str) -> Result<Options> {
     Ok(Options {
         fleet: FleetName::new(config.text(table::FLEET).unwrap_or("default")),
         mode: config.mode(),

@@ -8,7 +8,7 @@ use crate::rig::{Rig, raw};
 use crate::table::{Table, at, ms};
 
 /// What a pass reads.
-const LISTS: [&str; 4] = ["/services", "/tasks", "/networks", "/nodes"];
+const LISTS: [&str; 6] = ["/services", "/tasks", "/networks", "/nodes", "/secrets", "/configs"];
 
 pub(crate) fn run(rig: &Rig, services: usize, repeats: usize, table: &mut Table) -> Result<()> {
     let (mut lists, mut passes, mut own) = (Vec::new(), Vec::new(), Vec::new());

@@ -24,6 +24,10 @@ pub struct Snapshot {
     pub services: Services,
     /// Networks by id.
     pub networks: BTreeMap<SwarmId, ObservedNetwork>,
+    /// Ids of secrets by name; names are unique in a swarm.
+    pub secrets: BTreeMap<String, SwarmId>,
+    /// Ids of configs by name; names are unique in a swarm.
+    pub configs: BTreeMap<String, SwarmId>,
     /// Nodes of the swarm.
     pub nodes: NodeCounts,
 }
@@ -82,6 +86,8 @@ pub struct UpdateStatus {
     pub state: String,
     /// The engine's sentence.
     pub message: String,
+    /// When the rollout began; tasks that were made later belong to it.
+    pub started_at: Option<Timestamp>,
 }
 
 impl UpdateStatus {
@@ -89,6 +95,18 @@ impl UpdateStatus {
     #[must_use]
     pub fn is_rolling(&self) -> bool {
         matches!(self.state.as_str(), "updating" | "rollback_started")
+    }
+
+    /// True when Swarm has stopped half-way and waits for somebody.
+    #[must_use]
+    pub fn is_paused(&self) -> bool {
+        matches!(self.state.as_str(), "paused" | "rollback_paused")
+    }
+
+    /// True when Swarm has taken an update back, or is doing so.
+    #[must_use]
+    pub fn is_rollback(&self) -> bool {
+        self.state.starts_with("rollback_")
     }
 }
 
@@ -103,8 +121,44 @@ pub struct TaskSummary {
     pub failed: u32,
     /// Tasks that ended by themselves without an error, as far as the engine remembers them.
     pub completed: u32,
+    /// The newest failure of a task.
+    pub last_failure: Option<TaskFailure>,
+}
+
+impl TaskSummary {
     /// The newest error of a failed task.
-    pub last_error: Option<String>,
+    #[must_use]
+    pub fn last_error(&self) -> Option<&str> {
+        self.last_failure.as_ref().map(|failure| failure.error.as_str())
+    }
+}
+
+/// How a task ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaskFailure {
+    /// The task's id.
+    pub task: SwarmId,
+    /// The id of the node that it was given to; empty when no node would have it.
+    pub node: String,
+    /// The engine's words; they name the exit code when there was one.
+    pub error: String,
+    /// When the task was made: before or during a rollout.
+    pub created_at: Timestamp,
+    /// When it failed.
+    pub failed_at: Timestamp,
+}
+
+impl std::fmt::Display for TaskFailure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.error)?;
+        // As many characters as docker's own lists show.
+        let short = |id: &str| id.get(..12).unwrap_or(id).to_owned();
+        write!(f, " (task {}", short(self.task.as_str()))?;
+        if !self.node.is_empty() {
+            write!(f, " on node {}", short(&self.node))?;
+        }
+        f.write_str(")")
+    }
 }
 
 /// A network of the swarm.

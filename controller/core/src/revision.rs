@@ -175,3 +175,70 @@ pub struct RevisionHead {
     /// When.
     pub at: Timestamp,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::{ClusterId, ServiceName};
+    use crate::ports::Random;
+
+    struct Zero;
+
+    impl Random for Zero {
+        fn bits128(&self) -> u128 {
+            0
+        }
+    }
+
+    fn key(name: &str) -> ObjectKey {
+        ObjectKey::service(&ClusterId::new("cluster"), &ServiceName::new(name))
+    }
+
+    fn revision(sealer: &Sealer) -> Revision {
+        let seal = |context: Vec<u8>, plain: &[u8]| sealer.seal(&Zero, &context, plain).unwrap();
+        let new = NewRevision {
+            key: key("caddy"),
+            object: SwarmId::new("id"),
+            version: Some(3),
+            origin: RevisionOrigin::Adopted,
+            action: None,
+            actor: "alice".to_owned(),
+            source: None,
+            provenance: None,
+            reason: String::new(),
+            changes: Vec::new(),
+            fingerprint: "f1".to_owned(),
+            spec: seal(spec_context(&key("caddy"), "f1"), b"spec"),
+            previous: Some(seal(previous_context(&key("caddy"), "f1"), b"previous")),
+            at: Timestamp::UNIX_EPOCH,
+        };
+        new.numbered(1)
+    }
+
+    #[test]
+    fn both_specs_open_in_their_place() {
+        let sealer = Sealer::new(&[7; 32]).unwrap();
+        let revision = revision(&sealer);
+        assert_eq!(revision.open_spec(&sealer), Ok(b"spec".to_vec()));
+        assert_eq!(revision.open_previous(&sealer), Ok(Some(b"previous".to_vec())));
+        let without = Revision { previous: None, ..revision };
+        assert_eq!(without.open_previous(&sealer), Ok(None));
+    }
+
+    /// Whoever can write to the database cannot have another service's spec, or one that was
+    /// never this revision's, taken for it.
+    #[test]
+    fn a_spec_does_not_open_in_another_place() {
+        let sealer = Sealer::new(&[7; 32]).unwrap();
+        let revision = revision(&sealer);
+        for moved in [
+            Revision { key: key("other"), ..revision.clone() },
+            Revision { fingerprint: "f2".to_owned(), ..revision.clone() },
+            Revision { spec: revision.previous.clone().unwrap(), ..revision.clone() },
+        ] {
+            assert_eq!(moved.open_spec(&sealer), Err(SealError::Refused));
+        }
+        let (one, two) = (spec_context(&key("a"), "b"), spec_context(&key("a\",\"b"), ""));
+        assert_ne!(one, two);
+    }
+}

@@ -149,3 +149,106 @@ impl std::fmt::Debug for Sealed {
         write!(f, "Sealed({} bytes)", self.0.len())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Another number each time.
+    #[derive(Default)]
+    struct Counter(AtomicU64);
+
+    impl Random for Counter {
+        fn bits128(&self) -> u128 {
+            u128::from(self.0.fetch_add(1, Ordering::Relaxed))
+        }
+    }
+
+    struct Ones;
+
+    impl Random for Ones {
+        fn bits128(&self) -> u128 {
+            u128::from_be_bytes([0x11; 16])
+        }
+    }
+
+    fn sealer(first: u8) -> Sealer {
+        let key: Vec<u8> = (first..).take(KEY_LENGTH).collect();
+        Sealer::new(&key).unwrap()
+    }
+
+    /// Made with libsodium and an HKDF written by hand. What is stored must stay readable.
+    #[test]
+    fn the_stored_form_does_not_change() {
+        let sealed = sealer(0).seal(&Ones, b"context", b"PASSWORD=hunter2").unwrap();
+        let hex: String = sealed.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(
+            hex,
+            "01111111111111111111111111111111111111111111111111\
+             45ad31aee0e480d2ca332da15d2acc390630f65cae465e2a661aab4bba5e89e2"
+        );
+    }
+
+    #[test]
+    fn it_opens_only_with_its_key_and_its_context() {
+        let sealed = sealer(0).seal(&Ones, b"caddy", b"plain").unwrap();
+        assert_eq!(sealer(0).open(b"caddy", &sealed), Ok(b"plain".to_vec()));
+        assert_eq!(sealer(1).open(b"caddy", &sealed), Err(SealError::Refused));
+        for context in [&b""[..], b"caddy2", b"cadd", b"\x01caddy"] {
+            assert_eq!(sealer(0).open(context, &sealed), Err(SealError::Refused));
+        }
+    }
+
+    #[test]
+    fn no_changed_or_missing_byte_is_accepted() {
+        let sealer = sealer(0);
+        let sealed = sealer.seal(&Ones, b"context", b"plain").unwrap();
+        for index in 0..sealed.as_bytes().len() {
+            let mut changed = sealed.as_bytes().to_vec();
+            changed[index] ^= 1;
+            let version = SealError::Version { version: VERSION ^ 1 };
+            let expected = if index == 0 { version } else { SealError::Refused };
+            let opened = sealer.open(b"context", &Sealed::from_stored(changed));
+            assert_eq!(opened, Err(expected), "byte {index}");
+            let cut = Sealed::from_stored(sealed.as_bytes()[..index].to_vec());
+            assert_eq!(sealer.open(b"context", &cut), Err(SealError::Refused), "{index} bytes");
+        }
+    }
+
+    #[test]
+    fn equal_contents_are_sealed_differently() {
+        let (sealer, random) = (sealer(0), Counter::default());
+        let seal = || sealer.seal(&random, b"context", b"plain").unwrap();
+        assert_ne!(seal(), seal());
+    }
+
+    #[test]
+    fn a_key_has_its_length() {
+        for length in [0, 31, 33, 64] {
+            assert_eq!(Sealer::new(&vec![7; length]).unwrap_err(), SealError::Key, "{length}");
+        }
+    }
+
+    #[test]
+    fn debug_shows_neither_key_nor_content() {
+        let sealer = sealer(0);
+        let sealed = sealer.seal(&Ones, b"context", b"hunter2").unwrap();
+        assert_eq!(format!("{sealer:?} {sealed:?}"), "Sealer Sealed(48 bytes)");
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_sealed_opens(
+            plain in prop::collection::vec(any::<u8>(), 0..2_000),
+            context in prop::collection::vec(any::<u8>(), 0..50),
+        ) {
+            let sealer = sealer(0);
+            let sealed = sealer.seal(&Counter::default(), &context, &plain).unwrap();
+            prop_assert_eq!(sealer.open(&context, &sealed), Ok(plain));
+        }
+    }
+}

@@ -5,7 +5,7 @@
 //! compared with themselves. A spec never changes in place: whoever changes one makes another.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -13,6 +13,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::canonical::canonical_json;
 use crate::observed::PublishedPort;
+use crate::plan;
 
 /// A service spec in the engine's JSON. Cloning copies a pointer.
 #[derive(Clone)]
@@ -21,6 +22,8 @@ pub struct Spec(Arc<Content>);
 struct Content {
     hash: SpecHash,
     facts: Facts,
+    /// See [`Spec::masked`]; read when somebody asks.
+    masked: OnceLock<u32>,
     json: Box<str>,
 }
 
@@ -60,6 +63,17 @@ impl ServiceMode {
         matches!(self, Self::ReplicatedJob | Self::GlobalJob)
     }
 
+    /// The mode in the words of docker's own command line.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Replicated { .. } => "replicated",
+            Self::Global => "global",
+            Self::ReplicatedJob => "replicated-job",
+            Self::GlobalJob => "global-job",
+        }
+    }
+
     /// The number of replicas that the spec says.
     #[must_use]
     pub fn replicas(self) -> Option<u64> {
@@ -90,7 +104,7 @@ impl Spec {
         for (to, from) in hash.iter_mut().zip(Sha256::digest(json.as_bytes())) {
             *to = from;
         }
-        Self(Arc::new(Content { hash: SpecHash(hash), facts, json }))
+        Self(Arc::new(Content { hash: SpecHash(hash), facts, masked: OnceLock::new(), json }))
     }
 
     /// The spec as a value of its own. Parses: not for loops over the fleet.
@@ -138,6 +152,11 @@ impl Spec {
         self.0.facts.lets_tasks_end
     }
 
+    /// The fields that not every engine has and that it says something in, as bits.
+    pub(crate) fn masked(&self) -> u32 {
+        *self.0.masked.get_or_init(|| plan::said(&self.value()))
+    }
+
     /// The ports that it asks for by number.
     #[must_use]
     pub fn ports(&self) -> &[PublishedPort] {
@@ -148,9 +167,12 @@ impl Spec {
 impl From<Value> for Spec {
     fn from(value: Value) -> Self {
         let facts = Facts::of(&value);
+        let masked = plan::said(&value);
         // Canonical JSON is made of strings and ASCII.
         let json = String::from_utf8(canonical_json(&value)).unwrap_or_default();
-        Self::new(json.into(), facts)
+        let spec = Self::new(json.into(), facts);
+        let _it_is_new = spec.0.masked.set(masked);
+        spec
     }
 }
 

@@ -88,6 +88,8 @@ pub struct Status {
     pub last_error: Option<String>,
     /// How each source stands.
     pub sources: Value,
+    /// Whether the connectors answer as MCP servers; null until they were asked.
+    pub readiness: Value,
     /// The totals of the last plan, over services.
     pub services: Value,
 }

@@ -55,6 +55,7 @@ impl Probe for Fake {
             last_pass: Value::Null,
             last_error: None,
             sources: Value::Array(Vec::new()),
+            readiness: Value::Null,
             services: Value::Null,
         }
     }

@@ -3,13 +3,14 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use skep_core::desired::Desired;
+use skep_core::action::ActionState;
+use skep_core::desired::{Desired, SourceState};
 use skep_core::identity::{IntentId, ObjectKey, ServiceName};
 use skep_core::observed::Snapshot;
-use skep_core::plan::{Masking, Memo, Owned, Plan, plan_with};
+use skep_core::plan::{Masking, Memo, Owned, Plan, Step, Waiting, plan_with};
 use skep_core::ports::{Clock, Random};
 use skep_core::seal::Sealer;
-use skep_store::Store;
+use skep_store::{ActionFilter, Store};
 use skep_swarm::{Engine, reflector};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -21,7 +22,9 @@ use crate::leader::Leadership;
 use crate::metrics::Metrics;
 use crate::options::Options;
 use crate::policy::PolicySource;
+use crate::readiness::ReadinessReport;
 use crate::reconcile::act::Attempt;
+use crate::reconcile::standing::{degraded, is_forgotten, retried_at};
 use crate::reconcile::{Memory, World};
 use crate::sources::SourceSet;
 use crate::status::Status;
@@ -62,6 +65,11 @@ pub(crate) struct Context {
     memo: Mutex<Memo>,
     retries: Mutex<Backoff>,
     asking: Mutex<HashMap<IntentId, Instant>>,
+    /// Whether the connectors answer, as far as this process has asked; announced when a state
+    /// changes.
+    pub(crate) readiness: watch::Sender<Arc<ReadinessReport>>,
+    /// What was declared when it was last looked at.
+    declared: Mutex<Option<Arc<Desired>>>,
     versions_seen: Mutex<VersionsSeen>,
     /// Set while the loop runs; without it each snapshot is read when it is asked for.
     pub(crate) reflector: OnceLock<reflector::Handle>,
@@ -155,7 +163,10 @@ impl Context {
         known: Option<Arc<Desired>>,
     ) -> Result<Arc<Desired>, Error> {
         let mut sources = self.sources.lock().await;
-        if let Some(known) = known
+        let is_ready = |desired: &Arc<Desired>| {
+            desired.sources.iter().all(|source| source.state == SourceState::Ready)
+        };
+        if let Some(known) = known.filter(is_ready)
             && !sources.has_changed().await
         {
             return Ok(known);
@@ -163,13 +174,16 @@ impl Context {
         let fence = leadership.map(Leadership::fence);
         let desired =
             sources.refresh(self.store.as_ref(), fence, &self.masking, self.clock.now()).await?;
-        let not_ready = desired
-            .sources
-            .iter()
-            .filter(|source| source.state != skep_core::desired::SourceState::Ready)
-            .count();
+        let not_ready =
+            desired.sources.iter().filter(|source| source.state != SourceState::Ready).count();
         self.metrics.sources_not_ready.set(i64::try_from(not_ready).unwrap_or(i64::MAX));
+        *lock(&self.declared) = Some(Arc::clone(&desired));
         Ok(desired)
+    }
+
+    /// What was declared when it was last looked at.
+    pub(crate) fn declared(&self) -> Option<Arc<Desired>> {
+        lock(&self.declared).clone()
     }
 }
 
@@ -229,6 +243,8 @@ impl Controller {
             memo: Mutex::default(),
             retries: Mutex::default(),
             asking: Mutex::default(),
+            readiness: watch::Sender::default(),
+            declared: Mutex::default(),
             versions_seen: Mutex::default(),
             reflector: OnceLock::new(),
         };
@@ -243,6 +259,8 @@ impl Controller {
         let options = Options {
             only: Some(only),
             requests_only: true,
+            // Whoever asked looks again by himself.
+            wait_for_rollouts: false,
             propose: true,
             ..context.options.clone()
         };
@@ -262,6 +280,8 @@ impl Controller {
             retries: Mutex::default(),
             asking: Mutex::default(),
             versions_seen: Mutex::default(),
+            readiness: context.readiness.clone(),
+            declared: Mutex::default(),
             reflector: OnceLock::new(),
         };
         Self { context: Arc::new(context), status: watch::Sender::new(Status::default()) }
@@ -283,8 +303,27 @@ impl Controller {
             recorded,
             &BTreeSet::new(),
         );
-        let plan = plan_with(&world.input(&self.context), &mut self.context.memo());
+        let mut plan = plan_with(&world.input(&self.context), &mut self.context.memo());
+        let degraded = self.degraded(&plan, &world).await?;
+        plan.waiting.extend(degraded);
         Ok(Planned { plan, snapshot, desired, owned: Arc::unwrap_or_clone(world.owned) })
+    }
+
+    /// The steps that are not asked again because the newest action of their service failed at
+    /// the same.
+    async fn degraded(&self, plan: &Plan, world: &World) -> Result<Vec<Waiting>, Error> {
+        let states = vec![ActionState::Failed];
+        let filter = ActionFilter { states, latest_per_key: true, ..ActionFilter::default() };
+        let failed = self.context.store.actions(&filter).await?;
+        let holds = self.context.store.holds(&world.snapshot.cluster).await?;
+        let of_step = |step: &Step| {
+            let key = ObjectKey::service(&world.snapshot.cluster, &step.target);
+            let last = failed.iter().find(|action| action.key == key)?;
+            let hold = holds.iter().find(|hold| hold.key == key);
+            let is_forgotten = is_forgotten(last, retried_at(hold));
+            degraded(last, step, world).filter(|_| !is_forgotten)
+        };
+        Ok(plan.steps.iter().filter_map(of_step).collect())
     }
 
     /// The state of the running loop; changes are announced.

@@ -1,9 +1,12 @@
-//! Order at execution: a service is deployed when what it depends on is as declared and runs.
+//! Order at execution: a service is deployed when what it depends on is as declared, runs, and
+//! answers as far as that is known.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use skep_core::action::{Action, ActionKind, ActuatorMode};
 use skep_core::identity::ServiceName;
+use skep_core::readiness::State;
 
 use crate::controller::Context;
 use crate::reconcile::World;
@@ -30,6 +33,7 @@ pub(crate) fn waits_for(
         return None;
     }
     let service = world.desired.services.get(&action.step.target)?;
+    let readiness = Arc::clone(&context.readiness.borrow());
     service.depends_on.iter().find_map(|dependency| {
         let wanted = world.desired.services.get(dependency)?;
         let should_run = wanted.running && wanted.spec.mode().replicas() != Some(0);
@@ -40,6 +44,10 @@ pub(crate) fn waits_for(
             None if wanted.running => ("is not there yet", false),
             Some(live) if should_run && live.tasks.running == 0 => {
                 ("has no running task yet", true)
+            }
+            // Unknown is no reason: what cannot be reached from here may be well.
+            Some(_) if should_run && readiness.state(dependency) == State::NotReady => {
+                ("runs and does not answer as an MCP server", true)
             }
             // What differs there and is not approved is no reason to hold this one back.
             None | Some(_) => return None,

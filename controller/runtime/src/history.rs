@@ -1,20 +1,21 @@
 //! The history of services: what Skep wrote, what it found, and what others wrote. Specs are
 //! sealed before they reach the store.
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 
 use serde_json::Value;
-use skep_core::action::Action;
+use skep_core::action::{Action, IntentPhase};
 use skep_core::canonical::canonical_json;
 use skep_core::hold::{Hold, HoldKind};
 use skep_core::identity::{ObjectKey, ServiceName, SwarmId};
 use skep_core::observed::ObservedService;
-use skep_core::plan::{Change, Masking, NetworkNames, diff_between, normalise};
+use skep_core::plan::{Change, Masking, NetworkNames, Replacement, diff_between, normalise};
 use skep_core::revision::{
     NewRevision, RevisionHead, RevisionOrigin, previous_context, spec_context,
 };
 use skep_core::seal::{SealError, Sealer};
-use skep_store::{Effects, Intent, OwnershipChange, Store};
+use skep_store::{Intent, IntentOutcome, OwnershipChange, Store};
 
 use crate::Error;
 use crate::controller::Context;
@@ -47,15 +48,44 @@ pub(crate) fn fingerprint(masking: &Masking, spec: &Value) -> String {
     masking.digest(&canonical_json(&normalise(spec, &NetworkNames::default())))
 }
 
-/// Adds to the effects of an accepted write what history keeps of it: the revision, and what a
+/// Adds to the outcome of an accepted write what history keeps of it: the revision, and what a
 /// person accepted by asking for it.
-pub(crate) fn of_write(context: &Context, action: &Action, intent: &Intent, effects: &mut Effects) {
+pub(crate) fn of_write(
+    context: &Context,
+    action: &Action,
+    intent: &Intent,
+    outcome: &mut IntentOutcome,
+) {
+    let (effects, put_back) = match outcome {
+        IntentOutcome::Done { effects, .. } | IntentOutcome::Accepted { effects, .. } => {
+            (effects, None)
+        }
+        IntentOutcome::PutBack { effects, detail } => (effects, Some(detail)),
+        IntentOutcome::Refused { .. }
+        | IntentOutcome::NoEffect { .. }
+        | IntentOutcome::Retry { .. } => return,
+    };
     let id = match (&effects.ownership, &intent.object) {
         (Some(OwnershipChange::Record(owned)), _) => &owned.id,
         (_, Some(id)) => id,
         (_, None) => return,
     };
-    effects.revision = applied(context, action, id, &intent.body);
+    let replacement = (intent.phase != IntentPhase::Write)
+        .then(|| Replacement::from_bytes(&intent.body).ok())
+        .flatten();
+    let body = match (&replacement, &put_back) {
+        (None, _) => Cow::Borrowed(&intent.body),
+        (Some(replacement), None) => Cow::Owned(replacement.create()),
+        (Some(replacement), Some(_)) => Cow::Owned(replacement.restore()),
+    };
+    effects.revision = applied(context, action, id, &body);
+    if let Some(detail) = put_back {
+        if let Some(revision) = &mut effects.revision {
+            revision.changes.clear();
+            revision.reason.clone_from(detail);
+        }
+        return;
+    }
     if action.step.request.is_some()
         && let Some(difference) = &action.step.difference
     {
@@ -233,10 +263,10 @@ async fn found(
         let (names, secrets) = (NetworkNames::default(), Default::default());
         diff_between(before, &live.spec.value(), &names, &secrets, &context.masking)
     });
-    let by_swarm = live.update.as_ref().filter(|update| update.state.starts_with("rollback_"));
+    let by_swarm = live.update.as_ref().filter(|update| update.is_rollback());
     let (actor, reason) = match (by_swarm, &changes) {
         (Some(update), _) => {
-            let error = live.tasks.last_error.as_deref();
+            let error = live.tasks.last_error();
             let error = error.map(|error| format!(": {error}")).unwrap_or_default();
             ("swarm", format!("Swarm rolled it back ({}){error}", update.state))
         }

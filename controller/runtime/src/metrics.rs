@@ -9,6 +9,9 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
+use skep_core::readiness::State;
+
+use crate::readiness::ReadinessReport;
 
 /// Labels of counted actions.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -29,6 +32,18 @@ pub(crate) struct CodeLabels {
     pub(crate) code: String,
 }
 
+/// Label of connectors by state.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct StateLabels {
+    pub(crate) state: &'static str,
+}
+
+/// Label of one connector.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct ServiceLabels {
+    pub(crate) service: String,
+}
+
 /// The metrics of one controller.
 pub struct Metrics {
     registry: Registry,
@@ -42,6 +57,11 @@ pub struct Metrics {
     pub(crate) inflight: Gauge,
     pub(crate) last_pass: Gauge<f64, AtomicU64>,
     pub(crate) sources_not_ready: Gauge,
+    connectors: Family<StateLabels, Gauge>,
+    connector_ready: Family<ServiceLabels, Gauge>,
+    probes: Family<StateLabels, Counter>,
+    pub(crate) rollouts: Gauge,
+    pub(crate) degraded: Gauge,
 }
 
 impl std::fmt::Debug for Metrics {
@@ -65,6 +85,11 @@ impl Default for Metrics {
             inflight: Gauge::default(),
             last_pass: Gauge::default(),
             sources_not_ready: Gauge::default(),
+            connectors: Family::default(),
+            connector_ready: Family::default(),
+            probes: Family::default(),
+            rollouts: Gauge::default(),
+            degraded: Gauge::default(),
             registry: Registry::default(),
         };
         let m = &metrics;
@@ -94,6 +119,32 @@ impl Default for Metrics {
             "Sources that run on their last good content or never loaded",
             m.sources_not_ready.clone(),
         );
+        registry.register(
+            "connectors",
+            "Running connectors by whether they answer as MCP servers",
+            m.connectors.clone(),
+        );
+        registry.register(
+            "connector_ready",
+            "1 for a connector that answers as an MCP server, 0 for one that does not; none while \
+             that is unknown",
+            m.connector_ready.clone(),
+        );
+        registry.register(
+            "probes",
+            "Questions to connectors, by what the answer alone says",
+            m.probes.clone(),
+        );
+        registry.register(
+            "rollouts",
+            "Accepted changes that Swarm is rolling out",
+            m.rollouts.clone(),
+        );
+        registry.register(
+            "services_degraded",
+            "Services whose last change failed or was undone",
+            m.degraded.clone(),
+        );
         Self { registry, ..metrics }
     }
 }
@@ -115,6 +166,34 @@ impl Metrics {
 
     pub(crate) fn count_error(&self, code: &str) {
         self.pass_errors.get_or_create(&CodeLabels { code: code.to_owned() }).inc();
+    }
+
+    pub(crate) fn count_probe(&self, state: &'static str) {
+        self.probes.get_or_create(&StateLabels { state }).inc();
+    }
+
+    /// One series a connector: as many as the fleet has, and none that is gone.
+    pub(crate) fn show_readiness(&self, before: &ReadinessReport, report: &ReadinessReport) {
+        for (state, count) in [
+            (State::Ready, report.ready),
+            (State::NotReady, report.not_ready),
+            (State::Unknown, report.unknown),
+        ] {
+            let labels = StateLabels { state: state.as_str() };
+            self.connectors.get_or_create(&labels).set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
+        for name in before.connectors.keys().chain(report.connectors.keys()) {
+            let labels = ServiceLabels { service: name.to_string() };
+            let value = match report.state(name) {
+                State::Ready => 1,
+                State::NotReady => 0,
+                State::Unknown => {
+                    self.connector_ready.remove(&labels);
+                    continue;
+                }
+            };
+            self.connector_ready.get_or_create(&labels).set(value);
+        }
     }
 
     pub(crate) fn show_plan(&self, summary: &skep_core::plan::Summary) {

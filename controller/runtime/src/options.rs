@@ -8,6 +8,8 @@ use skep_core::action::ActuatorMode;
 use skep_core::approval::Clocks;
 use skep_core::identity::{FleetName, ServiceName};
 
+use crate::readiness::Probing;
+
 /// Behaviour of a controller.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -31,6 +33,10 @@ pub struct Options {
     pub holder: String,
     /// How long requests and grants live.
     pub clocks: Clocks,
+    /// How `serve` asks connectors whether they answer; `None`: it does not.
+    pub probing: Option<Probing>,
+    /// Whether a pass by hand waits for the rollouts that it began.
+    pub wait_for_rollouts: bool,
     /// How long the lease is valid without renewal.
     pub lease_ttl: Duration,
 }
@@ -49,6 +55,8 @@ impl Default for Options {
             requests_only: false,
             holder: "skep".to_owned(),
             clocks: Clocks::default(),
+            probing: None,
+            wait_for_rollouts: true,
             // Renewed every quarter of it; long enough to survive a slow disk, short enough that
             // a crashed leader is replaced within seconds.
             lease_ttl: Duration::from_secs(6),

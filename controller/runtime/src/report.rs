@@ -54,7 +54,8 @@ impl ActionReport {
         self.state.as_deref() == Some("retrying")
     }
 
-    /// True when the action has ended; false while it waits or is tried again.
+    /// True when its worker is done with it, also while Swarm rolls it out; false while it waits or
+    /// is tried again.
     pub(crate) fn has_ended(&self) -> bool {
         !matches!(self.state.as_deref(), Some("waiting" | "retrying") | None)
     }

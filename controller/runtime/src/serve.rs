@@ -1,5 +1,6 @@
 //! The loop: lead or follow, pass when something wakes it, keep the workers busy, hand over.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,9 +13,12 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument as _;
 
 use crate::controller::{Context, Controller};
+use crate::error::Chain;
 use crate::leader::Leadership;
+use crate::readiness::{Prober, ReadinessReport};
 use crate::reconcile::{self, Memory, Pass};
 use crate::report::{ActionReport, PassReport};
+use crate::workers::DEPENDENCY;
 use crate::workers::{Started, Workers};
 use crate::{Error, wake};
 
@@ -44,6 +48,10 @@ impl Controller {
         let _watching = AbortOnDropHandle::new(tokio::spawn(service.run(shutdown.clone())));
         // Set once; a second `serve` on the same controller keeps using the first one's.
         let _ = context.reflector.set(handle);
+        let _asking = context.options.probing.clone().map(|probing| {
+            let prober = Prober::new(Arc::clone(context), self.status.clone(), probing);
+            AbortOnDropHandle::new(tokio::spawn(prober.run(shutdown.clone())))
+        });
         while !shutdown.is_cancelled() {
             let random = context.random.as_ref();
             let options = &context.options;
@@ -110,6 +118,9 @@ struct Lead<'a> {
     workers: Workers,
     swarm: Option<watch::Receiver<reflector::View>>,
     memory: Memory,
+    readiness: watch::Receiver<Arc<ReadinessReport>>,
+    /// True while a granted action waits for another service.
+    has_dependents: bool,
 }
 
 impl<'a> Lead<'a> {
@@ -117,7 +128,9 @@ impl<'a> Lead<'a> {
         let context = Arc::clone(&controller.context);
         let workers = Workers::new(Arc::clone(&context), Arc::clone(&leadership));
         let swarm = context.reflector.get().map(reflector::Handle::subscribe);
-        Self { controller, context, leadership, workers, swarm, memory: Memory::default() }
+        let readiness = context.readiness.subscribe();
+        let (memory, has_dependents) = (Memory::default(), false);
+        Self { controller, context, leadership, workers, swarm, memory, readiness, has_dependents }
     }
 
     async fn run(&mut self, shutdown: &CancellationToken) {
@@ -128,6 +141,7 @@ impl<'a> Lead<'a> {
             if let Some(swarm) = &mut self.swarm {
                 swarm.mark_unchanged();
             }
+            self.readiness.mark_unchanged();
             let counter = self.context.store.change_counter().await.ok();
             let outcome = tokio::select! {
                 // What a pass leaves half done is a read, a transaction that rolls back, or an
@@ -172,7 +186,7 @@ impl<'a> Lead<'a> {
     ) -> &'static str {
         // From the start of the pass: a delay that ended during it has not been looked at.
         let ready = self.context.retries().next_ready(started);
-        let reasons = [ready, self.workers.held_until(), Some(next)];
+        let reasons = [ready, self.workers.next_due(), Some(next)];
         let until = reasons.into_iter().flatten().min().unwrap_or(next);
         let context = Arc::clone(&self.context);
         let leadership = Arc::clone(&self.leadership);
@@ -180,6 +194,7 @@ impl<'a> Lead<'a> {
             () = shutdown.cancelled() => "shutdown",
             () = sleep_until(until) => "timer",
             () = wake::changed(self.swarm.as_mut()) => "swarm",
+            Ok(()) = self.readiness.changed(), if self.has_dependents => "readiness",
             () = wake::store_changed(&context, counter) => "store",
             () = wake::sources_changed(&context) => "sources",
             () = wake::lease_lost(&leadership) => "lease",
@@ -205,9 +220,17 @@ impl<'a> Lead<'a> {
     fn record(&mut self, pass: Pass) -> PassReport {
         let mut report = pass.report;
         report.approved_drained = self.workers.take_reports();
+        self.has_dependents = report.waiting.iter().any(|waiting| waiting.code == DEPENDENCY);
         let metrics = &self.context.metrics;
         metrics.passes.inc();
         metrics.inflight.set(i64::try_from(self.workers.count()).unwrap_or(i64::MAX));
+        let degraded: BTreeSet<_> = report
+            .waiting
+            .iter()
+            .filter(|waiting| waiting.code == "DEGRADED")
+            .map(|waiting| &waiting.target)
+            .collect();
+        metrics.degraded.set(i64::try_from(degraded.len()).unwrap_or(i64::MAX));
         let now = self.context.clock.now();
         // Whole milliseconds are exact enough for "how long ago".
         #[allow(clippy::cast_precision_loss)]
@@ -278,7 +301,8 @@ impl<'a> Lead<'a> {
             if ended {
                 deadline = Instant::now() + ONCE_PATIENCE;
             }
-            let go_on = ended || retrying || started.more_to_come;
+            let rolling = self.context.options.wait_for_rollouts && self.workers.rolling() > 0;
+            let go_on = ended || retrying || started.more_to_come || rolling;
             if shutdown.is_cancelled() || Instant::now() >= deadline || !go_on {
                 break;
             }
@@ -298,6 +322,17 @@ impl<'a> Lead<'a> {
                 reason: format!("{left} approved actions have not started; run it again"),
             });
         }
+        let rolling = self.workers.rolling();
+        if rolling > 0 {
+            report.waiting.push(Waiting {
+                target: None,
+                code: "STILL_ROLLING_OUT".to_owned(),
+                reason: format!(
+                    "Swarm is still rolling out {rolling} accepted changes; see them with: \
+                     skep actions list --state rolling_out"
+                ),
+            });
+        }
         Ok(report)
     }
 }
@@ -307,23 +342,12 @@ fn merged(earlier: Option<PassReport>, mut later: PassReport) -> PassReport {
         later.processed += earlier.processed;
         earlier.actions.append(&mut later.actions);
         later.actions = earlier.actions;
+        // The newest word on each action: one that was rolling out may have ended.
+        let ended = &later.approved_drained;
+        let is_old = |old: &ActionReport| ended.iter().any(|new| new.action_id == old.action_id);
+        earlier.approved_drained.retain(|old| !is_old(old));
         earlier.approved_drained.append(&mut later.approved_drained);
         later.approved_drained = earlier.approved_drained;
     }
     later
-}
-
-/// An error with its causes in one line.
-struct Chain<'a>(&'a Error);
-
-impl std::fmt::Display for Chain<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}", self.0)?;
-        let mut cause = std::error::Error::source(self.0);
-        while let Some(error) = cause {
-            write!(f, ": {error}")?;
-            cause = error.source();
-        }
-        Ok(())
-    }
 }

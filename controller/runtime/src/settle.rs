@@ -4,17 +4,19 @@
 //! first request was lost, this one does the work; if it was not, the engine refuses this one and
 //! the object shows whose write it carries. The same change is never sent with a fresh Version.
 //! A create has no Version: it is looked for by name, and asked of the gate again if it is not
-//! there.
+//! there. A replacement is both a removal and a create, see [`replace`].
+
+mod replace;
 
 use std::time::Duration;
 
 use serde_json::Value;
-use skep_core::action::{ActuatorMode, Source};
+use skep_core::action::{Action, ActuatorMode, IntentPhase, Source};
 use skep_core::identity::SwarmId;
-use skep_core::labels;
 use skep_core::observed::ObservedService;
 use skep_core::plan::{NetworkNames, normalise};
 use skep_core::spec::Spec;
+use skep_core::{labels, rollout};
 use skep_store::{Effects, Intent, IntentOutcome, OwnedObject, OwnershipChange};
 use skep_swarm::{Error as EngineError, observe};
 
@@ -41,11 +43,15 @@ const GIVE_UP_AFTER: Duration = Duration::from_secs(60);
 pub(crate) async fn settle(
     context: &Context,
     leadership: &Leadership,
+    action: &Action,
     intent: &Intent,
 ) -> Result<Attempt, Error> {
+    if intent.phase != IntentPhase::Write {
+        return send_and_settle(context, leadership, action, intent, Sending::Again).await;
+    }
     // A dry run writes nothing, not even the rest of what a live actuator began.
     if context.options.mode == ActuatorMode::DryRun {
-        return look_and_settle(context, leadership, intent).await;
+        return look_and_settle(context, leadership, action, intent).await;
     }
     // A create has no Version that would fence an old copy. Where nothing is there, the action
     // goes back to the gate; should the first copy still land, the name refuses the second.
@@ -53,50 +59,49 @@ pub(crate) async fn settle(
         match live(context, intent).await {
             Ok(None) => {
                 let detail = "the create never arrived; the grant is looked at again".to_owned();
-                return store(context, leadership, intent, IntentOutcome::Retry { detail }).await;
+                return store(context, leadership, action, intent, IntentOutcome::Retry { detail })
+                    .await;
             }
             Ok(Some(_)) => {
-                let outcome = read_back(context, intent, "the name is taken").await;
+                let outcome = read_back(context, action, intent, "the name is taken").await;
                 return match outcome {
-                    Ok(outcome) => store(context, leadership, intent, outcome).await,
+                    Ok(outcome) => store(context, leadership, action, intent, outcome).await,
                     Err(error) => Ok(Attempt::Retry(error.to_string())),
                 };
             }
             Err(error) => return Ok(Attempt::Retry(error.to_string())),
         }
     }
-    send_and_settle(context, leadership, intent, Sending::Again).await
+    send_and_settle(context, leadership, action, intent, Sending::Again).await
 }
 
 /// Sends the request of an intent and stores what came of it.
 pub(crate) async fn send_and_settle(
     context: &Context,
     leadership: &Leadership,
+    action: &Action,
     intent: &Intent,
     sending: Sending,
 ) -> Result<Attempt, Error> {
-    if !leadership.is_trusted() {
-        context.metrics.writes_dropped.inc();
-        return Err(Error::LeaseLost);
+    if intent.phase != IntentPhase::Write {
+        return replace::Work { context, leadership, action, intent }.carry_on(sending).await;
     }
-    let unknown = |error: EngineError| {
-        tracing::warn!(action.id = %intent.action, error = %error, "act.outcome_unknown");
-        Ok(Attempt::Retry(format!("the outcome is unknown: {error}")))
-    };
+    may_write(context, leadership)?;
+    let unknown = |error: EngineError| Ok(unknown(intent, &error));
     // Counted from this process's first copy, so that one that is still under way can arrive.
     let asking_since = context.asking_since(&intent.id);
     let decided = match send(context, intent).await {
-        Ok(sent) => Ok(done(context, intent, sent).await),
+        Ok(sent) => Ok(done(context, action, intent, sent).await),
         Err(EngineError::Refused { message, status, .. })
             if sending == Sending::Again
                 && (status.is_client_error() || asking_since.elapsed() > GIVE_UP_AFTER) =>
         {
             // Our own first copy may be what stands in the way, for example of its port.
-            read_back(context, intent, &message).await
+            read_back(context, action, intent, &message).await
         }
         Err(error) if error.may_have_had_effect() => return unknown(error),
         Err(error @ EngineError::OutOfSequence { .. }) => {
-            match read_back(context, intent, &error.to_string()).await {
+            match read_back(context, action, intent, &error.to_string()).await {
                 // Somebody moved the service between reading and writing; the grant still holds.
                 Ok(IntentOutcome::NoEffect { detail }) if sending == Sending::First => {
                     Ok(IntentOutcome::Retry { detail })
@@ -108,7 +113,7 @@ pub(crate) async fn send_and_settle(
             }
         }
         Err(EngineError::NotFound { message, .. } | EngineError::Conflict { message, .. }) => {
-            read_back(context, intent, &message).await
+            read_back(context, action, intent, &message).await
         }
         Err(error @ EngineError::Refused { .. }) => {
             Ok(IntentOutcome::Refused { detail: error.to_string() })
@@ -120,21 +125,36 @@ pub(crate) async fn send_and_settle(
         Err(error) => return unknown(error),
     };
     match decided {
-        Ok(outcome) => store(context, leadership, intent, outcome).await,
+        Ok(outcome) => store(context, leadership, action, intent, outcome).await,
         Err(error) => unknown(error),
     }
+}
+
+/// The store would refuse what comes after as well; this saves the write, and is counted.
+fn may_write(context: &Context, leadership: &Leadership) -> Result<(), Error> {
+    if leadership.is_trusted() {
+        return Ok(());
+    }
+    context.metrics.writes_dropped.inc();
+    Err(Error::LeaseLost)
+}
+
+fn unknown(intent: &Intent, error: &EngineError) -> Attempt {
+    tracing::warn!(action.id = %intent.action, error = %error, "act.outcome_unknown");
+    Attempt::Retry(format!("the outcome is unknown: {error}"))
 }
 
 /// Settles without writing: only proof counts.
 async fn look_and_settle(
     context: &Context,
     leadership: &Leadership,
+    action: &Action,
     intent: &Intent,
 ) -> Result<Attempt, Error> {
     match live(context, intent).await {
         Ok(Some(service)) if carries(&service, intent) => {
-            let outcome = recorded(context, intent, &service.id, "found done");
-            store(context, leadership, intent, outcome).await
+            let outcome = recorded(context, action, intent, &service, "found done");
+            store(context, leadership, action, intent, outcome).await
         }
         Ok(_) => Ok(Attempt::Waiting(
             "its outcome is unknown and the actuator is a dry run: turn it on to settle it"
@@ -144,16 +164,17 @@ async fn look_and_settle(
     }
 }
 
+/// The state of an action that the engine has accepted and Swarm rolls out.
+pub(crate) const ROLLING_OUT: &str = "rolling_out";
+
 async fn store(
     context: &Context,
     leadership: &Leadership,
+    action: &Action,
     intent: &Intent,
     mut outcome: IntentOutcome,
 ) -> Result<Attempt, Error> {
-    if let IntentOutcome::Done { effects, .. } = &mut outcome {
-        let action = context.store.action(intent.action.as_str()).await?;
-        history::of_write(context, &action, intent, effects);
-    }
+    history::of_write(context, action, intent, &mut outcome);
     let now = context.clock.now();
     match context.store.settle(leadership.fence(), &intent.id, &outcome, now).await {
         Ok(()) => {}
@@ -164,8 +185,10 @@ async fn store(
     }
     Ok(match outcome {
         IntentOutcome::Done { detail, .. } => Attempt::Ended("succeeded", detail),
-        IntentOutcome::Accepted { detail, .. } => Attempt::Ended("rolling out", detail),
-        IntentOutcome::Refused { detail } => Attempt::Ended("failed", detail),
+        IntentOutcome::Accepted { detail, .. } => Attempt::Ended(ROLLING_OUT, detail),
+        IntentOutcome::Refused { detail } | IntentOutcome::PutBack { detail, .. } => {
+            Attempt::Ended("failed", detail)
+        }
         IntentOutcome::NoEffect { detail } => Attempt::Ended("superseded", detail),
         IntentOutcome::Retry { detail } => Attempt::Retry(detail),
     })
@@ -192,10 +215,13 @@ async fn send(context: &Context, intent: &Intent) -> Result<Sent, EngineError> {
 }
 
 /// The engine said yes. Its answer is the proof; reading back tells whether the picture agrees.
-async fn done(context: &Context, intent: &Intent, sent: Sent) -> IntentOutcome {
+async fn done(context: &Context, action: &Action, intent: &Intent, sent: Sent) -> IntentOutcome {
     let mut detail = String::from(if intent.object.is_some() { "updated" } else { "created" });
-    match live(context, intent).await {
-        Ok(Some(service)) if carries(&service, intent) => detail.push_str(" and read back"),
+    let found = live(context, intent).await;
+    let service = found.as_ref().ok().and_then(Option::as_ref);
+    let service = service.filter(|service| carries(service, intent));
+    match &found {
+        Ok(_) if service.is_some() => detail.push_str(" and read back"),
         // The manager that answers may lag behind the one that wrote.
         Ok(_) => detail.push_str("; reading back does not show it yet"),
         Err(error) => detail.push_str(&format!("; reading back failed: {error}")),
@@ -203,24 +229,27 @@ async fn done(context: &Context, intent: &Intent, sent: Sent) -> IntentOutcome {
     if !sent.warnings.is_empty() {
         detail.push_str(&format!("; the engine warns: {}", sent.warnings.join("; ")));
     }
-    recorded(context, intent, &sent.id, &detail)
+    let effects = effects(context, action, intent, &sent.id);
+    accepted(action, service, detail, effects)
 }
 
 /// The engine said no: decide by what is there now.
 async fn read_back(
     context: &Context,
+    action: &Action,
     intent: &Intent,
     refusal: &str,
 ) -> Result<IntentOutcome, EngineError> {
     let refused = || IntentOutcome::Refused { detail: format!("the engine refused it: {refusal}") };
     Ok(match (live(context, intent).await?, &intent.object) {
         (Some(service), _) if carries(&service, intent) => {
-            recorded(context, intent, &service.id, "found done: the reply had been lost")
+            recorded(context, action, intent, &service, "found done: the reply had been lost")
         }
         // The label may be gone while the change is there: Swarm's own rollback, or another
         // client that rewrote the labels. Equal specs are as good as done.
         (Some(service), Some(_)) if equals(&service, intent) => {
-            recorded(context, intent, &service.id, "found as wanted")
+            let effects = effects(context, action, intent, &service.id);
+            IntentOutcome::Done { detail: "found as wanted".to_owned(), effects }
         }
         (Some(service), Some(_)) if Some(service.version) == intent.version => refused(),
         (Some(_), Some(_)) => IntentOutcome::NoEffect {
@@ -267,26 +296,47 @@ fn equals(service: &ObservedService, intent: &Intent) -> bool {
     })
 }
 
-fn recorded(context: &Context, intent: &Intent, id: &SwarmId, detail: &str) -> IntentOutcome {
-    // An update is about a service that is on record already; only a create adds one.
-    let ownership = intent.object.is_none().then(|| {
+/// The live service carries the write.
+fn recorded(
+    context: &Context,
+    action: &Action,
+    intent: &Intent,
+    service: &ObservedService,
+    detail: &str,
+) -> IntentOutcome {
+    let effects = effects(context, action, intent, &service.id);
+    accepted(action, Some(service), detail.to_owned(), effects)
+}
+
+/// The engine has done it. Where tasks are replaced, whether it works is known when that has ended.
+fn accepted(
+    action: &Action,
+    service: Option<&ObservedService>,
+    detail: String,
+    effects: Effects,
+) -> IntentOutcome {
+    if rollout::follows(&action.step, service) {
+        IntentOutcome::Accepted { detail, effects }
+    } else {
+        IntentOutcome::Done { detail, effects }
+    }
+}
+
+fn effects(context: &Context, action: &Action, intent: &Intent, id: &SwarmId) -> Effects {
+    // An update is about a service that is on record already; a create adds one.
+    let is_update = intent.phase == IntentPhase::Write && intent.object.is_some();
+    let ownership = (!is_update).then(|| {
         OwnershipChange::Record(OwnedObject {
             key: intent.key.clone(),
             id: id.clone(),
-            source: declared_by(intent),
+            source: declared_by(action),
             since: context.clock.now(),
         })
     });
-    let effects = Effects { ownership, ..Effects::default() };
-    IntentOutcome::Done { detail: detail.to_owned(), effects }
+    Effects { ownership, ..Effects::default() }
 }
 
-/// The source that the written spec names in its label.
-fn declared_by(intent: &Intent) -> Source {
-    serde_json::from_slice::<Value>(&intent.body)
-        .ok()
-        .as_ref()
-        .and_then(|spec| spec.get("Labels")?.get(labels::SOURCE)?.as_str())
-        .and_then(Source::from_word)
-        .unwrap_or(Source::Registry)
+/// The source that declared what was carried out, as the label of the written spec names it.
+fn declared_by(action: &Action) -> Source {
+    action.step.provenance.as_ref().map_or(action.step.source, |place| place.source)
 }

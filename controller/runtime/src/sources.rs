@@ -93,7 +93,10 @@ impl SourceSet {
         // The time is taken first: a file that changes while it is read is read once more.
         let read = tokio::task::spawn_blocking(move || (stamp(&paths), source.load())).await;
         let Ok((stamp, read)) = read else { return Err(Error::Stopped) };
-        registered.stamp = stamp;
+        // Who only looks must not hide a change from the leader, who waits for another stamp.
+        if fence.is_some() {
+            registered.stamp = stamp;
+        }
         let refreshed = registered.last_good.accept(read);
         registered.say(&refreshed.state);
         if let (Some(fence), Some(loaded)) = (fence, &refreshed.value)

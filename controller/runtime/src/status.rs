@@ -1,9 +1,12 @@
 //! What a running controller says about itself.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use serde::Serialize;
 use skep_core::desired::SourceStatus;
 
+use crate::readiness::ReadinessReport;
 use crate::report::PassReport;
 
 /// The state of a running controller. Cheap to clone, replaced as a whole.
@@ -23,6 +26,9 @@ pub struct Status {
     pub last_error: Option<String>,
     /// How each source stands.
     pub sources: Vec<SourceStatus>,
+    /// Whether the connectors answer; `None` until that was looked at.
+    #[serde(skip)]
+    pub readiness: Option<Arc<ReadinessReport>>,
     /// When the swarm was last read.
     pub observed_at: Option<Timestamp>,
     /// Why the picture of the swarm is not fresh, when it is not.

@@ -7,7 +7,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use skep_core::action::{Action, ActionState, ActuatorMode};
 use skep_core::identity::{ActionId, ClusterId, ServiceName};
-use skep_core::plan::Waiting;
+use skep_core::observed::Snapshot;
+use skep_core::plan::{Operation, Waiting};
 use skep_store::ActionFilter;
 use skep_swarm::observe;
 use tokio::task::{JoinError, JoinSet};
@@ -21,11 +22,14 @@ use crate::rate::Rate;
 use crate::reconcile::act::{Attempt, carry_out};
 use crate::reconcile::{Pass, World};
 use crate::report::ActionReport;
-use crate::{Error, settle};
+use crate::{Error, rollout, settle};
 
 /// How long running writes may take when the leadership ends. One that takes longer is left to
 /// the next leader, who finds its intent.
 const DRAIN: Duration = Duration::from_secs(5);
+
+/// The code of what waits for another service.
+pub(crate) const DEPENDENCY: &str = "DEPENDENCY";
 
 type Ended = (Action, Result<Attempt, Error>);
 
@@ -43,6 +47,10 @@ pub(crate) struct Workers {
     held_until: Option<Instant>,
     /// What the newest pass found able to run and has not started yet.
     queue: VecDeque<(Arc<World>, Action)>,
+    /// Those of this leadership's own actions whose rollout runs.
+    rolling: BTreeSet<ActionId>,
+    /// When the rollouts are to be looked at again, whether something changes or not.
+    follow_until: Option<Instant>,
 }
 
 /// What [`Workers::start`] left for later.
@@ -63,7 +71,30 @@ impl Workers {
             rate: Rate::new(Instant::now()),
             held_until: None,
             queue: VecDeque::new(),
+            rolling: BTreeSet::new(),
+            follow_until: None,
         }
+    }
+
+    /// Ends the actions whose rollout Swarm has ended, whoever began them.
+    pub(crate) async fn follow(&mut self, snapshot: &Snapshot) -> Result<(), Error> {
+        let followed = rollout::follow(&self.context, &self.leadership, snapshot).await?;
+        self.context.metrics.rollouts.set(number(followed.running.len()));
+        let now = self.context.clock.now();
+        self.follow_until = followed.look_again.map(|at| {
+            Instant::now() + Duration::try_from(at.duration_since(now)).unwrap_or_default()
+        });
+        for (action, state, detail) in followed.ended {
+            self.context.metrics.count_action(action.kind.as_str(), state);
+            self.say(&action, state, detail);
+        }
+        self.rolling.retain(|id| followed.running.contains(id));
+        Ok(())
+    }
+
+    /// How many of this leadership's own actions are being rolled out.
+    pub(crate) fn rolling(&self) -> usize {
+        self.rolling.len()
     }
 
     /// Gives intents of this swarm that an earlier leader, or a lost reply, left open to workers.
@@ -86,7 +117,7 @@ impl Workers {
             };
             let (context, leadership) = (Arc::clone(&self.context), Arc::clone(&self.leadership));
             let work = async move {
-                let result = settle::settle(&context, &leadership, &intent).await;
+                let result = settle::settle(&context, &leadership, &action, &intent).await;
                 refresh(&context, &action, &result).await;
                 drop(claim);
                 (action, result)
@@ -140,7 +171,7 @@ impl Workers {
             }
             if let Some(wait) = waits_for(&self.context, &pass.world, &action, &active) {
                 self.waited.insert(action.id.clone(), pass.world.now);
-                let (code, reason) = ("DEPENDENCY".to_owned(), wait.reason);
+                let (code, reason) = (DEPENDENCY.to_owned(), wait.reason);
                 pass.report.waiting.push(Waiting { target: Some(name), code, reason });
                 started.more_to_come |= wait.ends_soon;
                 continue;
@@ -180,10 +211,10 @@ impl Workers {
 
     /// The services with an action that is allowed or under way.
     async fn active(&self, granted: &[Action]) -> Result<BTreeSet<ServiceName>, Error> {
-        let states = vec![ActionState::Executing];
-        let executing =
+        let states = vec![ActionState::Executing, ActionState::RollingOut];
+        let under_way =
             self.context.store.actions(&ActionFilter { states, ..ActionFilter::default() }).await?;
-        let names = executing.iter().chain(granted).map(|action| action.step.target.clone());
+        let names = under_way.iter().chain(granted).map(|action| action.step.target.clone());
         Ok(names.collect())
     }
 
@@ -246,9 +277,10 @@ impl Workers {
         }
     }
 
-    /// When the overall rate lets the next action start, if it held one back.
-    pub(crate) fn held_until(&self) -> Option<Instant> {
-        self.held_until
+    /// When there is something to do even if nothing changes: the overall rate lets the next
+    /// action start, or a rollout is to be looked at again.
+    pub(crate) fn next_due(&self) -> Option<Instant> {
+        self.held_until.into_iter().chain(self.follow_until).min()
     }
 
     /// How many are running.
@@ -275,6 +307,9 @@ impl Workers {
         let (state, detail) = match attempt {
             Attempt::Ended(state, detail) => {
                 self.context.metrics.count_action(action.kind.as_str(), state);
+                if state == settle::ROLLING_OUT {
+                    self.rolling.insert(action.id.clone());
+                }
                 (state, detail)
             }
             Attempt::Waiting(detail) => {
@@ -286,15 +321,19 @@ impl Workers {
             }
             Attempt::Retry(detail) => ("retrying", detail),
         };
+        self.say(&action, state, detail);
+    }
+
+    fn say(&mut self, action: &Action, state: &str, detail: String) {
         tracing::info!(
             action.id = %action.id,
             action.kind = %action.kind,
-            service.name = %name,
+            service.name = %action.key.name,
             action.state = state,
             detail,
             "action.attempted"
         );
-        self.ended.push(report(&action, state, detail));
+        self.ended.push(report(action, state, detail));
     }
 }
 
@@ -309,6 +348,10 @@ fn report(action: &Action, state: &str, detail: String) -> ActionReport {
         state: Some(state.to_owned()),
         execution: Some(detail),
     }
+}
+
+fn number(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 /// True while Swarm is busy with the service; an event tells when it is done.
@@ -326,15 +369,18 @@ async fn refresh(context: &Context, action: &Action, result: &Result<Attempt, Er
     if wrote_nothing {
         return;
     }
-    let refreshed = match &action.step.object {
-        Some(id) => reflector.refresh_service(id).await,
-        None => {
+    let refreshed = match (&action.step.object, &action.step.operation) {
+        // What was made has an id that is not known yet; a replacement has another one.
+        (None, _) | (_, Operation::Replace { .. }) => {
             match context.engine.inspect_service(&action.key.name).await.and_then(observe::service)
             {
-                Ok(created) => reflector.refresh_service(&created.id).await,
-                Err(_) => reflector.refresh_now().await,
+                Ok(made) if action.step.object.is_none() => {
+                    reflector.refresh_service(&made.id).await
+                }
+                _ => reflector.refresh_now().await,
             }
         }
+        (Some(id), _) => reflector.refresh_service(id).await,
     };
     if let Err(error) = refreshed {
         // The reflector keeps trying, and a stale picture stops the next pass by itself.

@@ -11,7 +11,13 @@ use super::FleetArgs;
 #[derive(Debug, Subcommand)]
 pub(crate) enum ServiceVerb {
     /// List every declared service beside the live one.
-    List(Box<FleetArgs>),
+    List {
+        /// Also ask each running connector whether it answers as an MCP server.
+        #[arg(long)]
+        probe: bool,
+        #[command(flatten)]
+        fleet: Box<FleetArgs>,
+    },
     /// Everything that is known about one service, or how the fleet stands.
     Status {
         /// The service; without one, the whole fleet and its sources.
@@ -139,7 +145,7 @@ impl ServiceVerb {
     /// The flags that describe the fleet.
     pub(crate) fn fleet(&self) -> &FleetArgs {
         match self {
-            Self::List(fleet)
+            Self::List { fleet, .. }
             | Self::Status { fleet, .. }
             | Self::Why { fleet, .. }
             | Self::Diff { fleet, .. }

@@ -44,6 +44,9 @@ pub(crate) struct ReconcileArgs {
     /// One pass, then end. The loop itself is `skep serve`.
     #[arg(long, help_heading = "The pass")]
     pub(crate) once: bool,
+    /// Do not wait until Swarm has rolled out what the pass changed; otherwise for up to a minute.
+    #[arg(long, help_heading = "The pass")]
+    pub(crate) no_wait: bool,
     /// How many actions may start by themselves [default: 5].
     #[arg(long, value_name = "NUMBER", help_heading = "The pass")]
     pub(crate) max_actions: Option<String>,

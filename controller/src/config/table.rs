@@ -118,6 +118,20 @@ settings! {
         form: Form::Count { least: 1, most: 10_000 }, default: Some("5"),
         doc: "How many actions may start by themselves per interval. At least 1.",
     }
+    PROBE = "fleet_probe" {
+        variables: ["FLEET_PROBE"], flag: None, form: Form::Switch, default: Some("true"),
+        doc: "'true': 'serve' asks the running connectors whether they answer as MCP servers.",
+    }
+    PROBE_INTERVAL = "fleet_probe_interval" {
+        variables: ["FLEET_PROBE_INTERVAL"], flag: None, form: Form::Interval,
+        default: Some("30s"),
+        doc: "Time between two such questions to one connector.",
+    }
+    PROBE_ADDRESS = "fleet_probe_address" {
+        variables: ["FLEET_PROBE_ADDRESS"], flag: None, form: Form::Text, default: None,
+        doc: "The name or IP address at which published ports are reached from here. Unset: \
+              127.0.0.1 when the engine is on this machine (unix://), otherwise the engine's host.",
+    }
     AVERSION = "action_irreversibility_aversion" {
         variables: ["ACTION_IRREVERSIBILITY_AVERSION"], flag: None, form: Form::Switch,
         default: Some("false"),

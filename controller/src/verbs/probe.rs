@@ -74,6 +74,7 @@ impl Probe for LiveProbe {
             last_pass: json(&status.last_pass),
             last_error: status.last_error.or(status.stale_reason),
             sources: json(&status.sources),
+            readiness: json(&status.readiness.as_deref()),
         }
     }
 }

@@ -14,13 +14,10 @@ use crate::{codes, signals};
 
 /// `skep reconcile --once`.
 pub(super) async fn run(session: &Session, args: &ReconcileArgs) -> Result<u8> {
-    let Wired { controller, .. } = wiring::controller(
-        &session.config,
-        &session.environment,
-        &args.fleet.only,
-        "reconcile --once",
-    )
-    .await?;
+    let mut options = wiring::options(&session.config, &args.fleet.only, "reconcile --once")?;
+    options.wait_for_rollouts = !args.no_wait;
+    let Wired { controller, .. } =
+        wiring::assemble(&session.config, &session.environment, options).await?;
     if !args.fleet.only.is_empty() {
         let planned = controller.plan().await?;
         for name in &args.fleet.only {

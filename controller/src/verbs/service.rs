@@ -9,12 +9,13 @@ mod one;
 mod row;
 mod why;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use skep_core::action::{Action, ActionState};
+use skep_core::desired::DesiredService;
 use skep_core::identity::ServiceName;
 use skep_core::request::RequestVerb;
-use skep_runtime::Planned;
+use skep_runtime::{Planned, ask_all};
 use skep_store::{ActionFilter, Store};
 
 use self::row::Row;
@@ -29,7 +30,7 @@ use crate::wiring::{self, Wired};
 /// `skep service`.
 pub(super) async fn run(session: &Session, verb: &ServiceVerb) -> Result<u8> {
     match verb {
-        ServiceVerb::List(fleet) => list(session, fleet).await,
+        ServiceVerb::List { probe, fleet } => list(session, fleet, *probe).await,
         ServiceVerb::Status { name: Some(name), fleet } => one::status(session, fleet, name).await,
         ServiceVerb::Status { name: None, fleet } => fleet::status(session, fleet).await,
         ServiceVerb::Why { name, limit, fleet } => why::why(session, fleet, name, *limit).await,
@@ -126,25 +127,51 @@ async fn open_actions(store: &dyn Store, planned: &Planned) -> Result<HashMap<St
         .collect())
 }
 
-async fn list(session: &Session, fleet: &FleetArgs) -> Result<u8> {
-    let Seen { planned, open, .. } = look(session, fleet).await?;
-    let items: Vec<_> = planned
+async fn list(session: &Session, fleet: &FleetArgs, probe: bool) -> Result<u8> {
+    let Seen { planned, open, wired } = look(session, fleet).await?;
+    let shown: Vec<_> = planned
         .desired
         .services
         .values()
         .filter(|service| {
             fleet.only.is_empty() || fleet.only.iter().any(|n| n == service.name.as_str())
         })
-        .map(|service| Row::declared(service, &planned, &open))
+        .collect();
+    let answers = if probe {
+        let runs = |service: &&DesiredService| {
+            let live = planned.snapshot.services.get(&service.name);
+            live.is_some_and(|live| live.tasks.running > 0)
+        };
+        let asked = shown.iter().copied().filter(runs);
+        let endpoints = asked.map(|service| (service.name.clone(), service.mcp.clone())).collect();
+        ask_all(&wired.probe_address, endpoints).await
+    } else {
+        BTreeMap::new()
+    };
+    let items = shown
+        .into_iter()
+        .map(|service| {
+            Row::declared(service, &planned, &open).with_answer(answers.get(&service.name))
+        })
         .collect();
     session.printer.data(&Items { items }, |list, style| {
-        let header =
-            ["NAME", "STATE", "DRIFT", "REPLICAS", "OWNER", "ACTION", "IMAGE", "DECLARED AT"];
+        let header = [
+            "NAME",
+            "STATE",
+            "HEALTH",
+            "DRIFT",
+            "REPLICAS",
+            "OWNER",
+            "ACTION",
+            "IMAGE",
+            "DECLARED AT",
+        ];
         let mut columns = Columns::new(header);
         for row in &list.items {
             columns.row([
                 row.name.clone(),
                 row.state.to_owned(),
+                row.shown_health(),
                 row.class.map_or("-".to_owned(), |class| class.to_string()),
                 row.replicas.shown(),
                 row.owner.to_owned(),

@@ -13,6 +13,7 @@ CREATE INDEX moving_decisions ON decisions (action_id);
 CREATE INDEX moving_intents ON intents (action_id);
 
 CREATE TABLE moving_actions AS SELECT * FROM actions;
+CREATE TABLE moving_sequence AS SELECT * FROM sqlite_sequence WHERE name = 'actions';
 DROP TABLE actions;
 CREATE TABLE actions (
     seq         INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -47,7 +48,11 @@ SELECT seq, id, tenant, cluster, object_kind, object_name, kind, plan_id, step,
     binding, source, actor, reason, mode, rule, state, revision, approval_id, detail, created_at,
     updated_at, granted_at, start_by
 FROM moving_actions ORDER BY seq;
+-- Numbers of actions are never given again, also not those of rows that are gone.
+DELETE FROM sqlite_sequence WHERE name = 'actions';
+INSERT INTO sqlite_sequence SELECT * FROM moving_sequence;
 DROP TABLE moving_actions;
+DROP TABLE moving_sequence;
 DROP INDEX moving_decisions;
 DROP INDEX moving_intents;
 

@@ -20,7 +20,7 @@ fn word(outcome: &IntentOutcome) -> &'static str {
     match outcome {
         // What became of the rollout stands with the action.
         IntentOutcome::Done { .. } | IntentOutcome::Accepted { .. } => "done",
-        IntentOutcome::Refused { .. } => "refused",
+        IntentOutcome::Refused { .. } | IntentOutcome::PutBack { .. } => "refused",
         IntentOutcome::NoEffect { .. } => "no_effect",
         IntentOutcome::Retry { .. } => "retry",
     }

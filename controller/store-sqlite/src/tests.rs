@@ -1,5 +1,7 @@
 //! What only the inside can show: the connections' settings, and failures of the disk.
 
+mod upgrade;
+
 use std::path::Path;
 use std::pin::pin;
 use std::time::Duration;
@@ -7,8 +9,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use skep_core::identity::TermId;
 use skep_store::{
-    Audit as _, AuditFilter, Category, Error, Fence, LastGoodContent, LeaseRequest, Leases as _,
-    Sources as _, Store as _,
+    ActionFilter, Actions as _, Audit as _, AuditFilter, Category, Error, Fence, LastGoodContent,
+    LeaseRequest, Leases as _, Sources as _, Store as _,
 };
 use sqlx::{Connection as _, SqliteConnection};
 
@@ -186,8 +188,78 @@ async fn the_schema_refuses_a_second_open_action_for_a_key() {
     };
     sqlx::query(insert("a", "failed")).execute(&store.writer).await.unwrap();
     sqlx::query(insert("b", "pending")).execute(&store.writer).await.unwrap();
-    for state in ["pending", "granted", "executing"] {
+    for state in ["pending", "granted", "executing", "rolling_out"] {
         let error = sqlx::query(insert("c", state)).execute(&store.writer).await.unwrap_err();
         assert!(error.as_database_error().unwrap().is_unique_violation(), "{state}: {error}");
+    }
+}
+
+fn insert_action(id: &str, name: &str, step: &str) -> sqlx::AssertSqlSafe<String> {
+    sqlx::AssertSqlSafe(format!(
+        "INSERT INTO actions (id, tenant, cluster, object_kind, object_name, kind, plan_id, step, \
+         binding, source, actor, reason, mode, rule, state, revision, detail, created_at, \
+         updated_at) VALUES ('{id}', 't', 'c', 'service', '{name}', 'deploy_service', 'p', \
+         '{step}', '', 'registry', '', '', 'swarm', '', 'failed', 1, '', 0, 0)"
+    ))
+}
+
+/// A row of a newer version, or a damaged one, hides neither the others nor itself.
+#[tokio::test]
+async fn an_unreadable_action_is_named_beside_the_others() {
+    let store = SqliteStore::open_in_memory().await.unwrap();
+    let step = include_str!("tests/step.json");
+    for (id, name, step) in [("a", "one", step), ("b", "two", r#"{"hunter2": 1}"#)] {
+        sqlx::query(insert_action(id, name, step)).execute(&store.writer).await.unwrap();
+    }
+    sqlx::query(insert_action("c", "three", step)).execute(&store.writer).await.unwrap();
+    sqlx::query("UPDATE actions SET kind = 'from_the_future' WHERE id = 'c'")
+        .execute(&store.writer)
+        .await
+        .unwrap();
+    let all = ActionFilter::default();
+    let list = store.list_actions(&all).await.unwrap();
+    assert_eq!(list.actions.iter().map(|action| action.id.as_str()).collect::<Vec<_>>(), ["a"]);
+    let unreadable: Vec<_> =
+        list.unreadable.iter().map(|row| (row.id.as_str(), row.name.as_str())).collect();
+    assert_eq!(unreadable, [("c", "three"), ("b", "two")]);
+    assert!(!format!("{list:?}").contains("hunter2"));
+    assert_eq!(store.actions(&all).await.unwrap().len(), 1);
+    for id in ["b", "c"] {
+        let error = store.action(id).await.unwrap_err();
+        assert!(matches!(error, Error::Corrupt { .. }), "{error:?}");
+        assert_eq!(error.category(), Category::NeedsPerson);
+    }
+}
+
+/// Work per wake-up depends on what changed: these lists are found by an index.
+#[tokio::test]
+async fn lists_of_a_few_objects_read_only_their_rows() {
+    let store = SqliteStore::open_in_memory().await.unwrap();
+    for (query, index) in [
+        (
+            "SELECT * FROM actions AS a WHERE true AND (tenant, cluster, object_kind, \
+             object_name) IN (SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3 \
+             FROM json_each('[]')) ORDER BY seq DESC LIMIT -1",
+            "actions_by_key",
+        ),
+        (
+            "SELECT * FROM ownership WHERE (tenant, cluster, object_kind, object_name) IN \
+             (SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM json_each('[]'))",
+            "sqlite_autoindex_ownership_1",
+        ),
+        (
+            "SELECT number FROM revisions WHERE cluster = '' AND is_newest = 1 \
+             ORDER BY object_name, object_kind, tenant",
+            "revisions_newest",
+        ),
+    ] {
+        let plan: Vec<(i64, i64, i64, String)> =
+            sqlx::query_as(sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {query}")))
+                .fetch_all(&store.readers)
+                .await
+                .unwrap();
+        let said: Vec<_> = plan.into_iter().map(|(_, _, _, detail)| detail).collect();
+        let used = |line: &String| line.starts_with("SEARCH") && line.contains(index);
+        assert!(said.iter().any(used), "{said:#?}");
     }
 }

@@ -12,11 +12,17 @@
 
 mod actions;
 mod approvals;
+mod effects;
 mod fencing;
 mod fixtures;
+mod holds;
 mod intents;
 mod leases;
 mod records;
+mod replacements;
+mod requests;
+mod revisions;
+mod rollouts;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -76,6 +82,7 @@ macro_rules! for_each_behaviour {
                 what_has_ended_never_moves_again
                 actions_are_found_by_the_start_of_their_id
                 actions_are_listed_newest_first_and_filtered
+                actions_of_many_objects_are_listed
             }
             approvals {
                 approving_grants_the_action
@@ -105,6 +112,53 @@ macro_rules! for_each_behaviour {
                 ownership_follows_only_its_own_object
                 our_own_records_change_without_an_intent
             }
+            effects {
+                all_effects_are_stored_with_the_outcome
+                no_effect_without_an_outcome
+                effects_follow_only_their_own_object
+                a_revision_names_its_own_action
+                effects_come_without_an_intent_too
+            }
+            rollouts {
+                an_accepted_action_rolls_out
+                a_rollout_ends_well_or_badly
+                a_rollout_ends_in_no_other_way
+                a_rollout_keeps_its_key_busy
+                nothing_rolls_out_without_a_write
+            }
+            replacements {
+                a_replacement_goes_on_with_the_create
+                only_a_removal_is_followed_by_a_create
+                a_settled_intent_does_not_go_on
+                a_replacement_begins_with_the_removal
+                fifty_steps_leave_one
+            }
+            revisions {
+                a_revision_comes_back_with_all_its_parts
+                numbers_count_from_one_for_each_object
+                fifty_revisions_have_fifty_numbers
+                a_change_by_somebody_else_is_in_the_trail
+                a_history_is_read_newest_first
+                the_heads_are_the_newest_of_each_object
+                a_history_has_a_length_and_keeps_what_was_adopted
+                a_version_that_cannot_be_kept_is_refused
+            }
+            requests {
+                a_request_is_filed_and_wakes_the_loop
+                asking_twice_is_asking_once
+                fifty_requests_leave_one
+                an_answer_is_given_once
+                the_action_answers_the_request
+                a_busy_key_leaves_the_request_open
+                an_action_answers_only_its_own_request
+                requests_are_listed_oldest_first_and_filtered
+            }
+            holds {
+                a_hold_is_kept_until_it_is_lifted
+                an_object_has_one_hold
+                holds_are_in_the_trail_under_their_own_words
+                holds_are_listed_by_cluster
+            }
             records {
                 what_one_process_writes_the_others_see
                 the_change_counter_moves_with_what_is_recorded
@@ -112,6 +166,7 @@ macro_rules! for_each_behaviour {
                 the_ledger_is_read_from_a_moment_on
                 the_audit_trail_is_filtered_newest_first
                 ownership_is_listed_by_cluster
+                ownership_is_read_for_given_objects
                 every_process_sees_the_same_installation
             }
         }

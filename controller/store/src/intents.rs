@@ -12,7 +12,8 @@ use crate::{Fence, OwnedObject, Result};
 /// The exact write that is about to be sent. A later leader can send it again, byte for byte.
 ///
 /// A replacement is two requests under one intent: it begins in [`IntentPhase::Remove`] and is
-/// moved on to [`IntentPhase::Create`] by [`Intents::advance`]. Its body is that of the create.
+/// moved on to [`IntentPhase::Create`] by [`Intents::advance`]. Its body is a
+/// [`skep_core::plan::Replacement`].
 #[derive(Clone, PartialEq, Eq)]
 pub struct Intent {
     /// Its id.
@@ -71,6 +72,13 @@ pub enum IntentOutcome {
         /// Why, in the engine's words.
         detail: String,
     },
+    /// Half of it was done and could be taken back, under a new id: the action failed.
+    PutBack {
+        /// What happened, in one sentence.
+        detail: String,
+        /// What changes on record.
+        effects: Effects,
+    },
     /// It provably had no effect and the object has moved: the action is superseded.
     NoEffect {
         /// What moved.
@@ -91,7 +99,7 @@ impl IntentOutcome {
         match self {
             Self::Done { .. } => ActionEvent::Succeed,
             Self::Accepted { .. } => ActionEvent::Accept,
-            Self::Refused { .. } => ActionEvent::Fail,
+            Self::Refused { .. } | Self::PutBack { .. } => ActionEvent::Fail,
             Self::NoEffect { .. } => ActionEvent::Supersede,
             Self::Retry { .. } => ActionEvent::Retry,
         }
@@ -104,6 +112,7 @@ impl IntentOutcome {
             Self::Done { detail, .. }
             | Self::Accepted { detail, .. }
             | Self::Refused { detail }
+            | Self::PutBack { detail, .. }
             | Self::NoEffect { detail }
             | Self::Retry { detail } => detail,
         }
@@ -113,7 +122,9 @@ impl IntentOutcome {
     #[must_use]
     pub fn effects(&self) -> Option<&Effects> {
         match self {
-            Self::Done { effects, .. } | Self::Accepted { effects, .. } => Some(effects),
+            Self::Done { effects, .. }
+            | Self::Accepted { effects, .. }
+            | Self::PutBack { effects, .. } => Some(effects),
             Self::Refused { .. } | Self::NoEffect { .. } | Self::Retry { .. } => None,
         }
     }

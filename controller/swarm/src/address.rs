@@ -109,6 +109,18 @@ impl EngineAddress {
     }
 }
 
+impl EngineAddress {
+    /// The machine that the engine runs on, as seen from here: where the ports are that the swarm
+    /// publishes. A name that only ssh's configuration knows leads nowhere, never elsewhere.
+    #[must_use]
+    pub fn machine(&self) -> &str {
+        match self {
+            Self::Unix(_) => "127.0.0.1",
+            Self::Tcp { host, .. } | Self::Ssh { host, .. } => host,
+        }
+    }
+}
+
 impl Default for EngineAddress {
     fn default() -> Self {
         Self::Unix(PathBuf::from(DEFAULT_SOCKET))
@@ -236,6 +248,18 @@ mod tests {
             "npipe:////./pipe/docker_engine",
         ] {
             assert!(EngineAddress::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn published_ports_are_on_the_engines_machine() {
+        for (address, machine) in [
+            ("unix:///s", "127.0.0.1"),
+            ("tcp://10.0.0.1:2375", "10.0.0.1"),
+            ("tcp://[::1]:2376", "::1"),
+            ("ssh://ops@manager-1:22", "manager-1"),
+        ] {
+            assert_eq!(EngineAddress::parse(address).unwrap().machine(), machine);
         }
     }
 

@@ -1,5 +1,6 @@
 //! The real engine behind [`Engine`]: which path, which query, which limit.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use async_trait::async_trait;
@@ -175,13 +176,22 @@ impl Engine for DockerEngine {
         Ok(networks.into_iter().map(ObservedNetwork::from).collect())
     }
 
+    async fn list_secrets(&self) -> Result<BTreeMap<String, SwarmId>, Error> {
+        Ok(wire::by_name(self.list("/secrets", None).await?))
+    }
+
+    async fn list_configs(&self) -> Result<BTreeMap<String, SwarmId>, Error> {
+        Ok(wire::by_name(self.list("/configs", None).await?))
+    }
+
     async fn nodes(&self) -> Result<Nodes, Error> {
         let nodes: Vec<wire::Node> = self.list("/nodes", None).await?;
         Ok(wire::count(&nodes))
     }
 
     async fn events(&self) -> Result<EventStream, Error> {
-        let filters = json!({ "type": ["service", "network", "node"], "scope": ["swarm"] });
+        let types = ["service", "network", "node", "secret", "config"];
+        let filters = json!({ "type": types, "scope": ["swarm"] });
         let target = self.target(events::PATH, &[("filters", &filters.to_string())]);
         let (body, connection) = self.transport.open(events::PATH, &target).await?;
         Ok(events::decode(body, connection))

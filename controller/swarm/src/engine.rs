@@ -4,6 +4,8 @@
 //! it does not know, and losing a field of somebody's service is the one thing that must not
 //! happen here. Everything else is read into the few fields that are used.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
@@ -72,13 +74,26 @@ pub trait Engine: Send + Sync {
     /// When the engine cannot be asked or refuses.
     async fn list_networks(&self) -> Result<Vec<ObservedNetwork>, Error>;
 
+    /// The ids of all secrets by name.
+    ///
+    /// # Errors
+    /// When the engine cannot be asked or refuses.
+    async fn list_secrets(&self) -> Result<BTreeMap<String, SwarmId>, Error>;
+
+    /// The ids of all configs by name.
+    ///
+    /// # Errors
+    /// When the engine cannot be asked or refuses.
+    async fn list_configs(&self) -> Result<BTreeMap<String, SwarmId>, Error>;
+
     /// How many nodes there are, how many can work, and whether the managers can decide.
     ///
     /// # Errors
     /// When the engine cannot be asked or refuses.
     async fn nodes(&self) -> Result<Nodes, Error>;
 
-    /// Follows what happens to services, networks and nodes of the swarm, from now on.
+    /// Follows what happens to services, networks, nodes, secrets and configs of the swarm, from
+    /// now on.
     ///
     /// # Caveats
     /// There are no events about tasks, and a stream can go silent without ending.
@@ -237,6 +252,10 @@ pub enum EventObject {
     Network,
     /// A node.
     Node,
+    /// A secret.
+    Secret,
+    /// A config.
+    Config,
     /// Anything else; it is reported because its absence would look like silence.
     Other,
 }

@@ -57,6 +57,8 @@ fn event(line: &[u8]) -> Option<Result<Event, Error>> {
                 "service" => EventObject::Service,
                 "network" => EventObject::Network,
                 "node" => EventObject::Node,
+                "secret" => EventObject::Secret,
+                "config" => EventObject::Config,
                 _ => EventObject::Other,
             },
             action: wire.action,

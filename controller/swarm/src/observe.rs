@@ -33,10 +33,12 @@ pub async fn take_snapshot(engine: &dyn Engine, clock: &dyn Clock) -> Result<Sna
     let cluster = info.trusted_cluster()?;
     // The age of a snapshot is that of its oldest part.
     let taken_at = clock.now();
-    let (services, task_list, networks, nodes) = try_join!(
+    let (services, task_list, networks, secrets, configs, nodes) = try_join!(
         engine.list_services(&Services::All),
         engine.list_tasks(&Services::All),
         engine.list_networks(),
+        engine.list_secrets(),
+        engine.list_configs(),
         engine.nodes(),
     )?;
     nodes.quorum()?;
@@ -53,6 +55,8 @@ pub async fn take_snapshot(engine: &dyn Engine, clock: &dyn Clock) -> Result<Sna
         taken_at,
         services: read.into_iter().collect(),
         networks: networks.into_iter().map(|network| (network.id.clone(), network)).collect(),
+        secrets,
+        configs,
         nodes: nodes.counts,
     })
 }
@@ -119,6 +123,7 @@ pub fn service(mut reported: Value) -> Result<ObservedService, Error> {
     let update = text(&reported, "/UpdateStatus/State").map(|state| UpdateStatus {
         state,
         message: text(&reported, "/UpdateStatus/Message").unwrap_or_default(),
+        started_at: text(&reported, "/UpdateStatus/StartedAt").and_then(|time| time.parse().ok()),
     });
     let spec = match reported.get_mut("Spec").map(Value::take) {
         Some(spec @ Value::Object(_)) => spec,
@@ -145,7 +150,8 @@ fn ports(service: &Value) -> Option<Vec<PublishedPort>> {
         for port in list.map(Vec::as_slice).unwrap_or_default() {
             let published = match port.get("PublishedPort") {
                 None | Some(Value::Null) => 0,
-                Some(number) => u16::try_from(number.as_u64()?).ok()?,
+                // The engine accepts numbers that are no port; nobody can publish those.
+                Some(number) => u16::try_from(number.as_u64()?).unwrap_or(0),
             };
             // Zero is a port that Swarm chooses, or that host mode leaves to the node.
             if published == 0 {
@@ -200,7 +206,7 @@ mod tests {
         for (pointer, value) in [
             ("/Version/Index", json!("12")),
             ("/UpdatedAt", json!("yesterday")),
-            ("/Endpoint/Ports/0/PublishedPort", json!(70_000)),
+            ("/Endpoint/Ports/0/PublishedPort", json!("80")),
             ("/ID", json!(null)),
         ] {
             let mut broken = reported();

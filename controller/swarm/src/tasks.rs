@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use skep_core::identity::SwarmId;
-use skep_core::observed::TaskSummary;
+use skep_core::observed::{TaskFailure, TaskSummary};
 
 use crate::engine::Task;
 
@@ -49,10 +49,15 @@ fn summary(tasks: &[&Task]) -> TaskSummary {
         starting: count(false),
         failed: number(failures.len()),
         completed: number(completed),
-        last_error: failures
-            .iter()
-            .max_by_key(|task| (task.since, &task.id))
-            .map(|task| task.error.clone().unwrap_or_else(|| task.message.clone())),
+        last_failure: failures.iter().max_by_key(|task| (task.since, &task.id)).map(|task| {
+            TaskFailure {
+                task: task.id.clone(),
+                node: task.node.clone(),
+                error: task.error.clone().unwrap_or_else(|| task.message.clone()),
+                created_at: task.created_at,
+                failed_at: task.since,
+            }
+        }),
     }
 }
 
@@ -120,7 +125,7 @@ mod tests {
         ];
         assert_eq!(counts(&tasks), (1, 1, 2));
         let summary = summaries(&tasks).remove(&SwarmId::new("s")).unwrap();
-        assert_eq!(summary.last_error.as_deref(), Some("exit 3"));
+        assert_eq!(summary.last_error(), Some("exit 3"));
     }
 
     #[test]
@@ -150,6 +155,6 @@ mod tests {
         let summary = summaries(&[task(1, "", "rejected", "shutdown", 1)])
             .remove(&SwarmId::new("s"))
             .unwrap();
-        assert_eq!(summary.last_error.as_deref(), Some("started"));
+        assert_eq!(summary.last_error(), Some("started"));
     }
 }

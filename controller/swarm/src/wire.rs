@@ -3,6 +3,8 @@
 //! Everything is optional on the wire: the engine leaves out what is empty, and another engine
 //! version must not make a whole list unreadable.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer};
 use skep_core::identity::{ClusterId, SwarmId};
@@ -206,6 +208,25 @@ impl From<Network> for ObservedNetwork {
     fn from(network: Network) -> Self {
         Self { id: SwarmId::new(network.id), name: network.name, scope: network.scope }
     }
+}
+
+/// A secret or a config; what it holds is passed over.
+#[derive(Deserialize)]
+pub(crate) struct Named {
+    #[serde(rename = "ID")]
+    id: String,
+    #[serde(rename = "Spec")]
+    spec: NamedSpec,
+}
+
+#[derive(Deserialize)]
+struct NamedSpec {
+    #[serde(rename = "Name")]
+    name: String,
+}
+
+pub(crate) fn by_name(list: Vec<Named>) -> BTreeMap<String, SwarmId> {
+    list.into_iter().map(|one| (one.spec.name, SwarmId::new(one.id))).collect()
 }
 
 #[derive(Deserialize, Default)]

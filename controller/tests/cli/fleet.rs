@@ -210,11 +210,15 @@ fn services_are_listed_and_explained() {
     assert_eq!((&alpha["owner"], &alpha["source"]["line"]), (&"absent".into(), &3.into()));
     assert_eq!(alpha["action"]["state"], "pending");
     assert_eq!(alpha["replicas"]["wanted"], 1);
+    assert_eq!((&alpha["health"], &alpha["mcp"]), (&Value::Null, &Value::Null));
     assert!(fleet.run(&["service", "list"]).stdout().contains("fleet.yml:3"));
 
     let status = fleet.run(&["service", "status", "alpha", "-o", "json"]).json();
     assert_eq!(status["step"]["action"], "deploy_service");
-    assert_eq!(status["conditions"].as_array().unwrap().len(), 4);
+    assert_eq!(status["conditions"].as_array().unwrap().len(), 5);
+    let mcp = &status["conditions"][4];
+    assert_eq!((&mcp["type"], &mcp["status"]), (&"McpReady".into(), &Value::Null));
+    assert_eq!(mcp["reason"], "not asked: no task runs");
     assert_eq!(status["last_actions"][0]["state"], "pending");
     let error = fleet.run(&["service", "status", "alpah", "-o", "json"]).error(1);
     assert_eq!(error["code"], "NOT_FOUND");

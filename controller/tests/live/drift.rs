@@ -167,8 +167,15 @@ fn a_crashing_service_is_down_not_hidden() {
     };
     let before = force(&fleet);
     fleet.approve_all();
-    fleet.wait_for_states(&serve, "succeeded", 2);
+    // The restart cannot help, and what could not help is not tried again.
+    fleet.wait_for_states(&serve, "failed", 1);
     assert_eq!(force(&fleet), before + 1);
+    let failed = fleet.actions().into_iter().find(|action| action["state"] == "failed").unwrap();
+    assert!(failed["detail"].as_str().unwrap().contains("exit (3)"), "{failed}");
+    let writes = fleet.mutations().len();
+    std::thread::sleep(std::time::Duration::from_secs(35));
+    assert_eq!(fleet.mutations().len(), writes, "{:?}", fleet.mutations());
+    assert_eq!(fleet.approvals("pending").len(), 0);
     serve.stop();
     fleet.finish();
 }

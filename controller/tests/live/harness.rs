@@ -71,8 +71,13 @@ impl Fleet {
         let mut text = String::from("version: 1\nservices:\n");
         for (suffix, fields) in services {
             let name = self.service(suffix);
-            writeln!(text, "  - name: {name}\n    image: skep-test/mcp:1").unwrap();
-            for field in fields.split(';').map(str::trim).filter(|field| !field.is_empty()) {
+            let fields: Vec<_> =
+                fields.split(';').map(str::trim).filter(|field| !field.is_empty()).collect();
+            writeln!(text, "  - name: {name}").unwrap();
+            if !fields.iter().any(|field| field.starts_with("image:")) {
+                writeln!(text, "    image: skep-test/mcp:1").unwrap();
+            }
+            for field in fields {
                 writeln!(text, "    {field}").unwrap();
             }
         }
@@ -85,7 +90,15 @@ impl Fleet {
 
     /// The program, with nothing of this machine's environment but a path.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_skep"));
+        self.prepared(Command::new(env!("CARGO_BIN_EXE_skep")), arguments)
+    }
+
+    /// The program on the engine's own network, where published ports are.
+    pub(crate) fn command_inside(&self, arguments: &[&str]) -> Command {
+        self.prepared(self.engine.command(env!("CARGO_BIN_EXE_skep")), arguments)
+    }
+
+    fn prepared(&self, mut command: Command, arguments: &[&str]) -> Command {
         command
             .args(arguments)
             .env_clear()
@@ -97,6 +110,13 @@ impl Fleet {
             .env("STATE_DB_URI", self.store())
             .current_dir(self.folder.path());
         command
+    }
+
+    /// As [`Self::json`], on the engine's own network.
+    pub(crate) fn json_inside(&self, arguments: &[&str]) -> Value {
+        let output = self.command_inside(&[arguments, &["-o", "json"]].concat()).output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", text(&output));
+        serde_json::from_slice(&output.stdout).unwrap()
     }
 
     pub(crate) fn run(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Output {
@@ -126,10 +146,23 @@ impl Fleet {
     }
 
     pub(crate) fn serve(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Serve {
+        self.serve_by(Self::command, arguments, environment)
+    }
+
+    /// The loop on the engine's own network.
+    pub(crate) fn serve_inside(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Serve {
+        self.serve_by(Self::command_inside, arguments, environment)
+    }
+
+    fn serve_by(
+        &self,
+        command: impl Fn(&Self, &[&str]) -> Command,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Serve {
         let log = self.path(&format!("serve-{}.log", rand_suffix()));
         let file = std::fs::File::create(&log).unwrap();
-        let child = self
-            .command(&[&["serve", "--listen", "127.0.0.1:0"], arguments].concat())
+        let child = command(self, &[&["serve", "--listen", "127.0.0.1:0"], arguments].concat())
             .envs(environment.iter().copied())
             .stdout(Stdio::null())
             .stderr(Stdio::from(file))

@@ -5,6 +5,7 @@ use schemars::{Schema, SchemaGenerator, json_schema};
 use skep_yaml::{Cursor, Location, Resolved, did_you_mean};
 
 use super::health::HealthDocument;
+use super::mcp::McpDocument;
 use super::mount::Mounts;
 use super::network::Networks;
 use super::resources::ResourcesDocument;
@@ -92,6 +93,8 @@ mapping! {
         pub(crate) resources: Option<ResourcesDocument>,
         /// How the engine finds out whether a task is healthy.
         pub(crate) health: Option<HealthDocument>,
+        /// How it is asked whether it speaks MCP.
+        pub(crate) mcp: Option<McpDocument>,
         /// Labels of the Swarm service.
         pub(crate) labels: Option<Labels>,
         /// How changes roll out.
@@ -181,6 +184,7 @@ impl ServiceDocument {
             constraints,
             resources,
             health,
+            mcp,
             labels,
             update,
             rollback,

@@ -8,6 +8,7 @@ mod build;
 mod check;
 mod document;
 mod health;
+mod mcp;
 mod mount;
 mod network;
 mod resources;
@@ -22,6 +23,7 @@ use skep_yaml::{Location, Problem, Problems, did_you_mean};
 pub use build::RegistryFile;
 pub(crate) use document::RegistryDocument;
 pub use health::{Health, Probe};
+pub use mcp::Mcp;
 pub use mount::{Mount, MountSource};
 pub use network::NetworkAttachment;
 pub use resources::{Limits, Reservations, Resources};
@@ -89,6 +91,8 @@ pub struct Service {
     pub resources: Resources,
     /// Health check; `None` leaves the image's own.
     pub health: Option<Health>,
+    /// How it is asked whether it speaks MCP.
+    pub mcp: Mcp,
     /// Labels of the Swarm service.
     pub labels: BTreeMap<String, String>,
     /// How changes roll out.

@@ -220,7 +220,7 @@ r.yml:7:16: services[0].host_port: expected a whole number from 1 to 65535, foun
 r.yml:8:5: services[0].colour: unknown key \"colour\"
   hint: known keys: name, package, console_script, image, version, transport, host, \
 container_port, host_port, profiles, desired, replicas, scaling, swarm_name, stack, domain, env, \
-command, networks, mounts, constraints, resources, health, labels, update, rollback, restart, \
+command, networks, mounts, constraints, resources, health, mcp, labels, update, rollback, restart, \
 depends_on, ignore
 r.yml:9:11: the service \"a-mcp\" is declared twice, first at r.yml:4:5
   hint: rename or remove one of the two

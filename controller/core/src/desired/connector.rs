@@ -8,7 +8,7 @@ use skep_crds::registry::{
 };
 use skep_crds::value::EnvValue;
 
-use super::{DesiredService, Provenance, ScalingBounds, SecretValues};
+use super::{DesiredService, McpEndpoint, Provenance, ScalingBounds, SecretValues};
 use crate::action::Source;
 use crate::identity::ServiceName;
 use crate::image::ImageReference;
@@ -99,11 +99,28 @@ pub fn connector(
         spec: Value::Object(spec).into(),
         running,
         autoscaled,
+        mcp: mcp_endpoint(connector),
         // Names of connectors here; the caller, who knows them all, turns them into Swarm names.
         depends_on: connector.depends_on.iter().map(|n| ServiceName::new(n.as_str())).collect(),
         ignore: connector.ignore.iter().map(|pointer| pointer.as_str().to_owned()).collect(),
         blocked: blocked_by(&unresolved),
         unresolved: unresolved.into_iter().map(|(key, _)| key).collect(),
+    }
+}
+
+/// The transport that can be asked; `sse` is the deprecated one and `stdio` has no port.
+const STREAMABLE_HTTP: &str = "streamable-http";
+
+fn mcp_endpoint(connector: &Service) -> McpEndpoint {
+    if !connector.mcp.initialize {
+        return McpEndpoint::Unasked { reason: "the registry says that it is not asked" };
+    }
+    if connector.transport != STREAMABLE_HTTP {
+        return McpEndpoint::Unasked { reason: "its transport is not streamable-http" };
+    }
+    match connector.host_port {
+        Some(port) => McpEndpoint::Published { port, path: connector.mcp.path.clone() },
+        None => McpEndpoint::Unasked { reason: "not reachable from here: it publishes no port" },
     }
 }
 

@@ -53,6 +53,8 @@ pub struct DesiredService {
     pub running: bool,
     /// Set when the number of replicas belongs to the autoscaler, within these bounds.
     pub autoscaled: Option<ScalingBounds>,
+    /// Where it is asked whether it speaks MCP.
+    pub mcp: McpEndpoint,
     /// Services that must be there before this one.
     pub depends_on: Vec<ServiceName>,
     /// JSON pointers into the canonical spec that the diff leaves alone.
@@ -62,6 +64,23 @@ pub struct DesiredService {
     /// Keys of the environment whose reference has no value now. The spec has no line for them,
     /// and the diff leaves the lines that are there alone.
     pub unresolved: Vec<String>,
+}
+
+/// Where a service is asked whether it speaks MCP.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum McpEndpoint {
+    /// At a port that the swarm publishes.
+    Published {
+        /// The published port.
+        port: u16,
+        /// The HTTP path.
+        path: String,
+    },
+    /// Nowhere.
+    Unasked {
+        /// Why, for people.
+        reason: &'static str,
+    },
 }
 
 /// Between which numbers of replicas a service may be scaled; `max` is never below `min`.

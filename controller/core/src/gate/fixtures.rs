@@ -49,9 +49,11 @@ pub(crate) fn step(action: ActionKind, target: &str, operation: Operation) -> St
     };
     let object = match &operation {
         Operation::Create { .. } => None,
-        Operation::Update { .. } | Operation::Restart | Operation::Adopt | Operation::Release => {
-            Some(SwarmId::new("object1"))
-        }
+        Operation::Update { .. }
+        | Operation::Replace { .. }
+        | Operation::Restart
+        | Operation::Adopt
+        | Operation::Release => Some(SwarmId::new("object1")),
     };
     let digest = Digest::of_json(&json!([action, target, object, operation]));
     Step {

@@ -145,7 +145,7 @@ fn parameters(step: &Step) -> Vec<(String, Value)> {
     ];
     let at = |pointer: &str| match &step.operation {
         Operation::Create { spec } => spec.pointer(pointer).cloned(),
-        Operation::Update { edits } => {
+        Operation::Update { edits } | Operation::Replace { edits } => {
             edits.iter().find(|edit| edit.pointer == pointer).and_then(|edit| edit.value.clone())
         }
         Operation::Restart | Operation::Adopt | Operation::Release => None,

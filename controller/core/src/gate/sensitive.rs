@@ -105,7 +105,7 @@ pub fn find(step: &Step) -> Vec<SensitiveField> {
                 }
             }
         }
-        Operation::Update { edits } => {
+        Operation::Update { edits } | Operation::Replace { edits } => {
             for edit in edits {
                 for (place, class, rule) in PLACES {
                     if let Some(rest) = within(&edit.pointer, place) {

@@ -4,6 +4,8 @@
 //! The live spec is patched in its own form, so every field that Skep knows nothing about goes
 //! back to the engine as it came.
 
+mod files;
+
 use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
@@ -11,6 +13,7 @@ use serde_json::{Map, Value, json};
 use super::diff::IMAGE;
 use super::normalise::{ListSection, NetworkNames, section_of};
 use super::pointer::{self, is_within};
+use super::replacement::Replacement;
 use super::{Edit, Operation, Step};
 use crate::canonical::canonical_json;
 use crate::desired::{SecretValues, is_placeholder};
@@ -21,9 +24,9 @@ use crate::observed::{ObservedService, Snapshot};
 /// One request, ready to be stored and sent.
 #[derive(Clone, PartialEq, Eq)]
 pub struct BoundRequest {
-    /// The object and its Version for an update; `None` for a create.
+    /// The object and its Version for an update or a replacement; `None` for a create.
     pub update: Option<(SwarmId, u64)>,
-    /// The exact body.
+    /// The exact body; for a replacement a [`Replacement`].
     pub body: Vec<u8>,
 }
 
@@ -45,6 +48,12 @@ pub enum BindError {
     /// A network is not there.
     #[error("network {0:?} does not exist on this swarm")]
     NetworkMissing(String),
+    /// A secret is not there.
+    #[error("secret {0:?} does not exist on this swarm")]
+    SecretMissing(String),
+    /// A config is not there.
+    #[error("config {0:?} does not exist on this swarm")]
+    ConfigMissing(String),
     /// A reference has no value now.
     #[error("the value behind the reference of {0:?} is not available")]
     ReferenceUnresolved(String),
@@ -56,7 +65,7 @@ pub enum BindError {
 /// What is known only at execution.
 #[derive(Debug, Clone, Copy)]
 pub struct Late<'a> {
-    /// The newest snapshot: network ids.
+    /// The newest snapshot: ids of networks, secrets and configs.
     pub snapshot: &'a Snapshot,
     /// The object as it is now.
     pub live: Option<&'a ObservedService>,
@@ -80,7 +89,7 @@ pub fn bind(step: &Step, late: Late<'_>) -> Result<BoundRequest, BindError> {
     };
     let mut spec = match (&step.operation, live) {
         (Operation::Create { spec }, None) => spec.clone(),
-        (Operation::Update { edits }, Some(live)) => {
+        (Operation::Update { edits } | Operation::Replace { edits }, Some(live)) => {
             let mut spec = live.spec.value();
             apply(&mut spec, edits, &NetworkNames::of(late.snapshot));
             if edits.iter().any(|edit| is_within(&edit.pointer, IMAGE)) {
@@ -96,27 +105,50 @@ pub fn bind(step: &Step, late: Late<'_>) -> Result<BoundRequest, BindError> {
             spec
         }
         (Operation::Adopt | Operation::Release, _) => return Err(BindError::NothingToSend),
-        (Operation::Create { .. } | Operation::Update { .. } | Operation::Restart, _) => {
-            return Err(BindError::ObjectMoved);
-        }
+        (
+            Operation::Create { .. }
+            | Operation::Update { .. }
+            | Operation::Replace { .. }
+            | Operation::Restart,
+            _,
+        ) => return Err(BindError::ObjectMoved),
     };
     let before = live.map(|live| live.spec.value());
     resolve_networks(&mut spec, before.as_ref(), late.snapshot)?;
+    files::resolve(&mut spec, late.snapshot)?;
     resolve_references(&mut spec, late.secrets)?;
     label(&mut spec, step, late);
+    let body = match (&step.operation, live) {
+        (Operation::Replace { .. }, Some(live)) => {
+            let mut former = live.spec.value();
+            // Proof that it was put back by this action.
+            pointer::set(&mut former, ACTION_LABEL, json!(late.action.as_str()));
+            Replacement::new(spec, former).to_bytes()
+        }
+        _ => canonical_json(&spec),
+    };
     let update = live.map(|live| (live.id.clone(), live.version));
-    Ok(BoundRequest { update, body: canonical_json(&spec) })
+    Ok(BoundRequest { update, body })
 }
+
+const ACTION_LABEL: &str = "/Labels/dev.skep.action";
 
 /// Applies edits to a spec in the engine's form.
 pub(super) fn apply(spec: &mut Value, edits: &[Edit], networks: &NetworkNames) {
+    // From the back, so that the entries before the removed one keep their keys.
+    for edit in edits.iter().rev().filter(|edit| edit.value.is_none()) {
+        match section_of(&edit.pointer) {
+            Some((section, key)) => edit_list(spec, section, &key, None, networks),
+            None => pointer::remove(spec, &edit.pointer),
+        }
+    }
     for edit in edits {
         match (section_of(&edit.pointer), &edit.value) {
+            (_, None) => {}
             (Some((section, key)), value) => {
                 edit_list(spec, section, &key, value.as_ref(), networks);
             }
             (None, Some(value)) => pointer::set(spec, &edit.pointer, value.clone()),
-            (None, None) => pointer::remove(spec, &edit.pointer),
         }
     }
 }
@@ -128,15 +160,10 @@ fn edit_list(
     value: Option<&Value>,
     networks: &NetworkNames,
 ) {
-    // Old clients wrote networks at the top; they stay where they are.
-    let at = if section == ListSection::Networks
-        && spec.pointer(section.pointer()).is_none_or(Value::is_null)
-        && spec.get("Networks").is_some_and(Value::is_array)
-    {
-        "/Networks"
-    } else {
-        section.pointer()
-    };
+    if section == ListSection::Networks {
+        migrate_networks(spec);
+    }
+    let at = section.pointer();
     if !spec.pointer(at).is_some_and(Value::is_array) {
         if value.is_none() {
             return;
@@ -144,26 +171,29 @@ fn edit_list(
         pointer::set(spec, at, Value::Array(Vec::new()));
     }
     let Some(Value::Array(entries)) = spec.pointer_mut(at) else { return };
-    let has_key = |entry: &Value| section.key(entry, networks).as_deref() == Some(key);
-    match value {
-        None => entries.retain(|entry| !has_key(entry)),
-        Some(value) => {
-            let entry = section.engine_entry(key, value);
-            let Some(first) = entries.iter().position(has_key) else {
-                entries.push(entry);
-                return;
-            };
-            let mut index = 0;
-            // The engine takes the last of several entries with one key: only one may stay.
-            entries.retain_mut(|slot| {
-                let (is_first, is_other) = (index == first, index != first && has_key(slot));
-                index += 1;
-                if is_first {
-                    *slot = section.with_id_of(slot, entry.clone());
-                }
-                !is_other
-            });
+    let keys = section.keys(entries, networks);
+    let mut keys = keys.iter().map(|found| found.as_deref() == Some(key));
+    let mut entry = value.map(|value| section.engine_entry(key, value));
+    // The engine takes the last of several entries with one key: only one may stay.
+    entries.retain_mut(|slot| {
+        if !keys.next().unwrap_or(false) {
+            return true;
         }
+        let Some(entry) = entry.take() else { return false };
+        *slot = section.with_id_of(slot, entry);
+        true
+    });
+    entries.extend(entry);
+}
+
+/// Old clients wrote networks at the top, where the engine refuses every change; it accepts their
+/// move to where they belong.
+fn migrate_networks(spec: &mut Value) {
+    let Some(top) = spec.as_object_mut().and_then(|spec| spec.remove("Networks")) else { return };
+    let at = ListSection::Networks.pointer();
+    let in_place = |list: &Value| list.as_array().is_some_and(|list| !list.is_empty());
+    if top.is_array() && !spec.pointer(at).is_some_and(in_place) {
+        pointer::set(spec, at, top);
     }
 }
 

@@ -12,12 +12,12 @@ use serde_json::{Value, json};
 use self::draft::Draft;
 pub use self::ours::DOWN_GRACE;
 use super::diff::{self, Difference, Ignored, REPLICAS};
-use super::normalise::{ListSection, normalise};
+use super::normalise::{ListSection, normalise_for};
 use super::pointer::{self, escape};
 use super::walk::Walk;
 use super::{
     Masking, Memo, NetworkNames, Owned, PLANNER_VERSION, Plan, PlanIndex, Step, Summary, Waiting,
-    order,
+    mask, order,
 };
 use crate::canonical::Digest;
 use crate::desired::{Desired, DesiredService, ScalingBounds};
@@ -96,6 +96,7 @@ pub fn plan_with(input: &PlanInput<'_>, memo: &mut Memo) -> Plan {
     };
     let mut consider = |service: &DesiredService| {
         let facts = facts(&service.name);
+        waiting.extend(mask::note(&service.name, &service.spec, input.observed.api_version));
         match classify(input, index, service, facts, Some(&mut *memo)) {
             Finding::Unchanged => unchanged += 1,
             Finding::Step(step) => steps.push(*step),
@@ -221,8 +222,9 @@ fn difference(
     service: &DesiredService,
     live: &ObservedService,
 ) -> Difference {
-    let live = normalise(&live.spec.value(), names);
-    let mut desired = normalise(&service.spec.value(), names);
+    let api = input.observed.api_version;
+    let live = normalise_for(&live.spec.value(), names, api);
+    let mut desired = normalise_for(&service.spec.value(), names, api);
     let mut pointers = service.ignore.clone();
     // The desired spec has no line for a reference without a value; that says nothing about the
     // line that is there.

@@ -1,10 +1,13 @@
-//! What stands in the way of a step: ports that somebody else publishes, networks that are not
-//! there.
+//! What stands in the way of a step: ports that somebody else publishes, and networks, secrets
+//! and configs that are not there.
+
+use std::collections::BTreeMap;
 
 use serde_json::Value;
 
 use super::{Blocked, PlanIndex, PlanInput};
 use crate::desired::DesiredService;
+use crate::identity::SwarmId;
 
 /// A step's obstacle.
 pub(super) struct PortConflict {
@@ -67,4 +70,32 @@ pub(super) fn missing_network(input: &PlanInput<'_>, service: &DesiredService) -
         message: format!("network {missing:?} does not exist on this swarm"),
         hint: format!("create it: docker network create --driver overlay {missing}"),
     })
+}
+
+/// The first secret or config of the service that does not exist.
+pub(super) fn missing_file(input: &PlanInput<'_>, spec: &Value) -> Option<Blocked> {
+    let container = spec.pointer("/TaskTemplate/ContainerSpec")?;
+    let missing = |list: &str, name: &str, known: &BTreeMap<String, SwarmId>| {
+        let entries = container.get(list).and_then(Value::as_array)?;
+        let names = entries.iter().filter_map(|entry| entry.get(name)?.as_str());
+        names.filter(|name| !known.contains_key(*name)).map(str::to_owned).next()
+    };
+    let credential_spec = || {
+        let config = container.pointer("/Privileges/CredentialSpec/Config")?.as_str()?;
+        let is_missing = !config.is_empty() && !input.observed.configs.contains_key(config);
+        is_missing.then(|| config.to_owned())
+    };
+    let observed = input.observed;
+    let of_kind = |code: &str, kind: &str, name: String| Blocked {
+        code: code.to_owned(),
+        message: format!("{kind} {name:?} does not exist on this swarm"),
+        hint: format!("create it: docker {kind} create {name} FILE"),
+    };
+    missing("Secrets", "SecretName", &observed.secrets)
+        .map(|name| of_kind("SECRET_MISSING", "secret", name))
+        .or_else(|| {
+            missing("Configs", "ConfigName", &observed.configs)
+                .or_else(credential_spec)
+                .map(|name| of_kind("CONFIG_MISSING", "config", name))
+        })
 }

@@ -1,6 +1,8 @@
 //! The difference between two canonical specs: what a person reads, and the edits that make the
 //! live spec equal to the desired one.
 
+use std::collections::BTreeMap;
+
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Map, Value};
 use sha2::Sha256;
@@ -98,15 +100,17 @@ fn looks_secret(key: &str) -> bool {
 const ENV: &str = "/TaskTemplate/ContainerSpec/Env";
 pub(super) const IMAGE: &str = "/TaskTemplate/ContainerSpec/Image";
 pub(super) const REPLICAS: &str = "/Mode/Replicated/Replicas";
+const INIT: &str = "/TaskTemplate/ContainerSpec/Init";
 
 /// Blocks that the engine reads as a whole: a part of one, written alone, would give the rest
-/// zero instead of the default. An edit therefore replaces the block.
+/// zero instead of the default, and an empty one is refused. An edit therefore replaces the block.
 const WHOLE_BLOCKS: &[&str] = &[
     "/UpdateConfig",
     "/RollbackConfig",
     "/TaskTemplate/RestartPolicy",
     "/TaskTemplate/LogDriver",
     "/TaskTemplate/ContainerSpec/Healthcheck",
+    "/TaskTemplate/ContainerSpec/Privileges/CredentialSpec",
 ];
 
 /// What the comparison leaves alone.
@@ -171,27 +175,39 @@ pub(super) fn compare(
     masking: &Masking,
     ignored: Ignored<'_>,
 ) -> Difference {
-    let mut walk = Walk { live, secrets, masking, ignored, out: Difference::default() };
+    let mut walk = Walk { secrets, masking, ignored, out: Difference::default() };
     walk.compare("", Some(live), Some(desired));
-    let blocks: Vec<Edit> = WHOLE_BLOCKS
-        .iter()
-        .filter(|block| walk.out.edits.iter().any(|edit| is_within(&edit.pointer, block)))
-        .map(|block| Edit {
-            pointer: (*block).to_owned(),
-            value: whole_block(block, live, desired, ignored),
-        })
-        .collect();
-    let is_in_block =
-        |edit: &Edit| WHOLE_BLOCKS.iter().any(|block| is_within(&edit.pointer, block));
-    walk.out.edits.retain(|edit| !is_in_block(edit));
-    walk.out.edits.extend(blocks);
-    walk.out.edits.sort_by(|a, b| a.pointer.cmp(&b.pointer));
+    let mut edits: BTreeMap<String, Option<Value>> = BTreeMap::new();
+    for edit in std::mem::take(&mut walk.out.edits) {
+        match whole(&edit.pointer) {
+            Some(block) if !edits.contains_key(&block) => {
+                let value = whole_block(&block, live, desired, ignored);
+                edits.insert(block, value);
+            }
+            Some(_) => {}
+            None => {
+                edits.insert(edit.pointer, edit.value);
+            }
+        }
+    }
+    walk.out.edits = edits.into_iter().map(|(pointer, value)| Edit { pointer, value }).collect();
     walk.out
+}
+
+/// The block or the list entry that is written as a whole when this changes.
+fn whole(pointer: &str) -> Option<String> {
+    WHOLE_BLOCKS
+        .iter()
+        .find(|block| is_within(pointer, block))
+        .map(|block| (*block).to_owned())
+        .or_else(|| section_of(pointer).map(|(section, key)| section.entry_pointer(&key)))
 }
 
 fn whole_block(block: &str, live: &Value, desired: &Value, ignored: Ignored<'_>) -> Option<Value> {
     let declared = desired.pointer(block);
-    if live.pointer(block).is_none() {
+    // An entry comes as it is declared, and takes what is ignored in it with it when it goes.
+    let is_entry = section_of(block).is_some();
+    if is_entry && (declared.is_none() || live.pointer(block).is_none()) {
         return declared.cloned();
     }
     let nothing = Value::Object(Map::new());
@@ -208,8 +224,13 @@ fn is_docker_stack_label(pointer: &str) -> bool {
         .any(|key| key.starts_with(labels::STACK_PREFIX))
 }
 
+/// `Init: false` is what docker's client sends when nobody asked for an init. The engine keeps it
+/// apart from "not said", where its own default counts; who declares `false` gets it written.
+fn is_unasked(pointer: &str, live: Option<&Value>) -> bool {
+    pointer == INIT && live == Some(&Value::Bool(false))
+}
+
 struct Walk<'a> {
-    live: &'a Value,
     secrets: &'a SecretValues,
     masking: &'a Masking,
     ignored: Ignored<'a>,
@@ -221,21 +242,13 @@ impl Walk<'_> {
         if self.ignored.covers(pointer) || self.are_equal(pointer, live, desired) {
             return;
         }
-        if desired.is_none() && is_docker_stack_label(pointer) {
+        if desired.is_none() && (is_docker_stack_label(pointer) || is_unasked(pointer, live)) {
             return;
         }
-        let is_entry = section_of(pointer).is_some();
-        // An entry is written as a whole.
-        let kept = match (live, desired) {
-            (Some(_), Some(desired)) if is_entry => {
-                Some(self.ignored.keep(pointer, desired, self.live))
-            }
-            _ => None,
-        };
-        let desired = kept.as_ref().or(desired);
-        if kept.is_some() && self.are_equal(pointer, live, desired) {
-            return;
-        }
+        // An entry that comes or goes is one change, whatever it says.
+        let is_half = (live.is_none() || desired.is_none())
+            && section_of(pointer)
+                .is_some_and(|(section, key)| pointer.len() == section.entry_pointer(&key).len());
         let empty = Map::new();
         let objects = match (live, desired) {
             (Some(Value::Object(live)), Some(Value::Object(desired))) => Some((live, desired)),
@@ -245,7 +258,7 @@ impl Walk<'_> {
         };
         match objects {
             // An empty object that only one side has says something by being there: `Global: {}`.
-            Some((live, desired)) if !(is_entry || live.is_empty() && desired.is_empty()) => {
+            Some((live, desired)) if !(is_half || live.is_empty() && desired.is_empty()) => {
                 let mut keys: Vec<&String> = live.keys().chain(desired.keys()).collect();
                 keys.sort();
                 keys.dedup();

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{Masking, Owned, Plan, PlanInput, plan};
 use crate::action::Source;
-use crate::desired::{Desired, DesiredService, Provenance, SourceState, SourceStatus};
+use crate::desired::{Desired, DesiredService, McpEndpoint, Provenance, SourceState, SourceStatus};
 use crate::identity::{ClusterId, ServiceName, SwarmId};
 use crate::observed::{
     ApiVersion, NodeCounts, ObservedNetwork, ObservedService, Services, Snapshot, TaskSummary,
@@ -47,6 +47,8 @@ impl World {
                 taken_at: now,
                 services: Services::default(),
                 networks: BTreeMap::from([(network.id.clone(), network)]),
+                secrets: ids(&["another", "h9-sec", "s"]),
+                configs: ids(&["h9-cfg"]),
                 nodes: NodeCounts { ready: 1, total: 1 },
             },
             owned: Owned::new(),
@@ -109,6 +111,10 @@ impl World {
     }
 }
 
+fn ids(names: &[&str]) -> BTreeMap<String, SwarmId> {
+    names.iter().map(|name| ((*name).to_owned(), SwarmId::new(format!("id-of-{name}")))).collect()
+}
+
 pub(super) fn desired(name: &str) -> DesiredService {
     DesiredService {
         name: ServiceName::new(name),
@@ -140,6 +146,7 @@ pub(super) fn desired(name: &str) -> DesiredService {
         .into(),
         running: true,
         autoscaled: None,
+        mcp: McpEndpoint::Unasked { reason: "a test" },
         depends_on: Vec::new(),
         ignore: Vec::new(),
         blocked: None,

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::bind::apply;
 use super::classify::difference_after;
 use super::diff::{self, Difference, Ignored, REPLICAS};
-use super::normalise::{ListSection, normalise};
+use super::normalise::{ListSection, normalise_for};
 use super::{
     Blocked, Change, DriftClass, Edit, NetworkNames, Operation, PLANNER_VERSION, PlanInput, Risk,
     Step, pointer,
@@ -19,7 +19,7 @@ use crate::desired::SecretValues;
 use crate::identity::{ObjectKey, ServiceName, StepId};
 use crate::observed::ObservedService;
 use crate::request::RequestVerb;
-use crate::spec::ServiceMode;
+use crate::spec::{ServiceMode, Spec};
 
 /// What planning says about a request.
 #[derive(Debug, Clone, PartialEq)]
@@ -191,11 +191,12 @@ impl Asked<'_> {
         let mut secrets = self.input.desired.secrets.clone();
         let target = hidden(revision, number, self.input, &mut secrets);
         let names = NetworkNames::of(self.input.observed);
+        let api = self.input.observed.api_version;
         let declared = self.input.desired.services.get(self.name);
         let ignored = declared.map(|service| service.ignore.as_slice()).unwrap_or_default();
         let Difference { changes, edits } = diff::compare(
-            &normalise(&self.live.spec.value(), &names),
-            &normalise(&target, &names),
+            &normalise_for(&self.live.spec.value(), &names, api),
+            &normalise_for(&target, &names, api),
             &secrets,
             self.input.masking,
             Ignored { pointers: ignored },
@@ -203,13 +204,11 @@ impl Asked<'_> {
         if changes.is_empty() {
             return Requested::Nothing(format!("it runs as in revision {number} already"));
         }
-        if let Some(change) = changes
-            .iter()
-            .find(|change| change.path.starts_with("/Mode/") && change.path != REPLICAS)
-        {
+        let (from, to) = (self.live.spec.mode().word(), Spec::from(target).mode().word());
+        if from != to {
             return refused(
                 "IMMUTABLE_FIELD",
-                format!("revision {number} has another {}, which cannot be changed", change.path),
+                format!("revision {number} was a {to} service and this one is {from}"),
                 "declare the mode that you want; the plan then replaces the service",
             );
         }

@@ -8,11 +8,16 @@ mod diff;
 #[cfg(test)]
 mod fixtures;
 mod index;
+mod kept;
 mod manual;
+mod mask;
 mod memo;
 mod normalise;
 mod order;
 mod pointer;
+#[cfg(test)]
+mod properties;
+mod replacement;
 mod report;
 mod walk;
 
@@ -26,9 +31,12 @@ pub use self::classify::{DOWN_GRACE, Finding, Fresh, PlanInput, plan, plan_key, 
 pub use self::diff::{Masking, diff_between};
 pub use self::index::PlanIndex;
 pub use self::manual::{Requested, plan_request};
+pub(crate) use self::mask::said;
+pub use self::mask::{MASKED, Masked};
 pub use self::memo::Memo;
 pub(crate) use self::normalise::float32;
 pub use self::normalise::{NetworkNames, normalise};
+pub use self::replacement::{Replacement, UnreadableReplacement};
 pub use self::report::{Summary, Waiting};
 use crate::action::{ActionKind, Source, words};
 use crate::canonical::Digest;
@@ -38,7 +46,7 @@ use crate::request::RequestVerb;
 
 /// Part of every digest. Raise it when the same inputs would give other steps, so that approvals
 /// of the old planner's steps are superseded instead of being carried out differently.
-pub const PLANNER_VERSION: u32 = 1;
+pub const PLANNER_VERSION: u32 = 2;
 
 words! {
     /// Why a step is in the plan.
@@ -154,6 +162,13 @@ pub enum Operation {
         /// In canonical order.
         edits: Vec<Edit>,
     },
+    /// Remove the service and create it again with its live spec and these fields changed: for
+    /// what the engine cannot change in place. The live spec itself is no part of the step,
+    /// because it holds values behind references.
+    Replace {
+        /// In canonical order.
+        edits: Vec<Edit>,
+    },
     /// Replace the tasks: raise `ForceUpdate` by one.
     Restart,
     /// Put the service on record; nothing is sent.
@@ -168,6 +183,7 @@ impl std::fmt::Debug for Operation {
         match self {
             Self::Create { .. } => f.write_str("Create"),
             Self::Update { edits } => write!(f, "Update({} edits)", edits.len()),
+            Self::Replace { edits } => write!(f, "Replace({} edits)", edits.len()),
             Self::Restart => f.write_str("Restart"),
             Self::Adopt => f.write_str("Adopt"),
             Self::Release => f.write_str("Release"),

@@ -64,6 +64,12 @@ pub struct Waiting {
 }
 
 impl Waiting {
+    /// True for a remark on a service that nothing keeps from being planned.
+    #[must_use]
+    pub fn is_remark(&self) -> bool {
+        self.code == super::mask::FIELD_UNSUPPORTED
+    }
+
     pub(super) fn on(target: &ServiceName, code: &str, reason: impl Into<String>) -> Self {
         Self { target: Some(target.clone()), code: code.to_owned(), reason: reason.into() }
     }

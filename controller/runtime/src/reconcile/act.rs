@@ -269,7 +269,12 @@ async fn send(
     };
     let request = match bind(step.get(), late) {
         Ok(request) => request,
-        Err(error @ (BindError::NetworkMissing(_) | BindError::ReferenceUnresolved(_))) => {
+        Err(
+            error @ (BindError::NetworkMissing(_)
+            | BindError::SecretMissing(_)
+            | BindError::ConfigMissing(_)
+            | BindError::ReferenceUnresolved(_)),
+        ) => {
             return Ok(Attempt::Waiting(error.to_string()));
         }
         Err(error @ (BindError::ObjectMoved | BindError::NothingToSend)) => {
@@ -284,13 +289,17 @@ async fn send(
     }
     let now = context.clock.now();
     let (object, version) = request.update.clone().unzip();
+    let phase = match &step.get().operation {
+        Operation::Replace { .. } => IntentPhase::Remove,
+        _ => IntentPhase::Write,
+    };
     let intent = Intent {
         id: IntentId::generate(context.random.as_ref()),
         action: action.id.clone(),
         key: action.key.clone(),
         object,
         version,
-        phase: IntentPhase::Write,
+        phase,
         body: request.body,
         created_at: now,
     };
@@ -310,5 +319,5 @@ async fn send(
         "act.intent_stored"
     );
     drop(step.into_inner());
-    settle::send_and_settle(context, leadership, &intent, settle::Sending::First).await
+    settle::send_and_settle(context, leadership, action, &intent, settle::Sending::First).await
 }

@@ -5,7 +5,7 @@ pub(crate) mod act;
 pub(crate) mod propose;
 pub(crate) mod requests;
 pub(crate) mod scope;
-mod standing;
+pub(crate) mod standing;
 pub(crate) mod world;
 
 use std::collections::BTreeSet;
@@ -46,6 +46,7 @@ pub(crate) async fn decide(
     let snapshot = context.observe().instrument(tracing::info_span!("observe")).await?;
     if context.options.propose {
         workers.settle(&snapshot.cluster).instrument(tracing::info_span!("settle")).await?;
+        workers.follow(&snapshot).instrument(tracing::info_span!("follow")).await?;
         busy.extend(context.in_flight.keys());
     }
     // 2 desire (I/O, then pure)

@@ -51,9 +51,9 @@ pub(crate) async fn propose(
     let policy = context.policy.current();
     let mut ledger = act::ledger(context, &policy).await;
     let mut storm_budget = storm_budget(context, world).await?;
+    let waiting = plan.waiting.iter().filter(|waiting| !waiting.is_remark());
     let holds = holds(context, world).await?;
-    let busy: Vec<&ServiceName> =
-        plan.waiting.iter().filter_map(|waiting| waiting.target.as_ref()).collect();
+    let busy: Vec<&ServiceName> = waiting.filter_map(|waiting| waiting.target.as_ref()).collect();
     let mut proposals = Vec::new();
     let mut still_wanted: BTreeSet<&ServiceName> = BTreeSet::new();
 
@@ -99,7 +99,8 @@ pub(crate) async fn propose(
         let verdict = decide(&policy, &request, by_reference(&ledger));
         let bound = binding(step, verdict.rule(), context.options.mode);
         if let Some(last) = last {
-            match standing(last, step, world, &bound, retried_at(hold)) {
+            let retried_at = retried_at(hold);
+            match standing(last, step, world, &bound, retried_at) {
                 Standing::Keep => continue,
                 Standing::Settled(waiting) => {
                     report.waiting.push(waiting);
@@ -109,7 +110,9 @@ pub(crate) async fn propose(
                     close(context, leadership, last, ActionEvent::Supersede, why).await?;
                 }
                 Standing::New => {
-                    if let Some(waiting) = comes_back(context, last, world, &bound).await? {
+                    if let Some(waiting) =
+                        comes_back(context, last, step, world, retried_at).await?
+                    {
                         report.waiting.push(waiting);
                         continue;
                     }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use skep_core::action::{Action, ActionEvent, ActionState};
 use skep_core::gate::{LedgerView, Request, Unreadable, decide};
-use skep_core::identity::{ObjectKey, PlanId, ServiceName};
+use skep_core::identity::{ActionId, ObjectKey, PlanId, ServiceName};
 use skep_core::plan::{Requested, Step, plan_request};
 use skep_core::request::{RequestState, RequestVerb, ServiceRequest};
 use skep_store::{NewAction, RequestFilter, RequestOutcome};
@@ -45,7 +45,12 @@ pub(crate) async fn answer(
         }
         match look(context, world, request, latest.get(&name)).await? {
             Answer::Later => {}
-            Answer::Refused(detail) => refuse(context, leadership, request, detail).await?,
+            Answer::Refused(detail) => {
+                resolve(context, leadership, request, RequestOutcome::Refused(detail)).await?;
+            }
+            Answer::Waits(action) => {
+                resolve(context, leadership, request, RequestOutcome::Filed(action)).await?;
+            }
             Answer::Step(step) => {
                 let now = Request::for_step(&step, context.options.mode, world.now);
                 let verdict = decide(&policy, &now, by_reference(&ledger));
@@ -70,7 +75,8 @@ pub(crate) async fn answer(
                         let rule = verdict.rule().label();
                         let why = verdict.reason();
                         let detail = format!("DENIED_BY_POLICY: denied by rule {rule}: {why}");
-                        refuse(context, leadership, request, detail).await?;
+                        let outcome = RequestOutcome::Refused(detail);
+                        resolve(context, leadership, request, outcome).await?;
                     }
                 }
             }
@@ -106,14 +112,18 @@ async fn store(
     Ok(())
 }
 
-async fn refuse(
+async fn resolve(
     context: &Context,
     leadership: &Leadership,
     request: &ServiceRequest,
-    detail: String,
+    outcome: RequestOutcome,
 ) -> Result<(), Error> {
-    tracing::info!(service.name = %request.key.name, verb = %request.verb, detail, "request.refused");
-    let outcome = RequestOutcome::Refused(detail);
+    tracing::info!(
+        service.name = %request.key.name,
+        verb = %request.verb,
+        outcome = ?outcome,
+        "request.answered"
+    );
     let now = context.clock.now();
     match context.store.resolve_request(leadership.fence(), &request.id, &outcome, now).await {
         Ok(()) | Err(skep_store::Error::Conflict { .. }) => Ok(()),
@@ -126,6 +136,8 @@ enum Answer {
     Later,
     /// It cannot be done, or there is nothing to do: a code and why.
     Refused(String),
+    /// The very same was asked for before and waits for a decision.
+    Waits(ActionId),
     /// It can be done.
     Step(Box<Step>),
 }
@@ -146,8 +158,13 @@ async fn look(
             if let Some(why) = request.reason.as_deref().filter(|why| !why.is_empty()) {
                 step.reason = format!("{} ({why})", step.reason);
             }
-            Answer::Step(step)
+            match last.filter(|last| is_pending(last) && last.step.digest == step.digest) {
+                Some(last) => Answer::Waits(last.id.clone()),
+                None => Answer::Step(step),
+            }
         }
+        // Writing now would lose the rollout's way back.
+        Requested::Refused(blocked) if blocked.code == "ROLLOUT_RUNNING" => Answer::Later,
         Requested::Nothing(what) => Answer::Refused(format!("NOTHING_TO_DO: {what}")),
         Requested::Refused(blocked) => {
             Answer::Refused(format!("{}: {}; {}", blocked.code, blocked.message, blocked.hint))

@@ -5,7 +5,8 @@ use jiff::{SignedDuration, Timestamp};
 use skep_core::action::{Action, ActionKind, ActionState};
 use skep_core::canonical::Digest;
 use skep_core::hold::{Hold, HoldKind};
-use skep_core::plan::{Step, Waiting};
+use skep_core::plan::{Operation, Step, Waiting};
+use skep_core::rollout::tries_again;
 use skep_store::ActionFilter;
 
 use super::world::World;
@@ -33,7 +34,7 @@ pub(super) fn standing(
     bound: &Digest,
     retried_at: Option<Timestamp>,
 ) -> Standing {
-    if !last.state.is_open() && retried_at.is_some_and(|at| at >= last.updated_at) {
+    if is_forgotten(last, retried_at) {
         return Standing::New;
     }
     let same = last.binding == *bound;
@@ -63,13 +64,10 @@ pub(super) fn standing(
             "DENIED",
             format!("denied as action {}; it is asked again when something changes", last.id),
         ),
-        ActionState::Failed if same_incident => settled(
-            "DEGRADED",
-            format!(
-                "action {} failed ({}); a change or a person starts it again",
-                last.id, last.detail
-            ),
-        ),
+        ActionState::Failed => match degraded(last, step, world) {
+            Some(waiting) => Standing::Settled(waiting),
+            None => Standing::New,
+        },
         // The change was made and Swarm took it back: once more would end the same way.
         ActionState::Succeeded if same && was_undone(step, world) => settled(
             "DEGRADED",
@@ -77,11 +75,25 @@ pub(super) fn standing(
         ),
         ActionState::Rehearsed
         | ActionState::Denied
-        | ActionState::Failed
         | ActionState::Succeeded
         | ActionState::Superseded
         | ActionState::Expired => Standing::New,
     }
+}
+
+/// Why a step is not asked again when the newest action of its service has failed at the same.
+/// Swarm's own rollback moves the service, so only what differs counts, not when it last changed.
+pub(crate) fn degraded(last: &Action, step: &Step, world: &World) -> Option<Waiting> {
+    let holds =
+        last.state == ActionState::Failed && tries_again(last, step, world.live(&step.target));
+    holds.then(|| Waiting {
+        target: Some(step.target.clone()),
+        code: "DEGRADED".to_owned(),
+        reason: format!(
+            "action {} failed ({}); a change or a person starts it again: skep service retry {}",
+            last.id, last.detail, step.target
+        ),
+    })
 }
 
 /// Whether a hold keeps a step from being proposed.
@@ -119,7 +131,7 @@ pub(super) fn held(
 }
 
 /// When a person asked to try again.
-pub(super) fn retried_at(hold: Option<&Hold>) -> Option<Timestamp> {
+pub(crate) fn retried_at(hold: Option<&Hold>) -> Option<Timestamp> {
     hold.filter(|hold| hold.kind == HoldKind::Retry).map(|hold| hold.placed_at)
 }
 
@@ -153,23 +165,34 @@ pub(super) async fn last_planned(
     Ok(actions.into_iter().find(|action| action.step.request.is_none()))
 }
 
+/// True when a person asked to try again after the action had ended.
+pub(crate) fn is_forgotten(action: &Action, retried_at: Option<Timestamp>) -> bool {
+    !action.state.is_open() && retried_at.is_some_and(|at| at >= action.updated_at)
+}
+
 /// The same difference after this many successes in a row is not drift.
 const COMES_BACK: usize = 3;
 /// Successes that lie further back do not count.
 const COMES_BACK_WITHIN: SignedDuration = SignedDuration::from_mins(10);
 
 /// A difference that is there again right after each write: the engine does not keep a field as it
-/// is written, or another writer puts it back. Writing once more would go on for ever.
+/// is written, or another writer puts it back. Writing once more would go on for ever. The same
+/// goes for a service that is down again after each restart.
 pub(super) async fn comes_back(
     context: &Context,
     last: &Action,
+    step: &Step,
     world: &World,
-    bound: &Digest,
+    retried_at: Option<Timestamp>,
 ) -> Result<Option<Waiting>, Error> {
+    let live = world.live(&step.target);
+    let is_restart = step.operation == Operation::Restart;
     let repeats = |action: &Action| {
+        let is_recent = world.now.duration_since(action.updated_at) < COMES_BACK_WITHIN;
         action.state == ActionState::Succeeded
-            && action.binding == *bound
-            && world.now.duration_since(action.updated_at) < COMES_BACK_WITHIN
+            && tries_again(action, step, live)
+            && !is_forgotten(action, retried_at)
+            && (is_restart || is_recent)
     };
     if !repeats(last) {
         return Ok(None);
@@ -177,20 +200,29 @@ pub(super) async fn comes_back(
     let limit = u32::try_from(COMES_BACK).unwrap_or(u32::MAX);
     let filter = ActionFilter { keys: vec![last.key.clone()], limit, ..ActionFilter::default() };
     let latest = context.store.actions(&filter).await?;
-    Ok((latest.len() == COMES_BACK && latest.iter().all(repeats)).then(|| Waiting {
-        target: Some(last.step.target.clone()),
-        code: "COMES_BACK".to_owned(),
-        reason: format!(
+    if latest.len() < COMES_BACK || !latest.iter().all(repeats) {
+        return Ok(None);
+    }
+    let (code, reason) = if is_restart {
+        let error = live.and_then(|live| live.tasks.last_error()).unwrap_or("no reason given");
+        let reason = format!(
+            "it was down again after {COMES_BACK} restarts ({error}); a change or a person starts \
+             it again"
+        );
+        ("DEGRADED", reason)
+    } else {
+        let reason = format!(
             "the same difference was there again after {COMES_BACK} successful changes: another \
              writer undoes them, or the engine does not keep what is written; tell Skep to leave \
              the field alone with ignore:"
-        ),
-    }))
+        );
+        ("COMES_BACK", reason)
+    };
+    Ok(Some(Waiting { target: Some(step.target.clone()), code: code.to_owned(), reason }))
 }
 
 /// True when Swarm's last rollout of the service was rolled back or stopped half-way.
 fn was_undone(step: &Step, world: &World) -> bool {
-    let live = world.snapshot.services.get(&step.target);
-    live.and_then(|live| live.update.as_ref())
-        .is_some_and(|update| update.state.starts_with("rollback_") || update.state == "paused")
+    let update = world.live(&step.target).and_then(|live| live.update.as_ref());
+    update.is_some_and(|update| update.is_rollback() || update.is_paused())
 }

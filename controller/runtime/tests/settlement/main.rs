@@ -8,9 +8,12 @@
 )]
 
 mod engine;
+mod replace;
+mod rollout;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use skep_core::action::{ActionKind, ActionState, ActuatorMode};
@@ -36,7 +39,11 @@ struct World {
     store: SqliteStore,
     folder: TempDir,
     mode: ActuatorMode,
+    policy: Option<&'static str>,
 }
+
+/// Long enough to be trusted for a while, short enough to wait for after a crash.
+const LEASE: Duration = Duration::from_secs(3);
 
 impl World {
     async fn new() -> Self {
@@ -45,6 +52,7 @@ impl World {
             store: SqliteStore::open_in_memory().await.unwrap(),
             folder: TempDir::new().unwrap(),
             mode: ActuatorMode::Swarm,
+            policy: None,
         };
         world.declare("host_port: 8200");
         world
@@ -69,20 +77,75 @@ impl World {
         std::fs::write(self.registry(), text).unwrap();
     }
 
-    /// One pass of a fresh process.
-    async fn pass(&self) -> PassReport {
+    /// A fresh process.
+    fn process(&self) -> Controller {
+        self.process_that_waits(false)
+    }
+
+    fn process_that_waits(&self, wait_for_rollouts: bool) -> Controller {
+        let settings = Settings::default();
+        let policy = match self.policy {
+            Some(text) => {
+                let path = self.folder.path().join("policy.yml");
+                std::fs::write(&path, text).unwrap();
+                PolicySource::file(path, settings)
+            }
+            None => PolicySource::shipped(settings),
+        };
         let parts = Parts {
             engine: Arc::clone(&self.swarm) as Arc<dyn skep_swarm::Engine>,
             store: Arc::new(self.store.clone()),
             sources: SourceSet::new(vec![self.registry()], None, Vec::new()),
-            policy: PolicySource::shipped(Settings::default()),
+            policy,
             masking: Masking::new(*b"key"),
             sealer: skep_core::seal::Sealer::new(&[7; 32]).unwrap(),
             clock: Arc::new(SystemClock),
             random: Arc::new(SystemRandom),
         };
-        let options = Options { mode: self.mode, ..Options::default() };
-        Controller::new(parts, options).reconcile_once(&CancellationToken::new()).await.unwrap()
+        let options = Options {
+            mode: self.mode,
+            wait_for_rollouts,
+            max_actions: 1000,
+            lease_ttl: LEASE,
+            ..Options::default()
+        };
+        Controller::new(parts, options)
+    }
+
+    /// One pass of a fresh process; it waits for the lease of one that crashed.
+    async fn pass(&self) -> PassReport {
+        loop {
+            match self.process().reconcile_once(&CancellationToken::new()).await {
+                Err(skep_runtime::Error::LeaseHeld { .. }) => {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+                report => return report.unwrap(),
+            }
+        }
+    }
+
+    /// One pass that waits for the rollouts that it begins.
+    async fn patient_pass(&self) -> PassReport {
+        let process = self.process_that_waits(true);
+        process.reconcile_once(&CancellationToken::new()).await.unwrap()
+    }
+
+    /// Files, approves and carries out; the process crashes where the last fault holds its write.
+    async fn crash(&self, faults: &[Fault]) {
+        self.pass().await;
+        self.approve().await;
+        self.crash_while_settling(faults).await;
+    }
+
+    /// A pass that crashes where the last fault holds its write.
+    async fn crash_while_settling(&self, faults: &[Fault]) {
+        for fault in faults {
+            self.swarm.fail_next(*fault);
+        }
+        tokio::select! {
+            _ = self.pass() => panic!("nothing was held"),
+            () = self.swarm.held() => {}
+        }
     }
 
     async fn pending(&self) -> Vec<skep_core::approval::Approval> {

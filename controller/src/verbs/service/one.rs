@@ -5,10 +5,14 @@ use std::fmt::Write as _;
 use jiff::Timestamp;
 use serde::Serialize;
 use skep_core::desired::{SourceState, SourceStatus};
+use skep_core::hold::HoldKind;
 use skep_core::identity::ObjectKey;
 use skep_core::plan::Waiting;
+use skep_core::readiness::{Finding, State};
+use skep_runtime::ask;
 use skep_store::ActionFilter;
 
+use super::hold::HoldView;
 use super::row::Row;
 use super::{find, look, unknown};
 use crate::args::FleetArgs;
@@ -31,15 +35,18 @@ struct Status<'a> {
     /// Why the plan does nothing about it.
     waiting: Vec<&'a Waiting>,
     live: Option<Live<'a>>,
+    /// What a person said that outweighs the plan, while it holds.
+    hold: Option<HoldView>,
     sources: &'a [SourceStatus],
     last_actions: Vec<ActionView<'a>>,
 }
 
-/// One aspect, as true or false with the reason.
+/// One aspect, as true, false or unknown, with the reason.
 #[derive(Serialize)]
 struct Condition {
     r#type: &'static str,
-    status: bool,
+    /// `None` when it is not known.
+    status: Option<bool>,
     reason: String,
 }
 
@@ -74,12 +81,23 @@ pub(super) async fn status(session: &Session, fleet: &FleetArgs, name: &str) -> 
         (None, Some(live)) => Row::undeclared(live, planned, &seen.open),
         (None, None) => return Err(unknown(&seen, name)),
     };
+    let finding = match (declared, live) {
+        (Some(service), Some(live)) if live.tasks.running > 0 => {
+            ask(&seen.wired.probe_address, &service.mcp).await
+        }
+        (Some(_), _) => Finding::Unasked("not asked: no task runs".to_owned()),
+        (None, _) => Finding::Unasked("not asked: no source declares it".to_owned()),
+    };
+    let row = row.with_answer(Some(&finding));
     let filter = ActionFilter {
         keys: vec![ObjectKey::service(&planned.plan.cluster_id, &full)],
         limit: LAST_ACTIONS,
         ..ActionFilter::default()
     };
     let actions = seen.wired.store.actions(&filter).await?;
+    let now = Timestamp::now();
+    let holds = seen.wired.store.holds(&planned.plan.cluster_id).await?;
+    let hold = holds.iter().find(|hold| hold.key.name == full.as_str() && hold.is_active(now));
     let step = planned.plan.steps.iter().find(|step| step.target == full);
     let status = Status {
         conditions: conditions(
@@ -104,10 +122,11 @@ pub(super) async fn status(session: &Session, fleet: &FleetArgs, name: &str) -> 
                 running: live.tasks.running,
                 starting: live.tasks.starting,
                 failed: live.tasks.failed,
-                last_error: live.tasks.last_error.as_deref(),
+                last_error: live.tasks.last_error(),
             },
             ports: live.ports.iter().map(|p| format!("{}/{}", p.published, p.protocol)).collect(),
         }),
+        hold: hold.filter(|hold| hold.kind != HoldKind::Retry).map(HoldView::of),
         sources: &planned.desired.sources,
         last_actions: actions.iter().map(ActionView::new).collect(),
         row,
@@ -117,7 +136,10 @@ pub(super) async fn status(session: &Session, fleet: &FleetArgs, name: &str) -> 
 }
 
 fn conditions(row: &Row, sources: &[SourceStatus], drift: Option<&str>) -> Vec<Condition> {
-    let condition = |r#type, status, reason: String| Condition { r#type, status, reason };
+    let condition = |r#type, status, reason: String| {
+        let status = Some(status);
+        Condition { r#type, status, reason }
+    };
     let declared = match &row.source {
         Some(place) => condition("Declared", true, format!("at {place}")),
         None => condition("Declared", false, "no source declares it".to_owned()),
@@ -141,7 +163,16 @@ fn conditions(row: &Row, sources: &[SourceStatus], drift: Option<&str>) -> Vec<C
     let well = matches!(row.state, "running" | "stopped");
     let available =
         condition("Available", well, format!("{}, {} tasks run", row.state, row.replicas.shown()));
-    vec![declared, source_ready, in_sync, available]
+    let mcp_ready = row.mcp.as_ref().map(|mcp| Condition {
+        r#type: "McpReady",
+        status: match mcp.state {
+            State::Unknown => None,
+            State::Ready => Some(true),
+            State::NotReady => Some(false),
+        },
+        reason: mcp.reason.clone(),
+    });
+    [declared, source_ready, in_sync, available].into_iter().chain(mcp_ready).collect()
 }
 
 fn text(status: &Status<'_>, style: Style) -> String {
@@ -158,7 +189,11 @@ fn text(status: &Status<'_>, style: Style) -> String {
         plain(row.image.as_deref().unwrap_or_default()),
     );
     for condition in &status.conditions {
-        let word = if condition.status { style.green("yes") } else { style.red("no ") };
+        let word = match condition.status {
+            Some(true) => style.green("yes"),
+            Some(false) => style.red("no "),
+            None => style.yellow("?  "),
+        };
         let _ = writeln!(text, "  {word}  {:<12} {}", condition.r#type, plain(&condition.reason));
     }
     if let Some(live) = &status.live {
@@ -178,6 +213,16 @@ fn text(status: &Status<'_>, style: Style) -> String {
     for waiting in &status.waiting {
         let code = style.yellow(&plain(&waiting.code));
         let _ = writeln!(text, "  waiting {code}: {}", plain(&waiting.reason));
+    }
+    if let Some(hold) = &status.hold {
+        let until = hold.until.map(|until| format!(" until {until}")).unwrap_or_default();
+        let _ = writeln!(
+            text,
+            "  {} by {}{until}: {}",
+            style.yellow(hold.kind.as_str()),
+            plain(&hold.actor),
+            plain(&hold.reason)
+        );
     }
     if let Some(step) = &status.step {
         text.push('\n');

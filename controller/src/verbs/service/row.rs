@@ -10,6 +10,7 @@ use skep_core::desired::{DesiredService, Provenance};
 use skep_core::identity::ServiceName;
 use skep_core::observed::ObservedService;
 use skep_core::plan::DriftClass;
+use skep_core::readiness::{Finding, Health, Peer, State};
 use skep_runtime::Planned;
 
 /// One service.
@@ -23,6 +24,10 @@ pub(super) struct Row {
     pub(super) domain: Option<String>,
     /// One word for how it is.
     pub(super) state: &'static str,
+    /// How it is in one word, by its tasks and by what it answered; `None` when it is not there.
+    pub(super) health: Option<Health>,
+    /// What it answered, when it was asked.
+    pub(super) mcp: Option<Mcp>,
     /// What differs, when something does.
     pub(super) class: Option<DriftClass>,
     /// How many tasks run, and how many should.
@@ -35,6 +40,30 @@ pub(super) struct Row {
     pub(super) owner: &'static str,
     /// The action that is under way.
     pub(super) action: Option<OpenAction>,
+}
+
+/// What a connector answered.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct Mcp {
+    /// What the answer says about it.
+    pub(super) state: State,
+    /// In words.
+    pub(super) reason: String,
+    /// How it introduced itself.
+    pub(super) server: Option<Peer>,
+}
+
+impl Mcp {
+    pub(super) fn of(finding: &Finding) -> Self {
+        Self {
+            state: finding.state(),
+            reason: finding.reason(),
+            server: match finding {
+                Finding::Answers(peer) => Some(peer.clone()),
+                _ => None,
+            },
+        }
+    }
 }
 
 /// Tasks, counted.
@@ -117,6 +146,7 @@ impl Row {
             declared_name: Some(service.declared_name.clone()),
             domain: Some(service.domain.clone()),
             state: state(live, replicas.wanted),
+            health: live.map(|live| Health::of(&live.tasks, replicas.wanted, State::Unknown)),
             replicas,
             image: image(&service.spec.value()),
             source: Some(Place::of(&service.provenance)),
@@ -133,9 +163,30 @@ impl Row {
         let replicas = Replicas { running: live.tasks.running, wanted: wanted(&live.spec.value()) };
         Self {
             state: state(Some(live), replicas.wanted),
+            health: Some(Health::of(&live.tasks, replicas.wanted, State::Unknown)),
             replicas,
             image: image(&live.spec.value()),
             ..Self::known(&live.name, planned, open)
+        }
+    }
+
+    /// The same with what it answered just now. One bad answer to a person who asks is told as it
+    /// is; the loop waits for three.
+    pub(super) fn with_answer(mut self, finding: Option<&Finding>) -> Self {
+        let Some(finding) = finding else { return self };
+        if self.health == Some(Health::Healthy) && finding.state() == State::NotReady {
+            self.health = Some(Health::Unhealthy);
+        }
+        self.mcp = Some(Mcp::of(finding));
+        self
+    }
+
+    /// The word, with the reason where it is an answer's.
+    pub(super) fn shown_health(&self) -> String {
+        let word = self.health.map_or("-", Health::as_str);
+        match &self.mcp {
+            Some(mcp) => format!("{word}: {}", mcp.reason),
+            None => word.to_owned(),
         }
     }
 
@@ -153,6 +204,8 @@ impl Row {
             declared_name: None,
             domain: None,
             state: "unknown",
+            health: None,
+            mcp: None,
             class: step.map(|step| step.class),
             replicas: Replicas { running: 0, wanted: Some(0) },
             image: None,
@@ -236,8 +289,11 @@ mod tests {
             assert_eq!(state(live.as_ref(), wanted), word, "{tasks:?} of {wanted:?}");
         }
         let mut rolling = live(1, 0);
-        rolling.update =
-            Some(UpdateStatus { state: "updating".to_owned(), message: String::new() });
+        rolling.update = Some(UpdateStatus {
+            state: "updating".to_owned(),
+            message: String::new(),
+            started_at: None,
+        });
         assert_eq!(state(Some(&rolling), Some(1)), "updating");
     }
 

@@ -101,7 +101,10 @@ fn decided(event: AuditEvent) -> Option<Line> {
         at: event.at,
         by,
         actor: event.actor,
-        what: format!("{}: {}", event.kind, event.detail),
+        what: match event.detail.as_str() {
+            "" => event.kind.to_string(),
+            detail => format!("{}: {detail}", event.kind),
+        },
         action_id: event.action.map(|id| id.to_string()),
         changes: Vec::new(),
     })
@@ -133,13 +136,13 @@ fn present(seen: &Seen, name: &ServiceName) -> Vec<Line> {
         let spec = live.spec.value();
         let label = spec.get("Labels").and_then(|own| own.get(labels::ACTION));
         let last_writer = match label.and_then(Value::as_str) {
-            Some(action) => format!("last written by action {}", short(action)),
+            Some(action) => format!("it carries the label of action {}", short(action)),
             None if is_ours => {
-                "last written by somebody else: the labels of Skep are gone, as after `docker \
-                 stack deploy`; it stays on record as ours"
+                "somebody else has written it since: the labels of Skep are gone, as \
+                                after `docker stack deploy`; it stays on record as ours"
                     .to_owned()
             }
-            None => "not written by Skep".to_owned(),
+            None => "it carries no label of Skep".to_owned(),
         };
         lines.push(Line {
             at: live.updated_at,

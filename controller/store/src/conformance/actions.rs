@@ -4,7 +4,7 @@ use futures::future::join_all;
 use skep_core::action::{ActionEvent, ActionState, ActuatorMode};
 use skep_core::approval::ApprovalStatus;
 use skep_core::audit::AuditKind;
-use skep_core::identity::{ActionId, ApprovalId};
+use skep_core::identity::{ActionId, ApprovalId, ClusterId};
 
 use super::Harness;
 use super::fixtures::*;
@@ -215,7 +215,7 @@ pub(super) async fn closing_never_starts_anything(harness: &dyn Harness) {
     leader.propose(pending("p", "one")).await;
     leader.propose(granted("g", "two")).await;
     let before = everything(&leader.store).await;
-    for event in [E::Grant, E::Begin, E::Succeed, E::Fail, E::Retry] {
+    for event in [E::Grant, E::Begin, E::Accept, E::Succeed, E::Fail, E::Retry] {
         for id in ["p", "g"] {
             let result = leader.close(id, 1, event).await;
             assert!(is_transition(&result), "{id} {event}: {result:?}");
@@ -289,6 +289,8 @@ pub(super) async fn actions_are_listed_newest_first_and_filtered(harness: &dyn H
         (ActionFilter { states: vec![S::Failed], ..none.clone() }, ""),
         (ActionFilter { keys: vec![key("one")], ..none.clone() }, "ca"),
         (ActionFilter { keys: vec![key("nine")], ..none.clone() }, ""),
+        (ActionFilter { keys: vec![key("two"), key("one")], ..none.clone() }, "cba"),
+        (ActionFilter { keys: vec![key("two"), key("one")], limit: 1, ..none.clone() }, "c"),
         (ActionFilter { latest_per_key: true, ..none.clone() }, "dcb"),
         // The newest of "one" is granted, so its older, expired one is not meant.
         (ActionFilter { latest_per_key: true, states: vec![S::Expired], ..none.clone() }, "d"),
@@ -298,4 +300,21 @@ pub(super) async fn actions_are_listed_newest_first_and_filtered(harness: &dyn H
         let ids: String = listed.iter().map(|action| action.id.as_str()).collect();
         assert_eq!(ids, expected, "{filter:?}");
     }
+}
+
+/// More objects than a statement takes parameters, in any database.
+pub(super) async fn actions_of_many_objects_are_listed(harness: &dyn Harness) {
+    let leader = leader(harness).await;
+    leader.propose(pending("a", "one")).await;
+    leader.propose(pending("b", "two")).await;
+    let mut keys: Vec<_> = (0..70_000).map(|n| key(&format!("service-{n}"))).collect();
+    keys.push(key("two"));
+    // The same name on another swarm is another object.
+    let mut elsewhere = key("one");
+    elsewhere.cluster = ClusterId::new("cluster-0");
+    keys.push(elsewhere);
+    let filter = ActionFilter { keys, ..ActionFilter::default() };
+    let list = leader.store.list_actions(&filter).await.unwrap();
+    assert_eq!(list.actions.iter().map(|action| action.id.as_str()).collect::<Vec<_>>(), ["b"]);
+    assert!(list.unreadable.is_empty());
 }

@@ -1,11 +1,13 @@
 //! No write of a process that no longer leads.
 
-use skep_core::action::{ActionEvent, ActionKind};
-use skep_core::identity::{ActionId, TermId};
+use skep_core::action::{ActionEvent, ActionKind, IntentPhase};
+use skep_core::identity::{ActionId, IntentId, RequestId, TermId};
+use skep_core::request::RequestVerb;
+use skep_core::revision::RevisionOrigin;
 
 use super::Harness;
 use super::fixtures::*;
-use crate::{Fence, Lease, OwnershipChange, Result};
+use crate::{Fence, Lease, OwnershipChange, RequestOutcome, Result};
 
 /// A database with something for every leader write to do.
 async fn prepared(harness: &dyn Harness) -> (Leader, Lease) {
@@ -16,6 +18,9 @@ async fn prepared(harness: &dyn Harness) -> (Leader, Lease) {
     leader.propose(granted("to-begin", "two")).await;
     leader.begin("to-settle", "three").await;
     leader.propose(adoption("to-adopt", "four", ActionKind::AdoptService)).await;
+    leader.begin_replacement("to-replace", "six").await;
+    let asked = [request("to-answer", "seven", RequestVerb::Restart)];
+    leader.store.submit(&asked, at(0)).await.unwrap();
     (leader, lease)
 }
 
@@ -28,6 +33,9 @@ async fn attempts(leader: &Leader, fence: &Fence) -> Vec<(&'static str, Result<(
     let begin = intent("i-begin", "to-begin", "two");
     let settle = intent("i-to-settle", "to-settle", "three").id;
     let adopt = ActionId::new("to-adopt");
+    let note = revision("eight", RevisionOrigin::External);
+    let replacement = IntentId::new("i-to-replace");
+    let (asked, no) = (RequestId::new("to-answer"), RequestOutcome::Refused("gone".to_owned()));
     let good = content("registry", b"connectors: []");
     vec![
         ("propose", store.propose(fence, &new, at(9)).await.map(drop)),
@@ -38,6 +46,14 @@ async fn attempts(leader: &Leader, fence: &Fence) -> Vec<(&'static str, Result<(
             "settle_without_write",
             store.settle_without_write(fence, &adopt, 1, &own("four"), at(9)).await,
         ),
+        (
+            "advance",
+            store
+                .advance(fence, &replacement, IntentPhase::Remove, IntentPhase::Create, at(9))
+                .await,
+        ),
+        ("record_revision", store.record_revision(fence, &note, at(9)).await.map(drop)),
+        ("resolve_request", store.resolve_request(fence, &asked, &no, at(9)).await),
         ("put_last_good", store.put_last_good(fence, &good).await),
     ]
 }

@@ -10,16 +10,25 @@ use skep_core::action::{
     Action, ActionEvent, ActionKind, ActionState, ActuatorMode, IntentPhase, Source,
 };
 use skep_core::approval::{Approval, ApprovalStatus};
+use skep_core::audit::{AuditEvent, AuditKind};
 use skep_core::canonical::Digest;
+use skep_core::desired::Provenance;
+use skep_core::hold::{Hold, HoldKind};
 use skep_core::identity::{
-    ActionId, ApprovalId, ClusterId, IntentId, ObjectKey, PlanId, ServiceName, SwarmId, TermId,
+    ActionId, ApprovalId, ClusterId, IntentId, ObjectKey, PlanId, RequestId, ServiceName, SwarmId,
+    TermId,
 };
+use skep_core::plan::Change;
+use skep_core::request::{NewRequest, RequestVerb};
+use skep_core::revision::{NewRevision, RevisionOrigin};
+use skep_core::seal::Sealed;
 
 use super::Harness;
 use crate::{
     ActionFilter, ApprovalFilter, AuditFilter, Closing, Decision, DecisionRequest, DecisionRow,
     Effects, Error, Fence, Intent, IntentOutcome, LastGoodContent, Lease, LeaseRequest,
-    LedgerFilter, NewAction, OwnedObject, OwnershipChange, ProposeOutcome, Result, Store,
+    LedgerFilter, NewAction, OwnedObject, OwnershipChange, ProposeOutcome, RequestFilter, Result,
+    Store,
 };
 
 pub(super) const TTL: Duration = Duration::from_secs(6);
@@ -191,6 +200,32 @@ impl Leader {
         intent
     }
 
+    /// Records an action that replaces its service and begins with the removal.
+    pub(super) async fn begin_replacement(&self, id: &str, name: &str) -> Intent {
+        self.propose(granted(id, name)).await;
+        let intent = Intent {
+            object: Some(SwarmId::new("old-id")),
+            version: Some(7),
+            phase: IntentPhase::Remove,
+            ..intent(&format!("i-{id}"), id, name)
+        };
+        self.store.begin(&self.fence, 1, &intent, at(1)).await.unwrap();
+        intent
+    }
+
+    /// What the trail says about an action, newest first.
+    pub(super) async fn trail(&self, action: &str) -> Vec<AuditKind> {
+        let filter = AuditFilter { action: Some(ActionId::new(action)), ..Default::default() };
+        let rows = self.store.audit(&filter).await.unwrap();
+        rows.into_iter().map(|(_, event)| event.kind).collect()
+    }
+
+    /// The newest row of the trail.
+    pub(super) async fn last_event(&self) -> AuditEvent {
+        let filter = AuditFilter { limit: 1, ..Default::default() };
+        self.store.audit(&filter).await.unwrap().remove(0).1
+    }
+
     pub(super) async fn close(
         &self,
         action: &str,
@@ -249,6 +284,68 @@ pub(super) fn done(change: Option<OwnershipChange>) -> IntentOutcome {
     IntentOutcome::Done { detail: "created".to_owned(), effects }
 }
 
+/// An outcome with these effects.
+pub(super) fn done_with(effects: Effects) -> IntentOutcome {
+    IntentOutcome::Done { detail: "updated".to_owned(), effects }
+}
+
+/// The engine took it, Swarm rolls it out.
+pub(super) fn accepted(effects: Effects) -> IntentOutcome {
+    IntentOutcome::Accepted { detail: "accepted".to_owned(), effects }
+}
+
+/// A revision that fills every column.
+pub(super) fn revision(name: &str, origin: RevisionOrigin) -> NewRevision {
+    NewRevision {
+        key: key(name),
+        object: SwarmId::new(format!("id-of-{name}")),
+        version: Some(41),
+        origin,
+        action: None,
+        actor: "bob (docker)".to_owned(),
+        source: Some(Source::Gitops),
+        provenance: Some(Provenance {
+            source: Source::Gitops,
+            file: "stack.yml".to_owned(),
+            line: 3,
+            column: 5,
+            commit: Some("0123abcd".to_owned()),
+        }),
+        reason: "somebody changed it".to_owned(),
+        changes: vec![Change {
+            path: "/TaskTemplate/ContainerSpec/Env/LIMIT".to_owned(),
+            before: json!(null),
+            after: json!(9_007_199_254_740_993_i64),
+        }],
+        fingerprint: format!("fingerprint of {name}"),
+        spec: Sealed::from_stored((0..=255).collect()),
+        previous: Some(Sealed::from_stored(vec![0, 159, 146, 150])),
+        at: at(3),
+    }
+}
+
+pub(super) fn hold(name: &str, kind: HoldKind) -> Hold {
+    Hold {
+        key: key(name),
+        kind,
+        difference: None,
+        until: None,
+        actor: "alice".to_owned(),
+        reason: "trying something".to_owned(),
+        placed_at: at(4),
+    }
+}
+
+pub(super) fn request(id: &str, name: &str, verb: RequestVerb) -> NewRequest {
+    NewRequest {
+        id: RequestId::new(id),
+        key: key(name),
+        verb,
+        actor: "alice".to_owned(),
+        reason: Some("it hangs".to_owned()),
+    }
+}
+
 pub(super) fn content(source: &str, bytes: &[u8]) -> LastGoodContent {
     LastGoodContent {
         source: source.to_owned(),
@@ -268,10 +365,17 @@ pub(super) async fn everything(store: &Arc<dyn Store>) -> String {
     let all = LedgerFilter { since: Timestamp::UNIX_EPOCH, allowed_only: false };
     let decisions = store.decisions(&all).await.unwrap();
     let last_good = store.last_good("registry").await.unwrap();
+    let requests = store.requests(&RequestFilter::default()).await.unwrap();
+    let holds = store.holds(&cluster()).await.unwrap();
+    let heads = store.revision_heads(&cluster()).await.unwrap();
+    let mut revisions = Vec::new();
+    for head in &heads {
+        revisions.extend(store.revisions(&head.key, 0).await.unwrap());
+    }
     let holder = store.lease_holder().await.unwrap();
     format!(
         "{actions:#?}\n{approvals:#?}\n{intents:#?}\n{owned:#?}\n{audit:#?}\n{decisions:#?}\n\
-         {last_good:#?}\n{holder:#?}"
+         {last_good:#?}\n{requests:#?}\n{holds:#?}\n{heads:#?}\n{revisions:#?}\n{holder:#?}"
     )
 }
 

@@ -154,6 +154,25 @@ pub(super) async fn ownership_is_listed_by_cluster(harness: &dyn Harness) {
     assert_eq!(leader.store.owned_clusters().await.unwrap(), [there, here]);
 }
 
+pub(super) async fn ownership_is_read_for_given_objects(harness: &dyn Harness) {
+    let leader = leader(harness).await;
+    for name in ["a", "b", "c"] {
+        leader.propose(adoption(name, name, ActionKind::AdoptService)).await;
+        let outcome = done(Some(OwnershipChange::Record(owned(name, name))));
+        let (fence, action) = (&leader.fence, ActionId::new(name));
+        leader.store.settle_without_write(fence, &action, 1, &outcome, at(1)).await.unwrap();
+    }
+    let mut elsewhere = key("b");
+    elsewhere.cluster = ClusterId::new("cluster-0");
+    for (keys, expected) in [
+        (vec![], vec![]),
+        (vec![key("c"), key("a"), key("x")], vec![owned("a", "a"), owned("c", "c")]),
+        (vec![elsewhere], vec![]),
+    ] {
+        assert_eq!(leader.store.owned_of(&keys).await.unwrap(), expected, "{keys:?}");
+    }
+}
+
 pub(super) async fn every_process_sees_the_same_installation(harness: &dyn Harness) {
     let (first, second) = (harness.connect().await, harness.connect().await);
     first.ping().await.unwrap();

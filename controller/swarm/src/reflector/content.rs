@@ -68,6 +68,8 @@ pub(super) fn same(a: &Snapshot, b: &Snapshot) -> bool {
     a.cluster == b.cluster
         && a.nodes == b.nodes
         && a.networks == b.networks
+        && a.secrets == b.secrets
+        && a.configs == b.configs
         && a.services.len() == b.services.len()
         && a.services.values().zip(b.services.values()).all(|(a, b)| same_service(a, b))
 }
@@ -145,6 +147,8 @@ pub(super) mod tests {
             taken_at: Timestamp::UNIX_EPOCH,
             services: services.into_iter().collect(),
             networks: BTreeMap::new(),
+            secrets: BTreeMap::new(),
+            configs: BTreeMap::new(),
             nodes: NodeCounts { ready: 1, total: 1 },
         }
     }
@@ -211,7 +215,11 @@ pub(super) mod tests {
         assert!(!with(json!({ "ReplicatedJob": {} }), 0, 0), "a finished job");
         let mut rolling = service("a", 1, &json!({}));
         rolling.tasks.running = 1;
-        rolling.update = Some(UpdateStatus { state: "updating".into(), message: String::new() });
+        rolling.update = Some(UpdateStatus {
+            state: "updating".into(),
+            message: String::new(),
+            started_at: None,
+        });
         assert!(!restless(&snapshot(vec![rolling])).is_empty());
     }
 

@@ -86,7 +86,10 @@ impl Schedule {
             }
             // Rare, so everything is read; but a node that comes and goes must not make the
             // lists follow each other without a pause.
-            EventObject::Network | EventObject::Node => {
+            EventObject::Network
+            | EventObject::Node
+            | EventObject::Secret
+            | EventObject::Config => {
                 self.everything = true;
                 due = due.max(self.relisted + self.options.poll.min(Duration::from_secs(1)));
             }

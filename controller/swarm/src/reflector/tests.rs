@@ -155,6 +155,14 @@ impl Engine for Fake {
         Ok(Vec::new())
     }
 
+    async fn list_secrets(&self) -> Result<BTreeMap<String, SwarmId>, Error> {
+        Ok(BTreeMap::new())
+    }
+
+    async fn list_configs(&self) -> Result<BTreeMap<String, SwarmId>, Error> {
+        Ok(BTreeMap::new())
+    }
+
     async fn nodes(&self) -> Result<Nodes, Error> {
         let counts = NodeCounts { ready: 1, total: 1 };
         Ok(Nodes { counts, managers: 1, reachable_managers: 1, leader: true })

@@ -4,7 +4,7 @@
 use super::graph::Graph;
 
 /// `(crate, what must not be built into it, why)`, also through others.
-const BANNED: [(&str, &[&str], &str); 6] = [
+const BANNED: [(&str, &[&str], &str); 7] = [
     (
         "skep-core",
         &["tokio", "sqlx", "bollard", "axum", "hyper", "reqwest"],
@@ -31,6 +31,11 @@ const BANNED: [(&str, &[&str], &str); 6] = [
             "bollard",
         ],
         "requests reach the loop through the core's ports",
+    ),
+    (
+        "skep-probe",
+        &["skep-core", "skep-crds", "skep-swarm", "skep-store", "reqwest", "axum"],
+        "asking a server needs nothing of ours",
     ),
     ("skep-store", &["sqlx", "bollard", "axum"], "repositories are traits"),
     (

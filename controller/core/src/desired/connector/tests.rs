@@ -177,3 +177,23 @@ fn an_unset_reference_blocks_the_service_and_names_the_variable() {
     assert!(blocked.message.contains("TOKEN"));
     assert_eq!(service.unresolved, ["TOKEN"]);
 }
+
+#[test]
+fn a_connector_is_asked_at_its_port_unless_something_speaks_against_it() {
+    let asked = |fields: &str| {
+        let (service, _) = converted(&format!("{HEAD}  - {{name: a, package: a{fields}}}\n"));
+        service.mcp
+    };
+    let at = |path: &str| McpEndpoint::Published { port: 8200, path: path.to_owned() };
+    assert_eq!(asked(", host_port: 8200"), at("/mcp"));
+    assert_eq!(asked(", host_port: 8200, mcp: {path: /v1/mcp}"), at("/v1/mcp"));
+    for (fields, word) in [
+        ("", "no port"),
+        (", host_port: 8200, transport: stdio", "transport"),
+        (", host_port: 8200, transport: sse", "transport"),
+        (", host_port: 8200, mcp: {initialize: false}", "registry"),
+    ] {
+        let McpEndpoint::Unasked { reason } = asked(fields) else { panic!("{fields}") };
+        assert!(reason.contains(word), "{fields}: {reason}");
+    }
+}

@@ -358,7 +358,9 @@ fn a_rewritten_secret_entry_keeps_the_id_of_the_same_secret() {
     live[0]["SecretName"] = json!("another");
     set(&mut world.observed.services.values_mut().next().unwrap().spec, at, live);
     let (_, body) = bound(&world, "a").unwrap();
-    assert_eq!(body.pointer(at).unwrap()[0].get("SecretID"), None);
+    assert_eq!(body.pointer(at).unwrap()[0]["SecretID"], "id-of-s");
+    world.observed.secrets.clear();
+    assert_eq!(bound(&world, "a"), Err(BindError::SecretMissing("s".to_owned())));
 }
 
 #[test]
@@ -428,4 +430,43 @@ fn a_restart_raises_the_counter_and_nothing_else() {
     let names = NetworkNames::of(&world.observed);
     let live = world.observed.services.values().next().unwrap();
     assert_eq!(normalise(&body, &names), normalise(&live.spec.value(), &names));
+}
+
+#[test]
+fn a_replacement_holds_the_new_service_and_the_former_one() {
+    let mut world = World::new();
+    let declared = world.declare("a");
+    declared.ignore = vec!["/Labels/theirs".to_owned()];
+    set(&mut declared.spec, "/Mode", json!({"Global": {}}));
+    set(&mut declared.spec, "/Labels/team", json!("b"));
+    let live = world.deploy("a");
+    set(&mut live.spec, "/Mode", json!({"Replicated": {"Replicas": 2}}));
+    set(&mut live.spec, "/TaskTemplate/Networks", json!([{"Target": "net1id"}]));
+    for (label, value) in [
+        ("team", "a"),
+        ("theirs", "1"),
+        ("com.docker.stack.namespace", "web"),
+        ("dev.skep.action", "act0"),
+    ] {
+        set(&mut live.spec, &format!("/Labels/{label}"), json!(value));
+    }
+    let before = live.spec.value();
+    let (request, _) = bound(&world, "a").unwrap();
+    assert_eq!(request.update, Some((SwarmId::new("id-a"), 7)));
+    let replacement = Replacement::from_bytes(&request.body).unwrap();
+
+    let created: Value = serde_json::from_slice(&replacement.create()).unwrap();
+    assert_eq!(created["Mode"], json!({"Global": {}}));
+    assert_eq!(created["TaskTemplate"]["Networks"][0]["Target"], "net1id");
+    let labels = &created["Labels"];
+    assert_eq!((&labels["team"], &labels["dev.skep.action"]), (&json!("b"), &json!("act1")));
+    // What an update would have left alone is not lost with the removal.
+    assert_eq!(labels["theirs"], "1");
+    assert_eq!(labels["com.docker.stack.namespace"], "web");
+
+    let mut former = before;
+    former["Labels"]["dev.skep.action"] = json!("act1");
+    let restored: Value = serde_json::from_slice(&replacement.restore()).unwrap();
+    assert_eq!(restored, former);
+    assert!(replacement.is_done_by(&created.into()) && !replacement.is_done_by(&restored.into()));
 }

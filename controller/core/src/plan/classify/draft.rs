@@ -7,11 +7,12 @@ use crate::action::{ActionKind, Source};
 use crate::canonical::Digest;
 use crate::desired::DesiredService;
 use crate::identity::{ClusterId, ObjectKey, StepId};
-use crate::observed::ObservedService;
+use crate::observed::{ApiVersion, ObservedService};
 use crate::plan::diff::{self, Ignored};
-use crate::plan::normalise::declared;
+use crate::plan::normalise::{complete_references, declared, ordered};
 use crate::plan::{
-    Change, DriftClass, Operation, PLANNER_VERSION, PlanIndex, PlanInput, Risk, Step, conflict,
+    Change, DriftClass, NetworkNames, Operation, PLANNER_VERSION, PlanIndex, PlanInput, Risk, Step,
+    conflict, kept, mask,
 };
 
 /// One service on its way to a finding.
@@ -28,8 +29,12 @@ impl Draft<'_> {
         if !self.service.running {
             return Finding::Unchanged;
         }
-        let spec = self.service.spec.value();
-        let changes = leaves(&declared(&spec, &self.index.names), self.input);
+        let names = &self.index.names;
+        let mut spec = self.service.spec.value();
+        mask::strip(&mut spec, self.api());
+        complete_references(&mut spec, names);
+        ordered(&mut spec, names);
+        let changes = leaves(&declared(&spec, names), self.input);
         let at = format!("declared at {} and not on the swarm", self.service.provenance);
         let mut step = self.step(
             ActionKind::DeployService,
@@ -107,28 +112,38 @@ impl Draft<'_> {
     pub(super) fn finish(&self, mut step: Step, live: Option<&ObservedService>) -> Finding {
         step.object = live.map(|live| live.id.clone());
         step.observed_at = live.map(|live| live.updated_at);
+        let mut desired = self.service.spec.value();
+        // Its networks are names already.
+        ordered(&mut desired, &NetworkNames::default());
         // Stopping, scaling and restarting change no environment, network or port, and adopting
         // changes nothing: what is missing there must not keep anybody from stopping a service.
         if step.action == ActionKind::DeployService && step.blocked.is_none() {
-            self.block(&mut step);
+            self.block(&mut step, &desired);
         }
         if step.object.is_none() {
             step.confirm = self.index.confirm.clone();
         }
-        step.difference = Some(difference_digest(&step, self.service));
-        step.digest = step_digest(&self.input.observed.cluster, &step, self.service, live);
+        step.difference = Some(difference_digest(&step, &desired));
+        step.digest = step_digest(&self.input.observed.cluster, &step, &desired, live);
         step.id = StepId::new(format!("{}-{}", step.digest.short(8), step.target));
         Finding::Step(Box::new(step))
     }
 
-    fn block(&self, step: &mut Step) {
+    fn api(&self) -> ApiVersion {
+        self.input.observed.api_version
+    }
+
+    fn block(&self, step: &mut Step, desired: &Value) {
         if let Some(conflict) = conflict::published_port(self.input, self.index, self.service) {
             if conflict.foreign && step.class == DriftClass::Missing {
                 step.class = DriftClass::Foreign;
             }
             step.blocked = Some(conflict.blocked);
         } else {
-            step.blocked = conflict::missing_network(self.input, self.service)
+            step.blocked = mask::unsupported_mode(desired, self.api())
+                .or_else(|| kept::unknown_word(desired))
+                .or_else(|| conflict::missing_network(self.input, self.service))
+                .or_else(|| conflict::missing_file(self.input, desired))
                 .or_else(|| self.service.blocked.clone());
         }
     }
@@ -140,7 +155,7 @@ impl Draft<'_> {
 fn step_digest(
     cluster: &ClusterId,
     step: &Step,
-    service: &DesiredService,
+    desired: &Value,
     live: Option<&ObservedService>,
 ) -> Digest {
     let key = ObjectKey::service(cluster, &step.target);
@@ -150,7 +165,7 @@ fn step_digest(
         "object": step.object,
         "action": step.action,
         "operation": step.operation,
-        "desired": service.spec.value(),
+        "desired": desired,
     });
     // An update says what it changes; every restart looks the same. The counter makes the restart
     // of a restart another step, which a decision about the first one says nothing about.
@@ -160,7 +175,9 @@ fn step_digest(
         let counter = live.map_or(0, |live| live.spec.restarts());
         content.insert("restart_of".into(), json!(counter));
     }
-    if let (Operation::Update { .. }, Value::Object(content)) = (&step.operation, &mut content) {
+    if let (Operation::Update { .. } | Operation::Replace { .. }, Value::Object(content)) =
+        (&step.operation, &mut content)
+    {
         let before: Vec<_> = step.changes.iter().map(|c| (&c.path, &c.before)).collect();
         content.insert("before".into(), json!(before));
     }
@@ -168,11 +185,11 @@ fn step_digest(
 }
 
 /// Which drift a step is about: what the owner declares, and where the swarm is different.
-fn difference_digest(step: &Step, service: &DesiredService) -> Digest {
+fn difference_digest(step: &Step, desired: &Value) -> Digest {
     Digest::of_json(&json!({
         "object": step.object,
         "action": step.action,
-        "desired": service.spec.value(),
+        "desired": desired,
         "changes": step.changes,
     }))
 }

@@ -10,7 +10,7 @@ use super::draft::Draft;
 use crate::action::ActionKind;
 use crate::observed::ObservedService;
 use crate::plan::diff::{Difference, REPLICAS};
-use crate::plan::{Blocked, Change, DriftClass, Edit, Operation, Risk, Step, Waiting};
+use crate::plan::{Change, DriftClass, Edit, Operation, Risk, Step, Waiting};
 use crate::spec::ServiceMode;
 
 /// How long after its last change a service may be without a running task before it counts as
@@ -31,7 +31,7 @@ impl Draft<'_> {
         if difference.changes.is_empty() {
             return self.without_difference(live);
         }
-        if let Some(step) = self.immutable(&difference.changes) {
+        if let Some(step) = self.replacement(live, &difference) {
             return self.finish(step, Some(live));
         }
         let replicas = difference.changes.iter().find(|change| change.path == REPLICAS);
@@ -71,6 +71,9 @@ impl Draft<'_> {
     }
 
     fn without_difference(&self, live: &ObservedService) -> Finding {
+        if let Some(waiting) = self.stopped_half_way(live).or_else(|| self.fails_to_start(live)) {
+            return Finding::Waiting(waiting);
+        }
         if let Some(reason) = self.reason_if_down(live) {
             let step =
                 self.step(ActionKind::RestartService, DriftClass::Down, reason, Operation::Restart);
@@ -86,41 +89,74 @@ impl Draft<'_> {
         self.finish(step, Some(live))
     }
 
-    fn immutable(&self, changes: &[Change]) -> Option<Step> {
-        let is_mode =
-            |change: &&Change| change.path.starts_with("/Mode/") && change.path != REPLICAS;
-        let change = changes.iter().find(is_mode)?;
+    /// A changed mode, which Swarm refuses to change in place: remove and create again.
+    fn replacement(&self, live: &ObservedService, difference: &Difference) -> Option<Step> {
+        let (from, to) = (live.spec.mode().word(), self.service.spec.mode().word());
+        let is_compared = difference.changes.iter().any(|change| change.path.starts_with("/Mode/"));
+        if from == to || !is_compared {
+            return None;
+        }
+        let downtime = downtime(live);
+        let reason = format!(
+            "its mode changes from {from} to {to}, which Swarm cannot do in place: {downtime}"
+        );
         let mut step = self.step(
             ActionKind::DeployService,
             DriftClass::Immutable,
-            format!("{} differs, and Swarm cannot change the mode of a service", change.path),
-            Operation::Update { edits: Vec::new() },
+            reason,
+            Operation::Replace { edits: difference.edits.clone() },
         );
-        step.changes = changes.to_vec();
+        step.changes.clone_from(&difference.changes);
         step.risk = Risk::High;
-        step.blocked = Some(Blocked {
-            code: "IMMUTABLE_FIELD".to_owned(),
-            message: "the service would have to be removed and created again".to_owned(),
-            hint: format!(
-                "remove it yourself when its downtime suits (docker service rm {}); the next plan \
-                 creates it",
+        step.confirm = Some(format!("replacing it means downtime: {downtime}"));
+        Some(step)
+    }
+
+    /// The spec is as declared and the tasks are not: Swarm paused the rollout. Restarting would
+    /// only begin it anew.
+    fn stopped_half_way(&self, live: &ObservedService) -> Option<Waiting> {
+        let update = live.update.as_ref().filter(|update| update.is_paused())?;
+        let error = live.tasks.last_error().unwrap_or(&update.message);
+        Some(Waiting::on(
+            &self.service.name,
+            "DEGRADED",
+            format!(
+                "Swarm paused the last rollout half-way ({error}); another declaration goes on, or: \
+                 skep service restart {}",
                 self.service.name
             ),
-        });
-        Some(step)
+        ))
+    }
+
+    /// No task runs although Swarm goes on trying: seen, and left to Swarm.
+    fn fails_to_start(&self, live: &ObservedService) -> Option<Waiting> {
+        let tasks = &live.tasks;
+        let is_failing = self.should_run(live) && tasks.starting > 0 && tasks.failed > 0;
+        is_failing.then(|| {
+            let error = tasks.last_error().unwrap_or("no reason given");
+            let reason = format!(
+                "no task runs; the last one ended with: {error}; Swarm goes on trying, so it is \
+                 left alone"
+            );
+            Waiting::on(&self.service.name, "DOWN", reason)
+        })
+    }
+
+    /// True when a task should run, none does, and the grace is over.
+    fn should_run(&self, live: &ObservedService) -> bool {
+        self.service.running
+            && wants_tasks(live)
+            && live.tasks.running == 0
+            && !has_finished(live)
+            && self.input.now.duration_since(live.updated_at).unsigned_abs() > DOWN_GRACE
     }
 
     /// A task that is on its way, and one that waits for its restart delay, means that Swarm is
     /// still trying. A restart would only begin that anew, and proposing one between two crashes
     /// would withdraw it at the next attempt.
     fn reason_if_down(&self, live: &ObservedService) -> Option<String> {
-        let is_down = self.service.running
-            && wants_tasks(live)
-            && live.tasks.running == 0
-            && live.tasks.starting == 0
-            && !has_finished(live)
-            && self.input.now.duration_since(live.updated_at).unsigned_abs() > DOWN_GRACE;
-        is_down.then(|| match &live.tasks.last_error {
+        let is_down = self.should_run(live) && live.tasks.starting == 0;
+        is_down.then(|| match live.tasks.last_error() {
             Some(error) => format!("no task runs; the last one ended with: {error}"),
             None => "no task runs".to_owned(),
         })
@@ -149,6 +185,24 @@ impl Draft<'_> {
         step.changes = difference.changes;
         step
     }
+}
+
+/// What removing the service and creating it again means for those who use it.
+fn downtime(live: &ObservedService) -> String {
+    let tasks = match live.tasks.running {
+        0 => String::new(),
+        1 => "its task stops, ".to_owned(),
+        many => format!("its {many} tasks stop, "),
+    };
+    let ports: Vec<String> = live.ports.iter().map(|port| port.published.to_string()).collect();
+    let ports = match ports.as_slice() {
+        [] => String::new(),
+        [one] => format!("published port {one} goes away until the new tasks run, "),
+        several => {
+            format!("published ports {} go away until the new tasks run, ", several.join(", "))
+        }
+    };
+    format!("the service is removed and created again: {tasks}{ports}its id changes")
 }
 
 /// Whether the engine should keep a task of this service running at all times.

@@ -6,7 +6,7 @@ use super::*;
 use crate::action::ActionKind;
 use crate::desired::SourceState;
 use crate::identity::SwarmId;
-use crate::observed::{Services, TaskSummary, UpdateStatus};
+use crate::observed::{Services, TaskFailure, TaskSummary, UpdateStatus};
 
 fn only_step(world: &World) -> Step {
     let plan = world.plan();
@@ -145,7 +145,7 @@ fn no_running_task_is_down_after_the_grace() {
     let live = world.deploy("a");
     live.tasks = TaskSummary {
         failed: 2,
-        last_error: Some("task: non-zero exit (1)".to_owned()),
+        last_failure: Some(failure("task: non-zero exit (1)")),
         ..Default::default()
     };
     live.updated_at = now - jiff::SignedDuration::from_secs(5);
@@ -163,8 +163,16 @@ fn while_swarm_still_tries_nothing_is_down() {
     world.declare("a");
     let live = world.deploy("a");
     // Between two attempts of a crash loop: the next task waits for its restart delay.
-    live.tasks = TaskSummary { starting: 1, failed: 4, ..TaskSummary::default() };
-    assert_eq!(world.plan().summary.unchanged, 1, "{:#?}", world.plan());
+    live.tasks = TaskSummary {
+        starting: 1,
+        failed: 4,
+        last_failure: Some(failure("No such image: example/a:9")),
+        ..TaskSummary::default()
+    };
+    let plan = world.plan();
+    assert!(plan.steps.is_empty(), "a restart would only begin it anew: {plan:#?}");
+    let [waiting] = plan.waiting.as_slice() else { panic!("{plan:#?}") };
+    assert!(waiting.code == "DOWN" && waiting.reason.contains("No such image"), "{waiting:?}");
     world.observed.services.values_mut().next().unwrap().tasks.starting = 0;
     assert_eq!(only_step(&world).class, DriftClass::Down, "Swarm gave up");
 }
@@ -410,22 +418,91 @@ fn nothing_is_written_while_a_rollout_runs() {
     world.declare("a");
     let live = world.deploy("a");
     set(&mut live.spec, "/Labels/team", json!("b"));
-    live.update =
-        Some(UpdateStatus { state: "updating".to_owned(), message: "in progress".to_owned() });
+    live.update = Some(update_status("updating", "in progress"));
     let plan = world.plan();
     assert!(plan.steps.is_empty());
     assert_eq!(plan.waiting[0].code, "ROLLOUT_RUNNING");
 }
 
 #[test]
-fn another_mode_is_a_blocked_replacement() {
+fn another_mode_is_a_replacement_that_a_person_confirms() {
     let mut world = World::new();
     world.declare("a");
     let live = world.deploy("a");
     set(&mut live.spec, "/Mode", json!({"Global": {}}));
+    live.tasks.running = 3;
     let step = only_step(&world);
-    assert_eq!(step.class, DriftClass::Immutable);
-    assert_eq!(step.blocked.unwrap().code, "IMMUTABLE_FIELD");
+    assert_eq!((step.action, step.class), (ActionKind::DeployService, DriftClass::Immutable));
+    assert_eq!((step.risk, step.blocked.as_ref()), (Risk::High, None));
+    let expected = "its mode changes from global to replicated, which Swarm cannot do in place: \
+                    the service is removed and created again: its 3 tasks stop, published port \
+                    8297 goes away until the new tasks run, its id changes";
+    assert_eq!(step.reason, expected);
+    assert!(step.confirm.as_ref().is_some_and(|why| why.contains("downtime")), "{step:?}");
+    assert_eq!(step.object.as_ref().unwrap().as_str(), "id-a");
+    let Operation::Replace { edits } = &step.operation else { panic!("{step:?}") };
+    let pointers: Vec<_> = edits.iter().map(|edit| edit.pointer.as_str()).collect();
+    assert_eq!(pointers, ["/Mode/Global", "/Mode/Replicated/Replicas"]);
+    // What was approved is replaced, nothing newer.
+    let live = world.observed.services.values_mut().next().unwrap();
+    set(&mut live.spec, "/TaskTemplate/ContainerSpec/Image", json!("example/a:fixed"));
+    assert_ne!(only_step(&world).digest, step.digest);
+    // The checks of a create hold, but for its own port.
+    world.observed.networks.clear();
+    assert_eq!(only_step(&world).blocked.unwrap().code, "NETWORK_MISSING");
+}
+
+#[test]
+fn every_other_mode_is_a_replacement_and_the_same_one_never_is() {
+    let modes = [
+        json!({"Replicated": {"Replicas": 2}}),
+        json!({"Global": {}}),
+        json!({"ReplicatedJob": {"MaxConcurrent": 2, "TotalCompletions": 4}}),
+        json!({"GlobalJob": {}}),
+    ];
+    for (from, before) in modes.iter().enumerate() {
+        for (to, after) in modes.iter().enumerate() {
+            let mut world = World::new();
+            set(&mut world.declare("a").spec, "/Mode", after.clone());
+            set(&mut world.deploy("a").spec, "/Mode", before.clone());
+            let steps = world.plan().steps;
+            let replaces = steps.iter().any(|step| step.class == DriftClass::Immutable);
+            assert_eq!(replaces, from != to, "{before} {after}: {steps:?}");
+        }
+    }
+    let mut world = World::new();
+    world.declare("a").ignore = vec!["/Mode".to_owned()];
+    set(&mut world.deploy("a").spec, "/Mode", json!({"Global": {}}));
+    assert!(world.plan().steps.is_empty(), "whoever ignores the mode keeps it");
+}
+
+#[test]
+fn a_paused_rollout_is_degraded_and_another_declaration_goes_on() {
+    let mut world = World::new();
+    world.declare("a");
+    let live = world.deploy("a");
+    live.update = Some(update_status("paused", "update paused due to failure of task t1"));
+    live.tasks = TaskSummary { failed: 1, ..TaskSummary::default() };
+    let plan = world.plan();
+    assert!(plan.steps.is_empty(), "no restart of what fails: {plan:#?}");
+    assert_eq!((plan.waiting[0].code.as_str(), plan.summary.unchanged), ("DEGRADED", 0));
+    let service = world.desired.services.values_mut().next().unwrap();
+    set(&mut service.spec, "/TaskTemplate/ContainerSpec/Image", json!("example/a:fixed"));
+    assert_eq!(only_step(&world).class, DriftClass::Image);
+}
+
+fn update_status(state: &str, message: &str) -> UpdateStatus {
+    UpdateStatus { state: state.to_owned(), message: message.to_owned(), started_at: None }
+}
+
+fn failure(error: &str) -> TaskFailure {
+    TaskFailure {
+        task: SwarmId::new("t1"),
+        node: "n1".to_owned(),
+        error: error.to_owned(),
+        created_at: Timestamp::UNIX_EPOCH,
+        failed_at: Timestamp::UNIX_EPOCH,
+    }
 }
 
 #[test]
@@ -628,4 +705,105 @@ fn what_nobody_declares_any_more_has_not_vanished() {
     }
     world.declare("new");
     assert_eq!(only_step(&world).confirm, None);
+}
+
+const CONTAINER: &str = "/TaskTemplate/ContainerSpec";
+
+#[test]
+fn a_missing_secret_or_config_blocks() {
+    let files = |list: &str, kind: &str, name: &str| {
+        let mut world = World::new();
+        let spec = &mut world.declare("a").spec;
+        set(spec, &format!("{CONTAINER}/{list}"), json!([{format!("{kind}Name"): name}]));
+        only_step(&world).blocked
+    };
+    for (list, kind, there, code) in [
+        ("Secrets", "Secret", "s", "SECRET_MISSING"),
+        ("Configs", "Config", "h9-cfg", "CONFIG_MISSING"),
+    ] {
+        let blocked = files(list, kind, "no-such").unwrap();
+        assert_eq!(blocked.code, code);
+        assert!(blocked.message.contains("no-such") && blocked.hint.contains("create no-such"));
+        assert_eq!(files(list, kind, there), None);
+    }
+    let mut world = World::new();
+    let at = format!("{CONTAINER}/Privileges/CredentialSpec/Config");
+    set(&mut world.declare("a").spec, &at, json!("no-such"));
+    assert_eq!(only_step(&world).blocked.unwrap().code, "CONFIG_MISSING");
+}
+
+#[test]
+fn a_new_reference_gets_a_file_that_can_be_read() {
+    let mut world = World::new();
+    let at = format!("{CONTAINER}/Secrets");
+    set(&mut world.declare("a").spec, &at, json!([{"SecretName": "s"}]));
+    let Operation::Create { spec } = only_step(&world).operation else { unreachable!() };
+    let file = json!({"Name": "s", "UID": "0", "GID": "0", "Mode": 0o444});
+    assert_eq!(spec.pointer(&at), Some(&json!([{"SecretName": "s", "File": file}])));
+}
+
+#[test]
+fn a_field_that_the_engine_does_not_have_is_left_out_and_named() {
+    let mut world = World::new();
+    let at = format!("{CONTAINER}/OomScoreAdj");
+    set(&mut world.declare("a").spec, &at, json!(5));
+    let plan = world.plan();
+    assert_eq!(plan.waiting[0].code, "FIELD_UNSUPPORTED");
+    assert!(plan.waiting[0].reason.contains("OomScoreAdj (API 1.46)"), "{:?}", plan.waiting);
+    assert!(plan.waiting[0].is_remark());
+    let Operation::Create { spec } = &plan.steps[0].operation else { unreachable!() };
+    assert_eq!(spec.pointer(&at), None);
+    assert!(plan.steps[0].changes.iter().all(|change| change.path != at));
+
+    let live = world.deploy("a");
+    live.spec = live.spec.changed(|spec| pointer::remove(spec, &at));
+    let plan = world.plan();
+    assert!(plan.steps.is_empty(), "{:?}", plan.steps);
+    assert_eq!((plan.summary.unchanged, plan.waiting.len()), (1, 1));
+
+    world.observed.api_version.minor = 46;
+    assert_eq!(only_step(&world).changes[0].path, at);
+    assert!(world.plan().waiting.is_empty());
+}
+
+#[test]
+fn what_the_engine_would_replace_or_cannot_be_blocks() {
+    let mut world = World::new();
+    set(&mut world.declare("a").spec, "/EndpointSpec/Mode", json!("anycast"));
+    assert_eq!(only_step(&world).blocked.unwrap().code, "VALUE_UNKNOWN");
+    let mut world = World::new();
+    set(&mut world.declare("a").spec, "/Mode", json!({"GlobalJob": {}}));
+    assert_eq!(only_step(&world).blocked, None);
+    world.observed.api_version.minor = 40;
+    assert_eq!(only_step(&world).blocked.unwrap().code, "FIELD_UNSUPPORTED");
+}
+
+#[test]
+fn the_numbers_of_a_job_are_changed_in_place() {
+    let mut world = World::new();
+    let job = json!({"ReplicatedJob": {"TotalCompletions": 2}});
+    set(&mut world.declare("a").spec, "/Mode", job);
+    let job = json!({"ReplicatedJob": {"MaxConcurrent": 1, "TotalCompletions": 5}});
+    set(&mut world.deploy("a").spec, "/Mode", job);
+    let step = only_step(&world);
+    assert_eq!((step.class, step.blocked), (DriftClass::Spec, None));
+    assert_eq!(step.changes[0].path, "/Mode/ReplicatedJob/TotalCompletions");
+    set(&mut live_mut(&mut world).spec, "/Mode", json!({"GlobalJob": {}}));
+    assert_eq!(only_step(&world).class, DriftClass::Immutable);
+}
+
+#[test]
+fn a_leaf_of_an_entry_is_named_and_its_entry_written() {
+    let at = format!("{CONTAINER}/Mounts");
+    let mount = |read_only: bool| json!([{"Type": "volume", "Source": "v", "Target": "/t", "ReadOnly": read_only}]);
+    let mut world = World::new();
+    set(&mut world.declare("a").spec, &at, mount(true));
+    set(&mut world.deploy("a").spec, &at, mount(false));
+    let step = only_step(&world);
+    let paths: Vec<_> = step.changes.iter().map(|change| change.path.as_str()).collect();
+    assert_eq!(paths, [format!("{at}/~1t/ReadOnly")]);
+    let Operation::Update { edits } = step.operation else { unreachable!() };
+    assert_eq!(edits.len(), 1);
+    assert_eq!(edits[0].pointer, format!("{at}/~1t"));
+    assert_eq!(edits[0].value.as_ref().unwrap()["Source"], "v");
 }

@@ -170,8 +170,11 @@ fn modes_decide_what_can_be_asked() {
 #[test]
 fn a_running_rollout_is_left_alone_and_releasing_is_not_a_write() {
     let mut world = world();
-    world.observed.services.get_mut(&ServiceName::new("a")).unwrap().update =
-        Some(UpdateStatus { state: "updating".to_owned(), message: String::new() });
+    world.observed.services.get_mut(&ServiceName::new("a")).unwrap().update = Some(UpdateStatus {
+        state: "updating".to_owned(),
+        message: String::new(),
+        started_at: None,
+    });
     for verb in [&SCALE, &RequestVerb::Restart, &BACK] {
         assert_eq!(code(asked(&world, "a", verb, None)), "ROLLOUT_RUNNING");
     }

@@ -16,10 +16,11 @@ pub(super) fn fill(spec: &mut Value) {
         .iter()
         .any(|pointer| spec.pointer(pointer).is_some());
     mode(spec);
-    // Jobs have no rollouts.
-    if !is_job {
-        rollout(spec, "UpdateConfig");
-        rollout(spec, "RollbackConfig");
+    for block in ["UpdateConfig", "RollbackConfig"] {
+        // Jobs have no rollouts, but the engine keeps the block that one is given.
+        if !is_job || spec.get(block).is_some_and(|block| !block.is_null()) {
+            rollout(spec, block);
+        }
     }
     default(spec, "/EndpointSpec/Mode", json!("vip"));
     default(spec, "/TaskTemplate/RestartPolicy/Condition", json!("any"));
@@ -52,8 +53,6 @@ fn rollout(spec: &mut Value, key: &str) {
 fn default(spec: &mut Value, pointer: &str, value: Value) {
     let unset = match spec.pointer(pointer) {
         None | Some(Value::Null) => true,
-        // What is of another kind cannot have come from an engine.
-        Some(found) if std::mem::discriminant(found) != std::mem::discriminant(&value) => true,
         Some(Value::String(text)) => text.is_empty(),
         // The engine reads a monitor period of zero as its default.
         Some(Value::Number(number)) => pointer.ends_with("/Monitor") && number.as_i64() == Some(0),

@@ -1,10 +1,12 @@
 //! Lists of the engine's spec that are maps by meaning: which field is the key, and how one entry
 //! is found, written and removed in the engine's own form.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value, json};
 
 use super::NetworkNames;
-use crate::plan::pointer::is_within;
+use crate::plan::pointer::{escape, is_within};
 
 /// A list that is compared entry by entry, by key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,10 +25,12 @@ pub(in crate::plan) enum ListSection {
     Networks,
     /// Published ports, by target, protocol and published port.
     Ports,
+    /// Resources that nodes declare themselves, by kind.
+    GenericResources,
 }
 
 impl ListSection {
-    pub(in crate::plan) const ALL: [Self; 7] = [
+    pub(in crate::plan) const ALL: [Self; 8] = [
         Self::Env,
         Self::Mounts,
         Self::Secrets,
@@ -34,6 +38,7 @@ impl ListSection {
         Self::Ulimits,
         Self::Networks,
         Self::Ports,
+        Self::GenericResources,
     ];
 
     /// Where the list stands, in the engine's form and in the canonical one.
@@ -46,11 +51,41 @@ impl ListSection {
             Self::Ulimits => "/TaskTemplate/ContainerSpec/Ulimits",
             Self::Networks => "/TaskTemplate/Networks",
             Self::Ports => "/EndpointSpec/Ports",
+            Self::GenericResources => "/TaskTemplate/Resources/Reservations/GenericResources",
+        }
+    }
+
+    /// The canonical pointer of one entry.
+    pub(in crate::plan) fn entry_pointer(self, key: &str) -> String {
+        format!("{}/{}", self.pointer(), escape(key))
+    }
+
+    /// The keys of a list's entries in the engine's form; `None` for an entry without one.
+    ///
+    /// Ports for which the engine is to choose the published one may be there several times; the
+    /// second gets `#2` behind its key, and so on.
+    pub(in crate::plan) fn keys(
+        self,
+        entries: &[Value],
+        networks: &NetworkNames,
+    ) -> Vec<Option<String>> {
+        let mut seen: BTreeMap<String, u32> = BTreeMap::new();
+        let numbered = |key: String| {
+            let times = seen.entry(key.clone()).or_insert(0);
+            *times += 1;
+            if *times > 1 && key.ends_with("->0") { format!("{key}#{times}") } else { key }
+        };
+        let keys = entries.iter().map(|entry| self.key(entry, networks));
+        if self == Self::Ports {
+            let mut numbered = numbered;
+            keys.map(|key| key.map(&mut numbered)).collect()
+        } else {
+            keys.collect()
         }
     }
 
     /// The key of one entry in the engine's form; `None` for an entry without one.
-    pub(in crate::plan) fn key(self, entry: &Value, networks: &NetworkNames) -> Option<String> {
+    fn key(self, entry: &Value, networks: &NetworkNames) -> Option<String> {
         let text = |name: &str| entry.get(name).and_then(Value::as_str);
         let file = |value: &str| entry.pointer(value).and_then(Value::as_str).map(str::to_owned);
         match self {
@@ -60,23 +95,36 @@ impl ListSection {
             }
             Self::Mounts => text("Target").map(str::to_owned),
             Self::Secrets => file("/File/Name").or_else(|| text("SecretName").map(str::to_owned)),
+            // A config that is no file but for the runtime, such as a credential spec.
+            Self::Configs if entry.get("Runtime").is_some_and(|runtime| !runtime.is_null()) => {
+                text("ConfigName").map(|name| format!("runtime:{name}"))
+            }
             Self::Configs => file("/File/Name").or_else(|| text("ConfigName").map(str::to_owned)),
             Self::Ulimits => text("Name").map(str::to_owned),
             Self::Networks => text("Target").map(|target| networks.name(target).to_owned()),
             Self::Ports => {
                 let number = |name: &str| entry.get(name).and_then(Value::as_u64).unwrap_or(0);
+                let protocol = text("Protocol").filter(|word| !word.is_empty()).unwrap_or("tcp");
                 Some(format!(
                     "{}/{}->{}",
                     number("TargetPort"),
-                    text("Protocol").unwrap_or("tcp"),
+                    protocol.to_ascii_lowercase(),
                     number("PublishedPort")
                 ))
+            }
+            Self::GenericResources => {
+                let kind = |of: &str| entry.pointer(of).and_then(Value::as_str);
+                kind("/DiscreteResourceSpec/Kind").map(str::to_owned).or_else(|| {
+                    let named = kind("/NamedResourceSpec/Kind")?;
+                    let value = kind("/NamedResourceSpec/Value").unwrap_or_default();
+                    Some(format!("{named}={value}"))
+                })
             }
         }
     }
 
     /// The canonical form of one entry.
-    fn entry(self, entry: &Value, networks: &NetworkNames) -> Value {
+    pub(super) fn entry(self, entry: &Value, networks: &NetworkNames) -> Value {
         let mut entry = entry.clone();
         if self == Self::Env {
             // `K` (inherit) and `K=` (empty) are different things.
@@ -97,15 +145,35 @@ impl ListSection {
                 }
             }
             Self::Ports => {
+                lowercase(map, "Protocol");
+                lowercase(map, "PublishMode");
                 default(map, "Protocol", "tcp");
                 default(map, "PublishMode", "ingress");
             }
-            Self::Secrets => drop_id(map, "SecretID"),
-            Self::Configs => drop_id(map, "ConfigID"),
+            Self::Secrets => reference(map, "SecretID", "SecretName"),
+            Self::Configs => reference(map, "ConfigID", "ConfigName"),
             Self::Mounts => mount(map),
-            Self::Env | Self::Ulimits => {}
+            Self::Ulimits => {
+                // The engine reads a missing limit as zero, and zero is a limit.
+                for limit in ["Soft", "Hard"] {
+                    if map.get(limit).is_none_or(Value::is_null) {
+                        map.insert(limit.to_owned(), json!(0));
+                    }
+                }
+            }
+            Self::Env | Self::GenericResources => {}
         }
         entry
+    }
+
+    /// Sorts the entries by key; a stable sort, because with equal keys the last one counts.
+    pub(super) fn sort(self, entries: &mut [Value], networks: &NetworkNames) {
+        if self == Self::Ports {
+            // Ports that the engine chooses have equal keys and no last one.
+            entries.sort_by_cached_key(|entry| (self.key(entry, networks), entry.to_string()));
+        } else {
+            entries.sort_by_cached_key(|entry| self.key(entry, networks));
+        }
     }
 
     /// Turns the list of a spec into a map, in place.
@@ -113,8 +181,8 @@ impl ListSection {
         let Some(slot) = spec.pointer_mut(self.pointer()) else { return };
         let Value::Array(entries) = slot else { return };
         let mut map = Map::new();
-        for entry in entries.iter() {
-            if let Some(key) = self.key(entry, networks) {
+        for (entry, key) in entries.iter().zip(self.keys(entries, networks)) {
+            if let Some(key) = key {
                 map.insert(key, self.entry(entry, networks));
             }
         }
@@ -136,9 +204,12 @@ impl ListSection {
         let (name, id) = match self {
             Self::Secrets => ("SecretName", "SecretID"),
             Self::Configs => ("ConfigName", "ConfigID"),
-            Self::Env | Self::Mounts | Self::Ulimits | Self::Networks | Self::Ports => {
-                return entry;
-            }
+            Self::Env
+            | Self::Mounts
+            | Self::Ulimits
+            | Self::Networks
+            | Self::Ports
+            | Self::GenericResources => return entry,
         };
         if let (Value::Object(map), Some(known)) = (&mut entry, before.get(id))
             && map.get(name) == before.get(name)
@@ -167,10 +238,27 @@ fn default(map: &mut Map<String, Value>, key: &str, value: &str) {
     }
 }
 
-fn drop_id(map: &mut Map<String, Value>, key: &str) {
+fn lowercase(map: &mut Map<String, Value>, key: &str) {
+    if let Some(Value::String(word)) = map.get_mut(key) {
+        word.make_ascii_lowercase();
+    }
+}
+
+fn reference(map: &mut Map<String, Value>, id: &str, name: &str) {
     // The id is bound late; the name is what people declare.
-    map.remove(key);
+    map.remove(id);
+    if map.get("Runtime").is_some_and(|runtime| !runtime.is_null()) {
+        // An empty object that says everything by being there.
+        map.insert("Runtime".into(), json!({}));
+        return;
+    }
+    let file = map.entry("File").or_insert(Value::Null);
+    if file.is_null() {
+        *file = Value::Object(Map::new());
+    }
+    let name = map.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
     if let Some(Value::Object(file)) = map.get_mut("File") {
+        default(file, "Name", &name);
         default(file, "UID", "0");
         default(file, "GID", "0");
         if file.get("Mode").is_none_or(Value::is_null) {
@@ -180,14 +268,11 @@ fn drop_id(map: &mut Map<String, Value>, key: &str) {
 }
 
 fn mount(map: &mut Map<String, Value>) {
-    // The daemon keeps none of these three.
-    map.remove("Consistency");
-    map.remove("ImageOptions");
-    map.remove("ClusterOptions");
+    lowercase(map, "Type");
+    // The engine's first word.
+    default(map, "Type", "bind");
     if let Some(Value::Object(bind)) = map.get_mut("BindOptions") {
-        for key in ["CreateMountpoint", "ReadOnlyNonRecursive", "ReadOnlyForceRecursive"] {
-            bind.remove(key);
-        }
+        lowercase(bind, "Propagation");
         if bind.get("NonRecursive").and_then(Value::as_bool) == Some(true) {
             default(bind, "Propagation", "rprivate");
         }

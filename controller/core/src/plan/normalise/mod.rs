@@ -8,6 +8,7 @@
 mod defaults;
 mod lists;
 mod ratio;
+mod words;
 
 use std::collections::BTreeMap;
 
@@ -17,7 +18,8 @@ pub(super) use self::lists::{ListSection, section_of};
 pub(crate) use self::ratio::float32;
 use crate::image::ImageReference;
 use crate::labels;
-use crate::observed::Snapshot;
+use crate::observed::{ApiVersion, Snapshot};
+use crate::plan::mask;
 
 /// Names of networks by id; the engine's specs hold ids, ours hold names.
 #[derive(Debug, Clone, Default)]
@@ -51,6 +53,47 @@ pub fn normalise(spec: &Value, networks: &NetworkNames) -> Value {
     canonical
 }
 
+/// The canonical form without what an engine of this API version does not have.
+pub(super) fn normalise_for(spec: &Value, networks: &NetworkNames, api: ApiVersion) -> Value {
+    let mut canonical = reshaped(spec, networks);
+    mask::strip(&mut canonical, api);
+    defaults::fill(&mut canonical);
+    prune(&mut canonical, "");
+    canonical
+}
+
+/// Puts the lists whose order says nothing in order, in the engine's form, so that the same
+/// declaration is the same step however it was written down. Of several lines for one variable
+/// the last one counts, and they keep their order.
+pub(super) fn ordered(spec: &mut Value, networks: &NetworkNames) {
+    for section in ListSection::ALL {
+        if let Some(Value::Array(entries)) = spec.pointer_mut(section.pointer()) {
+            section.sort(entries, networks);
+        }
+    }
+    let container = "/TaskTemplate/ContainerSpec";
+    for list in ["CapabilityAdd", "CapabilityDrop"] {
+        if let Some(Value::Array(words)) = spec.pointer_mut(&format!("{container}/{list}")) {
+            words.sort_by_key(ToString::to_string);
+        }
+    }
+    if let Some(Value::Array(all)) = spec.pointer_mut("/TaskTemplate/Placement/Constraints") {
+        all.sort_by_key(ToString::to_string);
+    }
+}
+
+/// Fills in what a new service's references to secrets and configs leave out. The engine would
+/// take zero for the mode, which makes a file that nobody may read.
+pub(super) fn complete_references(spec: &mut Value, networks: &NetworkNames) {
+    for section in [ListSection::Secrets, ListSection::Configs] {
+        if let Some(Value::Array(entries)) = spec.pointer_mut(section.pointer()) {
+            for entry in entries {
+                *entry = section.entry(entry, networks);
+            }
+        }
+    }
+}
+
 /// The canonical form of only what the spec says itself: for showing what a new service gets.
 pub(super) fn declared(spec: &Value, networks: &NetworkNames) -> Value {
     let mut canonical = reshaped(spec, networks);
@@ -79,7 +122,9 @@ fn reshaped(spec: &Value, networks: &NetworkNames) -> Value {
         if task.get("Runtime").and_then(Value::as_str) == Some("container") {
             task.remove("Runtime");
         }
-        if task.get("Networks").is_none_or(Value::is_null)
+        // The engine takes the old list only while the new one is empty.
+        let has_networks = |list: &Value| list.as_array().is_some_and(|list| !list.is_empty());
+        if !task.get("Networks").is_some_and(has_networks)
             && let Some(networks) = legacy_networks
         {
             task.insert("Networks".into(), networks);
@@ -87,9 +132,7 @@ fn reshaped(spec: &Value, networks: &NetworkNames) -> Value {
         if let Some(Value::Object(placement)) = task.get_mut("Placement") {
             // Written by image resolution, not by the owner.
             placement.remove("Platforms");
-            if let Some(Value::Array(constraints)) = placement.get_mut("Constraints") {
-                constraints.sort_by_key(ToString::to_string);
-            }
+            words::placement(placement);
         }
         if let Some(Value::Object(container)) = task.get_mut("ContainerSpec") {
             container_spec(container);
@@ -105,14 +148,7 @@ fn container_spec(container: &mut Map<String, Value>) {
     if let Some(Value::String(image)) = container.get_mut("Image") {
         *image = ImageReference::parse(image).familiar();
     }
-    if container.get("Isolation").and_then(Value::as_str) == Some("default") {
-        container.remove("Isolation");
-    }
-    for key in ["CapabilityAdd", "CapabilityDrop"] {
-        if let Some(Value::Array(capabilities)) = container.get_mut(key) {
-            capabilities.sort_by_key(ToString::to_string);
-        }
-    }
+    words::container(container);
 }
 
 /// Numbers for which zero says something other than "not set".
@@ -125,6 +161,8 @@ const ZERO_MATTERS: &[&str] = &[
     "Soft",
     "Hard",
     "StopGracePeriod",
+    "SwapBytes",
+    "MemorySwappiness",
 ];
 
 /// Leaves out what says nothing: null, empty text, lists and maps, `false`, and zero where zero
@@ -132,18 +170,23 @@ const ZERO_MATTERS: &[&str] = &[
 fn prune(value: &mut Value, key: &str) {
     let Value::Object(map) = value else { return };
     let free_text = matches!(key, "Env" | "Labels" | "Options" | "DriverOpts" | "Sysctls");
+    // Below these, the next key is a name that people chose, which may be any word.
+    let named = matches!(
+        key,
+        "Mounts" | "Secrets" | "Configs" | "Ulimits" | "Networks" | "Ports" | "GenericResources"
+    );
     for (child_key, child) in map.iter_mut() {
-        prune(child, child_key);
+        prune(child, if named { "" } else { child_key });
     }
     map.retain(|child_key, child| match child {
         Value::Null => false,
         // Values of maps that people write: an empty value is still an entry.
         Value::String(text) => free_text || !text.is_empty(),
         Value::Array(items) => !items.is_empty(),
-        // `Mode: {Global: {}}` says everything by its key.
-        Value::Object(children) => !children.is_empty() || key == "Mode",
-        // `Init: false` is what the docker client sends when nobody asked for an init.
-        Value::Bool(set) => *set,
+        // `Mode: {Global: {}}` and `Runtime: {}` say everything by their key.
+        Value::Object(children) => !children.is_empty() || key == "Mode" || child_key == "Runtime",
+        // The engine has a default of its own for `Init`, so `false` says something.
+        Value::Bool(set) => *set || (key == "ContainerSpec" && child_key == "Init"),
         Value::Number(number) => {
             number.as_f64() != Some(0.0)
                 || ZERO_MATTERS.contains(&child_key.as_str())
