@@ -5,7 +5,9 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 use skep_core::action::Source;
-use skep_core::desired::{Desired, DesiredService, Provenance, SourceState, SourceStatus};
+use skep_core::desired::{
+    Desired, DesiredService, McpEndpoint, Provenance, SourceState, SourceStatus,
+};
 use skep_core::identity::{ClusterId, ServiceName, SwarmId};
 use skep_core::observed::{
     ApiVersion, NodeCounts, ObservedNetwork, ObservedService, PublishedPort, Snapshot, TaskSummary,
@@ -111,6 +113,8 @@ impl World {
                 taken_at: jiff::Timestamp::UNIX_EPOCH,
                 services: live.into_iter().collect(),
                 networks: BTreeMap::from([(network.id.clone(), network)]),
+                secrets: BTreeMap::new(),
+                configs: BTreeMap::new(),
                 nodes: NodeCounts { ready: 1, total: 1 },
             },
             owned,
@@ -159,6 +163,7 @@ fn declared(number: usize) -> DesiredService {
         ignore: Vec::new(),
         blocked: None,
         unresolved: Vec::new(),
+        mcp: McpEndpoint::Unasked { reason: "it does not exist" },
         name,
     }
 }
@@ -191,6 +196,7 @@ fn reported(number: usize) -> ObservedService {
         update: Some(UpdateStatus {
             state: "completed".to_owned(),
             message: "update completed".to_owned(),
+            started_at: None,
         }),
         tasks: TaskSummary { running: 1, ..TaskSummary::default() },
         updated_at: jiff::Timestamp::UNIX_EPOCH,

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use skep_testkit::process::RecordedProcess;
 use skep_testkit::{Engine, RecordedRequest, RecordingProxy};
 use tempfile::TempDir;
 
@@ -35,7 +36,12 @@ pub(crate) struct Serve {
 
 impl Drop for Serve {
     fn drop(&mut self) {
-        let _ended_already = self.child.kill();
+        // Asked to end, it gives its lease back; killed, the next one would wait for it.
+        let asked =
+            RecordedProcess::of(self.child.id()).is_some_and(|process| process.terminate().is_ok());
+        if !asked {
+            let _ended_already = self.child.kill();
+        }
         let _status = self.child.wait();
     }
 }
@@ -139,14 +145,15 @@ impl Rig {
     pub(crate) fn populate(&self, services: usize) -> Result<()> {
         self.registry(services)?;
         let serve = self.serve(true)?;
-        wait("all services", || (self.count()? == services).then_some(()))?;
+        // Counted here: asking the engine for all of them again and again would be in the way.
+        let created = || {
+            let answered = self.proxy.mutations().into_iter();
+            answered.filter(|request| request.status == Some(201)).count()
+        };
+        wait("all services", || (created() == services).then_some(()))?;
         settle_down(&self.proxy);
         drop(serve);
         Ok(())
-    }
-
-    fn count(&self) -> Option<usize> {
-        self.engine.call("GET", "/services", None).ok()?.as_array().map(Vec::len)
     }
 }
 
