@@ -1,13 +1,16 @@
 //! From settings to a controller: the only place that knows every part.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use skep_core::approval::Clocks;
 use skep_core::gate::Settings;
 use skep_core::identity::{FleetName, ServiceName};
 use skep_core::plan::Masking;
+use skep_core::resolution::ResolveImage;
 use skep_core::seal::Sealer;
+use skep_images::{Credentials, Limits, Resolver};
 use skep_runtime::{
     Controller, Options, Parts, PolicySource, Probing, SourceSet, SystemClock, SystemRandom,
 };
@@ -137,8 +140,15 @@ pub(crate) async fn assemble(
         config.path(table::OVERLAY).cloned(),
         config.words(table::PROFILES).to_vec(),
     );
+    let images = Resolver::new(
+        Arc::clone(&engine),
+        Arc::new(credentials(config, environment)),
+        Arc::new(SystemClock),
+        Limits::default(),
+    );
     let parts = Parts {
         engine: Arc::clone(&engine),
+        images,
         store: Arc::clone(&store),
         sources,
         policy: policy(config)?,
@@ -151,6 +161,22 @@ pub(crate) async fn assemble(
     Ok(Wired { controller, store, engine, probe_address, masking, sealer })
 }
 
+/// Where docker keeps the credentials for image registries.
+fn credentials(config: &Config, environment: &Environment) -> Credentials {
+    match config.path(table::DOCKER_CONFIG) {
+        Some(path) => Credentials::named(path.clone()),
+        None => Credentials::of_docker(skep_images::default_path(|name| {
+            environment.text(name).filter(|text| !text.is_empty()).map(PathBuf::from)
+        })),
+    }
+}
+
+/// The setting's own reader lets only known words through.
+fn resolve_image(config: &Config) -> ResolveImage {
+    let word = config.text(table::RESOLVE_IMAGE).and_then(ResolveImage::from_word);
+    word.unwrap_or(Options::default().resolve_image)
+}
+
 /// What the settings say about a controller's behaviour.
 ///
 /// # Errors
@@ -160,6 +186,8 @@ pub(crate) fn options(config: &Config, only: &[String], command: &str) -> Result
         fleet: FleetName::new(config.text(table::FLEET).unwrap_or("default")),
         mode: config.mode(),
         propose: config.is_on(table::RECONCILER),
+        resolve_image: resolve_image(config),
+        image_updates: config.interval(table::IMAGE_UPDATES),
         interval: config.interval(table::INTERVAL),
         max_actions: u32::try_from(config.count(table::MAX_ACTIONS)).unwrap_or(u32::MAX),
         only: chosen(only)?,

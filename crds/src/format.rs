@@ -196,6 +196,11 @@ pub(crate) fn named<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
     generator.subschema_for::<T>()
 }
 
+/// The names whose fields are given.
+pub(crate) fn given(fields: &[(&'static str, bool)]) -> Vec<&'static str> {
+    fields.iter().filter(|(_, given)| *given).map(|(name, _)| *name).collect()
+}
+
 /// The key of a field: `type` is a word of Rust, so its field is `r#type`.
 pub(crate) fn key(field: &'static str) -> &'static str {
     field.strip_prefix("r#").unwrap_or(field)
@@ -290,3 +295,21 @@ macro_rules! mapping {
     };
 }
 pub(crate) use mapping;
+
+/// Declares how a word of a list is read.
+macro_rules! word {
+    ($name:ident, $words:ident) => {
+        impl $crate::format::Format for $name {
+            type Value = Self;
+
+            fn read(at: &Cursor<'_>) -> Option<Self> {
+                at.word(&$words)
+            }
+
+            fn schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!({ "enum": $words.map(|(word, _)| word) })
+            }
+        }
+    };
+}
+pub(crate) use word;

@@ -14,6 +14,7 @@ use skep_core::observed::{
     UpdateStatus,
 };
 use skep_core::plan::{Masking, Memo, Owned, PlanIndex, PlanInput, plan_key, plan_with};
+use skep_core::resolution::Resolutions;
 use skep_core::spec::Spec;
 
 use crate::table::{Table, ms};
@@ -129,6 +130,7 @@ impl World {
             observed: &self.observed,
             owned: &self.owned,
             known_clusters: &self.clusters,
+            images: &Resolutions::NEVER,
             masking: &self.masking,
             now: jiff::Timestamp::UNIX_EPOCH,
             fresh: None,

@@ -4,7 +4,7 @@
 use std::fmt;
 
 /// An image reference, split.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ImageReference {
     /// The familiar repository, without the default registry.
     pub repository: String,
@@ -50,6 +50,35 @@ impl ImageReference {
         self.to_string()
     }
 
+    /// The registry that has it: what docker takes for a host name in the reference, otherwise
+    /// `docker.io`.
+    #[must_use]
+    pub fn registry(&self) -> &str {
+        match self.repository.split_once('/') {
+            Some((first, _)) if first.contains(['.', ':']) || first == "localhost" => first,
+            _ => DEFAULT_REGISTRY,
+        }
+    }
+
+    /// The same image, pinned to a digest, as the engine stores it.
+    #[must_use]
+    pub fn pinned_to(&self, digest: &str) -> Self {
+        Self { digest: Some(digest.to_owned()), ..self.clone() }
+    }
+
+    /// The same image as its tag says.
+    #[must_use]
+    pub fn unpinned(&self) -> Self {
+        Self { digest: None, ..self.clone() }
+    }
+
+    /// The text for people: as many digits of the digest as they compare.
+    #[must_use]
+    pub fn short(&self) -> String {
+        let digest = self.digest.as_deref().map(short_digest);
+        Self { digest: digest.map(str::to_owned), ..self.clone() }.to_string()
+    }
+
     /// True when the other reference fulfils this one: same repository and tag, and the same
     /// digest if this one asks for a digest.
     #[must_use]
@@ -60,6 +89,16 @@ impl ImageReference {
                 None => self.tag == other.tag,
             }
     }
+}
+
+/// What docker means when a reference names no registry.
+pub const DEFAULT_REGISTRY: &str = "docker.io";
+
+/// A digest with twelve of its digits, as docker shortens ids.
+#[must_use]
+pub fn short_digest(digest: &str) -> &str {
+    let start = digest.find(':').map_or(0, |colon| colon + 1);
+    digest.get(..start + 12).unwrap_or(digest)
 }
 
 impl fmt::Display for ImageReference {
@@ -91,6 +130,29 @@ mod tests {
         ] {
             assert_eq!(ImageReference::parse(given).familiar(), familiar, "{given}");
         }
+    }
+
+    #[test]
+    fn the_registry_is_what_docker_takes_for_a_host() {
+        for (given, registry) in [
+            ("nginx", "docker.io"),
+            ("example/app:1", "docker.io"),
+            ("docker.io/example/app", "docker.io"),
+            ("localhost/a", "localhost"),
+            ("127.0.0.1:5000/a/b:1", "127.0.0.1:5000"),
+            ("ghcr.io/x/y@sha256:00", "ghcr.io"),
+        ] {
+            assert_eq!(ImageReference::parse(given).registry(), registry, "{given}");
+        }
+    }
+
+    #[test]
+    fn a_pinned_reference_is_short_for_people() {
+        let pinned = ImageReference::parse("a:1").pinned_to("sha256:0123456789abcdef0123");
+        assert_eq!(pinned.to_string(), "a:1@sha256:0123456789abcdef0123");
+        assert_eq!(pinned.short(), "a:1@sha256:0123456789ab");
+        assert_eq!(pinned.unpinned().short(), "a:1");
+        assert_eq!(short_digest("odd"), "odd");
     }
 
     #[test]

@@ -42,7 +42,8 @@ pub fn follows(step: &Step, live: Option<&ObservedService>) -> bool {
         }),
         // The tasks of a new service replace none.
         Operation::Create { .. } | Operation::Replace { .. } => false,
-        Operation::Adopt | Operation::Release => false,
+        // Swarm leaves credentials out when it compares tasks.
+        Operation::RefreshCredentials | Operation::Adopt | Operation::Release => false,
     };
     replaces_tasks && live.is_none_or(|live| rolls_out(&live.spec))
 }

@@ -140,6 +140,12 @@ impl Spec {
         self.0.facts.mode
     }
 
+    /// The image that it names.
+    #[must_use]
+    pub fn image(&self) -> Option<&str> {
+        self.0.facts.image.as_deref()
+    }
+
     /// The counter that a restart raises by one.
     #[must_use]
     pub fn restarts(&self) -> u64 {
@@ -199,6 +205,7 @@ impl fmt::Debug for Spec {
 #[derive(Debug, PartialEq)]
 struct Facts {
     mode: ServiceMode,
+    image: Option<Box<str>>,
     restarts: u64,
     lets_tasks_end: bool,
     ports: Box<[PublishedPort]>,
@@ -229,6 +236,7 @@ impl Facts {
         };
         Self {
             mode,
+            image: at("/TaskTemplate/ContainerSpec/Image").and_then(Value::as_str).map(Box::from),
             restarts: at("/TaskTemplate/ForceUpdate").and_then(Value::as_u64).unwrap_or(0),
             lets_tasks_end: lets_tasks_end(condition),
             ports: ports.map(Vec::as_slice).unwrap_or_default().iter().filter_map(port).collect(),
@@ -283,7 +291,15 @@ struct Replicated {
 struct TaskTemplate<'a> {
     force_update: Option<u64>,
     #[serde(borrow)]
+    container_spec: Option<ContainerSpec<'a>>,
+    #[serde(borrow)]
     restart_policy: Option<RestartPolicy<'a>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "PascalCase", default)]
+struct ContainerSpec<'a> {
+    image: Option<&'a str>,
 }
 
 #[derive(Deserialize, Default)]
@@ -321,6 +337,7 @@ impl Wire<'_> {
                     replicas: replicated.and_then(|replicated| replicated.replicas),
                 },
             },
+            image: task.container_spec.and_then(|container| container.image).map(Box::from),
             restarts: task.force_update.unwrap_or(0),
             lets_tasks_end: lets_tasks_end(task.restart_policy.and_then(|policy| policy.condition)),
             ports: ports
@@ -371,11 +388,12 @@ mod tests {
             mode in prop::option::of((prop::sample::select(
                 vec!["Replicated", "Global", "ReplicatedJob", "GlobalJob"]), scalar())),
             replicas in scalar(), restarts in scalar(), condition in scalar(),
-            port in scalar(), protocol in scalar(), publish in scalar(),
+            image in scalar(), port in scalar(), protocol in scalar(), publish in scalar(),
         ) {
             let mut spec = json!({
                 "Mode": {"Replicated": {"Replicas": replicas}},
                 "TaskTemplate": {
+                    "ContainerSpec": {"Image": image},
                     "ForceUpdate": restarts, "RestartPolicy": {"Condition": condition},
                 },
                 "EndpointSpec": {"Ports": [{

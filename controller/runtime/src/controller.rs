@@ -10,6 +10,7 @@ use skep_core::observed::Snapshot;
 use skep_core::plan::{Masking, Memo, Owned, Plan, Step, Waiting, plan_with};
 use skep_core::ports::{Clock, Random};
 use skep_core::seal::Sealer;
+use skep_images::Resolver;
 use skep_store::{ActionFilter, Store};
 use skep_swarm::{Engine, reflector};
 use tokio::sync::watch;
@@ -39,6 +40,8 @@ pub struct Parts {
     pub sources: SourceSet,
     /// The policy.
     pub policy: PolicySource,
+    /// What image registries are asked through.
+    pub images: Resolver,
     /// How secret values are shown and fingerprinted.
     pub masking: Masking,
     /// What specs are sealed with before they reach the store.
@@ -55,6 +58,7 @@ pub(crate) struct Context {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) sources: Arc<tokio::sync::Mutex<SourceSet>>,
     pub(crate) policy: Arc<PolicySource>,
+    pub(crate) images: Arc<Resolver>,
     pub(crate) masking: Masking,
     pub(crate) sealer: Sealer,
     pub(crate) clock: Arc<dyn Clock>,
@@ -233,6 +237,7 @@ impl Controller {
             store: parts.store,
             sources: Arc::new(tokio::sync::Mutex::new(parts.sources)),
             policy: Arc::new(parts.policy),
+            images: Arc::new(parts.images),
             masking: parts.masking,
             sealer: parts.sealer,
             clock: parts.clock,
@@ -269,6 +274,7 @@ impl Controller {
             store: Arc::clone(&context.store),
             sources: Arc::clone(&context.sources),
             policy: Arc::clone(&context.policy),
+            images: Arc::clone(&context.images),
             masking: context.masking.clone(),
             sealer: context.sealer.clone(),
             clock: Arc::clone(&context.clock),
@@ -302,7 +308,8 @@ impl Controller {
             Arc::clone(&desired),
             recorded,
             &BTreeSet::new(),
-        );
+        )
+        .await?;
         let mut plan = plan_with(&world.input(&self.context), &mut self.context.memo());
         let degraded = self.degraded(&plan, &world).await?;
         plan.waiting.extend(degraded);

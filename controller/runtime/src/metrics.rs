@@ -57,6 +57,7 @@ pub struct Metrics {
     pub(crate) inflight: Gauge,
     pub(crate) last_pass: Gauge<f64, AtomicU64>,
     pub(crate) sources_not_ready: Gauge,
+    pub(crate) image_updates: Gauge,
     connectors: Family<StateLabels, Gauge>,
     connector_ready: Family<ServiceLabels, Gauge>,
     probes: Family<StateLabels, Counter>,
@@ -85,6 +86,7 @@ impl Default for Metrics {
             inflight: Gauge::default(),
             last_pass: Gauge::default(),
             sources_not_ready: Gauge::default(),
+            image_updates: Gauge::default(),
             connectors: Family::default(),
             connector_ready: Family::default(),
             probes: Family::default(),
@@ -118,6 +120,11 @@ impl Default for Metrics {
             "sources_not_ready",
             "Sources that run on their last good content or never loaded",
             m.sources_not_ready.clone(),
+        );
+        registry.register(
+            "image_updates_available",
+            "Images in use whose tag stands for another digest than the one that runs",
+            m.image_updates.clone(),
         );
         registry.register(
             "connectors",

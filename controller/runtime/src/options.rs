@@ -7,6 +7,7 @@ use std::time::Duration;
 use skep_core::action::ActuatorMode;
 use skep_core::approval::Clocks;
 use skep_core::identity::{FleetName, ServiceName};
+use skep_core::resolution::ResolveImage;
 
 use crate::readiness::Probing;
 
@@ -19,6 +20,10 @@ pub struct Options {
     pub mode: ActuatorMode,
     /// False: observe and plan only; nothing is proposed and nothing is carried out.
     pub propose: bool,
+    /// When the tags of images are resolved to digests.
+    pub resolve_image: ResolveImage,
+    /// How often registries are asked whether a tag that runs stands for something newer.
+    pub image_updates: Duration,
     /// How often a pass runs when nothing wakes it; also the window of `max_actions`.
     pub interval: Duration,
     /// The storm guard: how many actions rules alone may start within one interval.
@@ -47,6 +52,9 @@ impl Default for Options {
             fleet: FleetName::default(),
             mode: ActuatorMode::DryRun,
             propose: true,
+            // As `docker stack deploy`, but a tag that did not change is left alone.
+            resolve_image: ResolveImage::Changed,
+            image_updates: Duration::from_secs(6 * 60 * 60),
             interval: Duration::from_secs(120),
             max_actions: 5,
             // More gains little: the managers apply writes one after another.

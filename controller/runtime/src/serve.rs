@@ -20,7 +20,7 @@ use crate::reconcile::{self, Memory, Pass};
 use crate::report::{ActionReport, PassReport};
 use crate::workers::DEPENDENCY;
 use crate::workers::{Started, Workers};
-use crate::{Error, wake};
+use crate::{Error, updates, wake};
 
 /// How often a follower asks for the lease.
 const FOLLOWER_POLL: Duration = Duration::from_millis(500);
@@ -52,6 +52,8 @@ impl Controller {
             let prober = Prober::new(Arc::clone(context), self.status.clone(), probing);
             AbortOnDropHandle::new(tokio::spawn(prober.run(shutdown.clone())))
         });
+        let updates = updates::watch(Arc::clone(context), self.status.clone(), shutdown.clone());
+        let _looking = AbortOnDropHandle::new(tokio::spawn(updates));
         while !shutdown.is_cancelled() {
             let random = context.random.as_ref();
             let options = &context.options;

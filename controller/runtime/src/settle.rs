@@ -202,13 +202,15 @@ struct Sent {
 
 async fn send(context: &Context, intent: &Intent) -> Result<Sent, EngineError> {
     let body = intent.body.clone().into();
+    // Those of now, also for an intent that an earlier process has stored: they are no part of it.
+    let auth = context.images.credentials_for(&intent.body).await;
     match (&intent.object, intent.version) {
         (Some(id), Some(version)) => {
-            let updated = context.engine.update_service(id, version, body).await?;
+            let updated = context.engine.update_service(id, version, body, auth.as_ref()).await?;
             Ok(Sent { id: id.clone(), warnings: updated.warnings })
         }
         _ => {
-            let created = context.engine.create_service(body).await?;
+            let created = context.engine.create_service(body, auth.as_ref()).await?;
             Ok(Sent { id: created.id, warnings: created.warnings })
         }
     }
@@ -219,7 +221,7 @@ async fn done(context: &Context, action: &Action, intent: &Intent, sent: Sent) -
     let mut detail = String::from(if intent.object.is_some() { "updated" } else { "created" });
     let found = live(context, intent).await;
     let service = found.as_ref().ok().and_then(Option::as_ref);
-    let service = service.filter(|service| carries(service, intent));
+    let service = service.filter(|service| carries(service, intent) || equals(service, intent));
     match &found {
         Ok(_) if service.is_some() => detail.push_str(" and read back"),
         // The manager that answers may lag behind the one that wrote.

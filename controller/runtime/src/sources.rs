@@ -192,7 +192,7 @@ fn referenced_files(registry: &Registry) -> Vec<PathBuf> {
     values
         .filter_map(|(_, value)| match value {
             EnvValue::FromFile(path) => Some(PathBuf::from(path)),
-            EnvValue::Literal(_) | EnvValue::FromEnv(_) => None,
+            EnvValue::Literal(_) | EnvValue::FromEnv(_) | EnvValue::Unset => None,
         })
         .collect()
 }
@@ -242,6 +242,7 @@ fn resolve(value: &EnvValue, masking: &Masking) -> Result<ResolvedReference, Str
             Err(_) => return Err(format!("the environment variable {name} is not set")),
         },
         EnvValue::FromFile(path) => read_reference(path)?,
+        EnvValue::Unset => return Err("it has no value".to_owned()),
     };
     Ok(ResolvedReference { fingerprint: masking.fingerprint(&value), value })
 }

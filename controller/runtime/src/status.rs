@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use skep_core::desired::SourceStatus;
 
+use crate::images::ImageInUse;
 use crate::readiness::ReadinessReport;
 use crate::report::PassReport;
 
@@ -24,6 +25,10 @@ pub struct Status {
     pub last_pass: Option<PassReport>,
     /// Why the last pass failed, when it did.
     pub last_error: Option<String>,
+    /// Images of ours whose tag stands for another digest than the one that runs.
+    pub image_updates: Vec<ImageInUse>,
+    /// When registries were last asked about them.
+    pub images_checked_at: Option<Timestamp>,
     /// How each source stands.
     pub sources: Vec<SourceStatus>,
     /// Whether the connectors answer; `None` until that was looked at.

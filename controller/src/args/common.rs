@@ -102,6 +102,14 @@ pub(crate) struct FleetArgs {
     /// The name of this fleet.
     #[arg(long, value_name = "NAME", help_heading = "The swarm")]
     pub(crate) fleet: Option<String>,
+    /// When the tag of an image is resolved to a digest [default: changed].
+    #[arg(
+        long,
+        value_parser = ["always", "changed", "never"],
+        value_name = "WHEN",
+        help_heading = "The swarm"
+    )]
+    pub(crate) resolve_image: Option<String>,
     /// Only this service; may be repeated.
     #[arg(long, value_name = "SERVICE", help_heading = "The swarm")]
     pub(crate) only: Vec<String>,
@@ -147,6 +155,7 @@ impl FleetArgs {
         self.store.give(given);
         given.one(table::ACTUATOR, self.actuator.as_deref());
         given.one(table::HOST, self.host.as_deref());
+        given.one(table::RESOLVE_IMAGE, self.resolve_image.as_deref());
         given.one(table::FLEET, self.fleet.as_deref());
     }
 }

@@ -6,12 +6,12 @@ mod verbs;
 
 use clap::{Parser, Subcommand};
 
-pub(crate) use self::common::{FleetArgs, GlobalArgs, PolicyArgs, StoreArgs};
+pub(crate) use self::common::{FleetArgs, GlobalArgs, PolicyArgs, SourceArgs, StoreArgs};
 pub(crate) use self::service::{AskArgs, ChooseArgs, HistoryArgs, ServiceVerb, Side};
 pub(crate) use self::verbs::{
-    ActionsVerb, ApprovalsVerb, ApproveArgs, ConfigVerb, DenyArgs, ExplainArgs, ListApprovalsArgs,
-    PlanArgs, PolicyVerb, ReconcileArgs, ReferencePage, RegistryVerb, SchemaArgs, ServeArgs,
-    ValidateArgs,
+    ActionsVerb, ApprovalsVerb, ApproveArgs, ConfigVerb, DenyArgs, ExplainArgs, ImagesArgs,
+    ImportArgs, ListApprovalsArgs, PlanArgs, PolicyVerb, ReconcileArgs, ReferencePage,
+    RegistryVerb, SchemaArgs, ServeArgs, ValidateArgs,
 };
 
 /// Keeps a fleet of Docker Swarm services equal to what its owners declared.
@@ -75,6 +75,12 @@ Examples:
     /// The declared services beside the live ones.
     #[command(subcommand)]
     Service(ServiceVerb),
+    /// The images that the fleet runs, and whether their tags stand for something newer.
+    #[command(after_help = "\
+Examples:
+  skep images --registry fleet.yml
+  skep images --check -o json          # asks the image registries")]
+    Images(Box<ImagesArgs>),
     /// Registry files.
     #[command(subcommand)]
     Registry(RegistryVerb),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 
-use super::{FleetArgs, PolicyArgs, StoreArgs};
+use super::{FleetArgs, PolicyArgs, SourceArgs, StoreArgs};
 
 /// `skep serve`.
 #[derive(Debug, Args)]
@@ -53,6 +53,16 @@ pub(crate) struct ReconcileArgs {
     /// false: observe and plan only, propose nothing.
     #[arg(long, value_name = "BOOL", help_heading = "The pass")]
     pub(crate) reconciler: Option<String>,
+}
+
+/// `skep images`.
+#[derive(Debug, Args)]
+pub(crate) struct ImagesArgs {
+    #[command(flatten)]
+    pub(crate) fleet: FleetArgs,
+    /// Ask the image registries what each tag stands for now.
+    #[arg(long, help_heading = "The images")]
+    pub(crate) check: bool,
 }
 
 /// `skep approvals`.
@@ -173,6 +183,48 @@ Examples:
   skep registry validate fleet.yml
   skep registry validate fleet.yml --overlay canary.yml -o json")]
     Validate(ValidateArgs),
+    /// Write a registry that says what services of the swarm are now, so that they can be adopted.
+    #[command(after_help = "\
+Examples:
+  skep registry import --to fleet.yml
+  skep registry import --to web.yml --stack web --exclude '*-canary'
+  skep registry import --to - --name 'mcp-*' --secrets-dir /etc/skep/secrets")]
+    Import(Box<ImportArgs>),
+}
+
+/// `skep registry import`.
+#[derive(Debug, Args)]
+pub(crate) struct ImportArgs {
+    /// The file to write; - for standard output.
+    #[arg(long, value_name = "FILE", help_heading = "The files")]
+    pub(crate) to: PathBuf,
+    /// Replace the file if it exists.
+    #[arg(long, help_heading = "The files")]
+    pub(crate) force: bool,
+    /// Where the values of secret variables are written, one file each [default: FILE with the
+    /// ending .secrets].
+    #[arg(long, value_name = "DIR", help_heading = "The files")]
+    pub(crate) secrets_dir: Option<PathBuf>,
+    /// Only services whose name fits, for example 'mcp-*'; may be repeated.
+    #[arg(long, value_name = "PATTERN", help_heading = "Which services")]
+    pub(crate) name: Vec<String>,
+    /// Only services of this stack; may be repeated.
+    #[arg(long, value_name = "NAME", help_heading = "Which services")]
+    pub(crate) stack: Vec<String>,
+    /// Only services with this label; may be repeated, then all must fit.
+    #[arg(long, value_name = "KEY[=VALUE]", help_heading = "Which services")]
+    pub(crate) label: Vec<String>,
+    /// No services whose name fits; may be repeated.
+    #[arg(long, value_name = "PATTERN", help_heading = "Which services")]
+    pub(crate) exclude: Vec<String>,
+    /// Also services that a registry declares already.
+    #[arg(long, help_heading = "Which services")]
+    pub(crate) all: bool,
+    #[command(flatten)]
+    pub(crate) source: SourceArgs,
+    /// The Docker engine: unix:///path, tcp://host:port or ssh://user@host.
+    #[arg(long, value_name = "ADDRESS", help_heading = "The swarm")]
+    pub(crate) host: Option<String>,
 }
 
 /// `skep registry validate`.

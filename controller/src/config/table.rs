@@ -102,6 +102,24 @@ settings! {
         default: Some("default"),
         doc: "The name of this fleet; it is written into the label 'dev.skep.fleet'.",
     }
+    RESOLVE_IMAGE = "fleet_resolve_image" {
+        variables: ["FLEET_RESOLVE_IMAGE"], flag: Some("--resolve-image"),
+        form: Form::OneOf(&["always", "changed", "never"]), default: Some("changed"),
+        doc: "When the tag of an image is resolved to a digest: 'changed' when a service is new or \
+              another tag is declared, 'always' also to notice tags that were moved, 'never' to \
+              write tags as they are.",
+    }
+    DOCKER_CONFIG = "fleet_docker_config_path" {
+        variables: ["FLEET_DOCKER_CONFIG_PATH"], flag: None, form: Form::Path,
+        default: None, blank: Blank::None,
+        doc: "Docker's configuration file, with the credentials for image registries. Unset: \
+              '$DOCKER_CONFIG/config.json', else '~/.docker/config.json'.",
+    }
+    IMAGE_UPDATES = "fleet_image_update_interval" {
+        variables: ["FLEET_IMAGE_UPDATE_INTERVAL"], flag: None, form: Form::Interval,
+        default: Some("6h"),
+        doc: "How often 'serve' asks registries whether an image in use has a newer digest.",
+    }
     RECONCILER = "fleet_reconciler" {
         variables: ["FLEET_RECONCILER"], flag: Some("--reconciler"), form: Form::Switch,
         default: Some("true"),

@@ -6,7 +6,8 @@ use serde::Serialize;
 use serde_json::Value;
 use skep_core::action::{Action, ActionKind, ActionState, Source};
 use skep_core::desired::Provenance;
-use skep_core::plan::{Blocked, Change, DriftClass, Plan, Risk, Step, Summary, Waiting};
+use skep_core::image::ImageReference;
+use skep_core::plan::{Blocked, Change, DriftClass, Note, Plan, Risk, Step, Summary, Waiting};
 
 use super::{Style, first_line, plain};
 
@@ -35,6 +36,7 @@ pub(crate) struct StepView<'a> {
     changes: &'a [Change],
     digest: &'a str,
     blocked: Option<&'a Blocked>,
+    notes: &'a [Note],
     confirm: Option<&'a str>,
     source: Source,
     domain: &'a str,
@@ -120,6 +122,7 @@ impl<'a> StepView<'a> {
             changes: &step.changes,
             digest: step.digest.as_str(),
             blocked: step.blocked.as_ref(),
+            notes: &step.notes,
             confirm: step.confirm.as_deref(),
             source: step.source,
             domain: &step.domain,
@@ -150,6 +153,10 @@ impl<'a> StepView<'a> {
         let _ = writeln!(text, "    {}", style.dim(&reason));
         if let Some(confirm) = self.confirm {
             let _ = writeln!(text, "    {}: {}", style.yellow("needs a person"), plain(confirm));
+        }
+        for note in self.notes {
+            let (code, message) = (plain(&note.code), plain(&note.message));
+            let _ = writeln!(text, "    note {}: {message}", style.yellow(&code));
         }
         if self.action == ActionKind::AdoptService && !self.changes.is_empty() {
             let _ = writeln!(text, "    {}", style.dim("once adopted, this would be proposed:"));
@@ -230,6 +237,7 @@ fn shown(key: &str, value: &Value) -> String {
             None => number.to_string(),
         },
         Value::String(text) if text.is_empty() => "\"\"".to_owned(),
+        Value::String(text) if key == "Image" => plain(&ImageReference::parse(text).short()),
         Value::String(text) => plain(text),
         Value::Object(map) if map.contains_key("PublishedPort") => port(map),
         // A network without options: its name is in the path.

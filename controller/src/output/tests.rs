@@ -6,7 +6,7 @@ use skep_core::canonical::Digest;
 use skep_core::desired::Provenance;
 use skep_core::identity::{ClusterId, PlanId, ServiceName, StepId, SwarmId};
 use skep_core::plan::{
-    Blocked, Change, DriftClass, Edit, Operation, Plan, Risk, Step, Summary, Waiting,
+    Blocked, Change, DriftClass, Edit, Note, Operation, Plan, Risk, Step, Summary, Waiting,
 };
 
 use super::Style;
@@ -30,6 +30,7 @@ fn step(target: &str, action: ActionKind, class: DriftClass) -> Step {
             edits: vec![Edit { pointer: "/x".to_owned(), value: Some(json!(CANARY)) }],
         },
         blocked: None,
+        notes: Vec::new(),
         confirm: None,
         source: Source::Registry,
         domain: "default".to_owned(),
@@ -56,6 +57,10 @@ fn plan() -> Plan {
     create.object = None;
     create.risk = Risk::Low;
     create.reason = "declared at registry.yml:12:5 and not on the swarm".to_owned();
+    create.notes = vec![Note {
+        code: "image_unresolved".to_owned(),
+        message: "ghcr.io cannot be reached: connection refused".to_owned(),
+    }];
     create.operation = Operation::Create { spec: json!({ "Secret": CANARY }) };
     create.changes = vec![
         change("/TaskTemplate/ContainerSpec/Image", Value::Null, json!("example/caddy-mcp:latest")),
@@ -123,8 +128,8 @@ fn a_plan_for_programs_has_exactly_the_agreed_fields() {
     assert_eq!(keys(&view), "cluster_id digest plan_id steps summary waiting");
     assert_eq!(
         keys(&view["steps"][0]),
-        "action asked blocked changes class confirm digest domain id object provenance reason risk \
-         source target wave"
+        "action asked blocked changes class confirm digest domain id notes object provenance reason \
+         risk source target wave"
     );
     assert_eq!(keys(&view["steps"][1]["changes"][0]), "after before path");
     assert_eq!(keys(&view["waiting"][0]), "code reason target");

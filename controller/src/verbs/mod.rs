@@ -3,6 +3,7 @@
 mod actions;
 mod approvals;
 mod config;
+mod images;
 mod plan;
 mod policy;
 mod probe;
@@ -61,6 +62,15 @@ fn dispatch(cli: Cli, printer: &Printer) -> Result<u8> {
         Verb::Version => shell::version(printer),
         Verb::Config(ConfigVerb::Reference { page }) => config::reference(printer, page),
 
+        Verb::Registry(RegistryVerb::Import(args)) => {
+            let session = session(&global, |given| {
+                args.source.give(given);
+                given.flag(table::HOST, args.host.as_ref());
+            })?;
+            in_runtime(&session, COMMAND, async |session, _| {
+                registry::import::run(session, &args).await
+            })
+        }
         Verb::Config(ConfigVerb::Show { origin, fleet }) => {
             config::show(&session(&global, |given| fleet.give(given))?, origin)
         }
@@ -97,6 +107,10 @@ fn dispatch(cli: Cli, printer: &Printer) -> Result<u8> {
             in_runtime(&session, Wish { service: true }, async |session, telemetry| {
                 serve::run(session, &args, telemetry).await
             })
+        }
+        Verb::Images(args) => {
+            let session = session(&global, |given| args.fleet.give(given))?;
+            in_runtime(&session, COMMAND, async |session, _| images::run(session, &args).await)
         }
         Verb::Approvals(verb) => {
             let session = session(&global, |given| match &verb {

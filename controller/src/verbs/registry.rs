@@ -1,5 +1,7 @@
 //! Checking registry files: every problem in one go, with its place.
 
+pub(super) mod import;
+
 use serde::Serialize;
 use skep_crds::Problem;
 use skep_sources::RegistrySource;

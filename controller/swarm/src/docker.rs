@@ -15,6 +15,7 @@ use crate::address::EngineAddress;
 use crate::engine::{Created, Engine, EngineInfo, EventStream, Nodes, Services, Task, Updated};
 use crate::error::{Call, Error};
 use crate::events;
+use crate::registry::{self, Distribution, RegistryAuth};
 use crate::transport::{Limits, Size, Transport};
 use crate::wire;
 
@@ -119,10 +120,27 @@ impl Engine for DockerEngine {
         read(&self.transport, "/services/{id}", &target).await
     }
 
-    async fn create_service(&self, spec: Bytes) -> Result<Created, Error> {
+    async fn distribution(
+        &self,
+        reference: &str,
+        auth: Option<&RegistryAuth>,
+    ) -> Result<Distribution, Error> {
+        const PATH: &str = "/distribution/{name}/json";
+        let target = self.target(&segment("/distribution/", reference, "/json"), &[]);
+        let reply = self.transport.ask_registry(PATH, &target, auth).await;
+        let reply = reply.map_err(registry::classified)?;
+        let call = Call { method: Method::GET, path: PATH };
+        Ok(parse::<registry::Reply>(call, &reply.body)?.into())
+    }
+
+    async fn create_service(
+        &self,
+        spec: Bytes,
+        auth: Option<&RegistryAuth>,
+    ) -> Result<Created, Error> {
         const PATH: &str = "/services/create";
         let target = self.target(PATH, &[]);
-        let reply = self.transport.write(Method::POST, PATH, &target, spec).await?;
+        let reply = self.transport.write(Method::POST, PATH, &target, spec, auth).await?;
         let call = Call { method: Method::POST, path: PATH };
         Ok(parse::<wire::Created>(call, &reply.body)?.into())
     }
@@ -132,20 +150,21 @@ impl Engine for DockerEngine {
         id: &SwarmId,
         version: u64,
         spec: Bytes,
+        auth: Option<&RegistryAuth>,
     ) -> Result<Updated, Error> {
         const PATH: &str = "/services/{id}/update";
         let version = version.to_string();
-        // No `registryAuthFrom` and no auth header: the engine then keeps the one that it has.
+        // No `registryAuthFrom`: without a header the engine keeps the credentials that it has.
         let target =
             self.target(&segment("/services/", id.as_str(), "/update"), &[("version", &version)]);
-        let reply = self.transport.write(Method::POST, PATH, &target, spec).await?;
+        let reply = self.transport.write(Method::POST, PATH, &target, spec, auth).await?;
         let call = Call { method: Method::POST, path: PATH };
         Ok(parse::<wire::Updated>(call, &reply.body)?.into())
     }
 
     async fn remove_service(&self, id: &SwarmId) -> Result<(), Error> {
         let target = self.target(&segment("/services/", id.as_str(), ""), &[]);
-        self.transport.write(Method::DELETE, "/services/{id}", &target, Bytes::new()).await?;
+        self.transport.write(Method::DELETE, "/services/{id}", &target, Bytes::new(), None).await?;
         Ok(())
     }
 

@@ -15,6 +15,7 @@ use skep_core::identity::{ClusterId, SwarmId};
 use skep_core::observed::{ApiVersion, NodeCounts, ObservedNetwork};
 
 use crate::error::Error;
+use crate::registry::{Distribution, RegistryAuth};
 
 /// The calls that Skep makes. All of them end: an implementation sets its own time limits.
 #[async_trait]
@@ -37,14 +38,30 @@ pub trait Engine: Send + Sync {
     /// [`Error::NotFound`]; when the engine cannot be asked or refuses.
     async fn inspect_service(&self, id: &str) -> Result<Value, Error>;
 
-    /// Creates a service from exactly these bytes of JSON.
+    /// What a registry has under an image reference. The engine asks the registry.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::RegistryUnauthorized`], [`Error::RegistryUnreachable`]; when
+    /// the engine cannot be asked or refuses.
+    async fn distribution(
+        &self,
+        reference: &str,
+        auth: Option<&RegistryAuth>,
+    ) -> Result<Distribution, Error>;
+
+    /// Creates a service from exactly these bytes of JSON. The nodes pull its image with `auth`.
     ///
     /// # Errors
     /// [`Error::Conflict`] when the name is taken. Ask [`Error::may_have_had_effect`] before
     /// anything is sent again.
-    async fn create_service(&self, spec: Bytes) -> Result<Created, Error>;
+    async fn create_service(
+        &self,
+        spec: Bytes,
+        auth: Option<&RegistryAuth>,
+    ) -> Result<Created, Error>;
 
     /// Replaces the spec of a service with exactly these bytes, if its Version is still `version`.
+    /// Without `auth` the service keeps the credentials that it has.
     ///
     /// # Errors
     /// [`Error::OutOfSequence`] when it is not. Ask [`Error::may_have_had_effect`] before anything
@@ -54,6 +71,7 @@ pub trait Engine: Send + Sync {
         id: &SwarmId,
         version: u64,
         spec: Bytes,
+        auth: Option<&RegistryAuth>,
     ) -> Result<Updated, Error>;
 
     /// Removes a service by id. The engine takes no Version here.

@@ -123,6 +123,18 @@ pub enum Error {
         /// The engine's own sentence.
         message: String,
     },
+    /// The engine asked an image registry, which refused these credentials or wanted some.
+    #[error("the registry refused access: {message}")]
+    RegistryUnauthorized {
+        /// What the registry or the engine's client for it said.
+        message: String,
+    },
+    /// The engine could not ask an image registry.
+    #[error("the registry cannot be reached: {message}")]
+    RegistryUnreachable {
+        /// What the engine's client for registries said.
+        message: String,
+    },
     /// The engine refused the request for another reason.
     #[error("the engine refused {call} ({status}): {message}")]
     Refused {
@@ -202,6 +214,8 @@ impl Error {
             | Self::OutOfSequence { .. }
             | Self::NotFound { .. }
             | Self::NotManager { .. }
+            | Self::RegistryUnauthorized { .. }
+            | Self::RegistryUnreachable { .. }
             | Self::Undecodable { .. }
             | Self::ApiVersion { .. } => false,
         }
@@ -214,6 +228,7 @@ impl Error {
             Self::Unreachable { .. }
             | Self::Timeout { .. }
             | Self::ConnectionLost { .. }
+            | Self::RegistryUnreachable { .. }
             | Self::NoQuorum { .. } => Category::Retry,
             Self::Refused { status, .. } if status.is_server_error() => Category::Retry,
             Self::Refused { .. }
@@ -223,6 +238,7 @@ impl Error {
             Self::Address(_)
             | Self::TooLarge { .. }
             | Self::NotManager { .. }
+            | Self::RegistryUnauthorized { .. }
             | Self::Protocol { .. }
             | Self::Undecodable { .. }
             | Self::ApiVersion { .. } => Category::NeedsPerson,
@@ -243,6 +259,8 @@ impl Error {
             Self::NotFound { .. } => "not_found",
             Self::NoQuorum { .. } => "no_quorum",
             Self::NotManager { .. } => "not_manager",
+            Self::RegistryUnauthorized { .. } => "registry_unauthorized",
+            Self::RegistryUnreachable { .. } => "registry_unreachable",
             Self::Refused { .. } => "refused",
             Self::Protocol { .. } => "protocol",
             Self::Undecodable { .. } => "undecodable",

@@ -38,11 +38,15 @@ const ENGINE: [Requirement; 4] = [
     Requirement { program: "iptables", package: "iptables" },
 ];
 
+const REGISTRY: Requirement =
+    Requirement { program: "docker-registry", package: "docker-registry" };
+
 /// Services of those packages that must not be enabled by their installation.
-const SERVICES: [(&str, &str); 3] = [
+const SERVICES: [(&str, &str); 4] = [
     ("dockerd", "docker.service"),
     ("dockerd", "docker.socket"),
     ("containerd", "containerd.service"),
+    ("docker-registry", "docker-registry.service"),
 ];
 
 /// What the installation did, for a closing message.
@@ -92,6 +96,17 @@ pub fn postgres(permission: Permission, say: &mut dyn FnMut(&str)) -> Result<Ins
     let result = install(&["postgres"], &["postgresql"], permission, say);
     let _absent_when_nothing_was_written = fs::remove_file(&setting);
     result
+}
+
+/// Makes the image registry available, without the distribution's own one.
+///
+/// # Errors
+/// As [`engine`].
+pub fn registry(permission: Permission, say: &mut dyn FnMut(&str)) -> Result<Installed, Error> {
+    match find_program(REGISTRY.program) {
+        Some(_) => Ok(Installed::default()),
+        None => install(&[REGISTRY.program], &[REGISTRY.package], permission, say),
+    }
 }
 
 fn install(

@@ -20,6 +20,7 @@ pub mod install;
 mod postgres;
 pub mod process;
 mod proxy;
+pub mod registry;
 mod state;
 
 pub use command::{find_program, is_root};
@@ -27,6 +28,7 @@ pub use engine::{Engine, fleet_name};
 pub use error::Error;
 pub use postgres::Postgres;
 pub use proxy::{FaultHandle, FaultKind, Matcher, RecordedRequest, RecordingProxy};
+pub use registry::Registry;
 
 /// Where tests keep engines and clusters of their own.
 pub(crate) fn temporary_folder() -> std::path::PathBuf {

@@ -11,6 +11,8 @@ mod converge;
 mod crash;
 mod drift;
 mod harness;
+mod images;
+mod import;
 mod inert;
 mod manual;
 mod matrix;

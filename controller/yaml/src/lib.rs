@@ -14,6 +14,7 @@
 
 mod cursor;
 mod decode;
+mod emit;
 mod encoding;
 mod mapping;
 mod parse;
@@ -24,6 +25,7 @@ mod tree;
 
 pub use cursor::{Cursor, MapCursor, Sink};
 pub use decode::{Decode, decode_document};
+pub use emit::{Item, emit};
 pub use parse::{Limits, Parsed, parse, parse_with};
 pub use problem::{Location, MOST_PROBLEMS, Problem, Problems, did_you_mean};
 pub use resolve::{Resolved, Resolver, go_float_text};

@@ -7,8 +7,10 @@ use skep_yaml::{Location, Problem, Problems};
 
 use super::check::{Places, check};
 use super::document::{DefaultsDocument, ReadService, RegistryDocument, ServiceDocument, Services};
+use super::engine_spec::clashes;
+use super::ports::{Protocol, PublishMode, PublishedPort};
 use super::scaling::ScalingChoice;
-use super::{DEFAULT_DOMAIN, DesiredState, Registry, Service};
+use super::{Container, DEFAULT_DOMAIN, DesiredState, Registry, Service, modes};
 use crate::format::{Spanned, read_root_partial};
 use crate::value::{ImageReference, Name};
 
@@ -149,6 +151,10 @@ fn overlay_onto(
 
 fn finish(draft: Draft, lost: bool, problems: &mut Problems) -> Option<(Service, Places)> {
     let Draft { written, location, complete, defaults } = draft;
+    problems.append(modes::problems(&written));
+    if let Some(patch) = &written.spec {
+        problems.append(clashes(&written, patch));
+    }
     let name = written.name;
     let swarm_name = match (written.swarm_name, &written.stack) {
         (Some(swarm_name), _) => Some(swarm_name),
@@ -192,9 +198,10 @@ fn finish(draft: Draft, lost: bool, problems: &mut Problems) -> Option<(Service,
         None => Name::parse(DEFAULT_DOMAIN).ok(),
     };
     let (swarm_name, image, domain) = (swarm_name?, image?, domain?);
+    let ports = written.ports.unwrap_or_default();
     let places = Places {
         swarm_name: swarm_name.location,
-        host_port: written.host_port.as_ref().map(|port| port.location.clone()),
+        ports: ingress_ports(written.host_port.as_ref(), &ports),
         package: package.as_ref().map(|package| package.location.clone()),
         depends_on: written.depends_on.unwrap_or_default(),
     };
@@ -232,9 +239,53 @@ fn finish(draft: Draft, lost: bool, problems: &mut Problems) -> Option<(Service,
         restart: written.restart.map(Into::into),
         depends_on: places.depends_on.iter().map(|name| name.value.clone()).collect(),
         ignore: written.ignore.unwrap_or_default(),
+        mode: written.mode.map(|mode| mode.value).unwrap_or_default(),
+        max_concurrent: written.max_concurrent.map(|most| most.value),
+        container: Container {
+            entrypoint: written.entrypoint,
+            user: written.user,
+            working_dir: written.working_dir,
+            hostname: written.hostname,
+            group_add: written.group_add.unwrap_or_default(),
+            init: written.init,
+            tty: written.tty.unwrap_or(false),
+            stdin_open: written.stdin_open.unwrap_or(false),
+            read_only: written.read_only.unwrap_or(false),
+            stop_signal: written.stop_signal,
+            stop_grace_period: written.stop_grace_period,
+            cap_add: written.cap_add.unwrap_or_default(),
+            cap_drop: written.cap_drop.unwrap_or_default(),
+            dns: written.dns.unwrap_or_default(),
+            dns_search: written.dns_search.unwrap_or_default(),
+            dns_opt: written.dns_opt.unwrap_or_default(),
+            extra_hosts: written.extra_hosts.unwrap_or_default(),
+            sysctls: written.sysctls.unwrap_or_default(),
+            ulimits: written.ulimits.unwrap_or_default(),
+            labels: written.container_labels.unwrap_or_default(),
+            secrets: written.secrets.unwrap_or_default(),
+            configs: written.configs.unwrap_or_default(),
+        },
+        ports: ports.into_iter().map(|port| port.value).collect(),
+        endpoint_mode: written.endpoint_mode,
+        placement: written.placement.map(Into::into).unwrap_or_default(),
+        logging: written.logging.map(Into::into),
+        spec: written.spec,
         location,
     };
     Some((service, places))
+}
+
+/// The ports that only one service of the swarm can publish, with their places.
+fn ingress_ports(
+    host_port: Option<&Spanned<u16>>,
+    ports: &[Spanned<PublishedPort>],
+) -> Vec<((u16, Protocol), Location)> {
+    let sugar = host_port.map(|port| ((port.value, Protocol::Tcp), port.location.clone()));
+    let others = ports.iter().filter(|port| port.value.mode == PublishMode::Ingress);
+    let others = others.filter_map(|port| {
+        Some(((port.value.published?, port.value.protocol), port.location.clone()))
+    });
+    sugar.into_iter().chain(others).collect()
 }
 
 /// The image: what is written, else that of the package; then the version.

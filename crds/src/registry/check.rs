@@ -4,14 +4,15 @@ use std::collections::HashMap;
 
 use skep_yaml::{Location, Problem, Problems, did_you_mean};
 
-use super::Service;
+use super::{Protocol, Service};
 use crate::format::Spanned;
 use crate::value::Name;
 
 /// Places that problems across services point at.
 pub(super) struct Places {
     pub(super) swarm_name: Location,
-    pub(super) host_port: Option<Location>,
+    /// Ports that only one service can publish.
+    pub(super) ports: Vec<((u16, Protocol), Location)>,
     pub(super) package: Option<Location>,
     pub(super) depends_on: Vec<Spanned<Name>>,
 }
@@ -19,7 +20,7 @@ pub(super) struct Places {
 /// What only shows when all services are known.
 pub(super) fn check(services: &[(Service, Places)], lost: bool, problems: &mut Problems) {
     let mut swarm_names: HashMap<&Name, (&Name, &Location)> = HashMap::new();
-    let mut ports: HashMap<u16, (&Name, &Location)> = HashMap::new();
+    let mut ports: HashMap<(u16, Protocol), (&Name, &Location)> = HashMap::new();
     let mut packages: HashMap<&str, (&Name, &Location)> = HashMap::new();
     let mut clash = |code, location: &Location, message: String, first: &(&Name, &Location)| {
         problems.push(Problem {
@@ -44,14 +45,14 @@ pub(super) fn check(services: &[(Service, Places)], lost: bool, problems: &mut P
                 swarm_names.insert(&service.swarm_name, (own, place));
             }
         }
-        if let (Some(port), Some(place)) = (service.host_port, &places.host_port) {
-            match ports.get(&port) {
+        for (port, place) in &places.ports {
+            match ports.get(port) {
                 Some(first) => {
-                    let message = format!("\"{own}\" publishes the port {port}, as does");
+                    let message = format!("\"{own}\" publishes the port {}, as does", port.0);
                     clash("DUPLICATE_PORT", place, message, first);
                 }
                 None => {
-                    ports.insert(port, (own, place));
+                    ports.insert(*port, (own, place));
                 }
             }
         }

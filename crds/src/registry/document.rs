@@ -1,19 +1,25 @@
 //! The registry file as written: every field optional but names, each with its place where a
 //! problem may come up later. What follows from defaults and overlays is [`super::build`]'s.
 
-use schemars::{Schema, SchemaGenerator, json_schema};
-use skep_yaml::{Cursor, Location, Resolved, did_you_mean};
+use schemars::{Schema, SchemaGenerator};
+use skep_yaml::{Cursor, Location};
 
+use super::container::{Capability, ExtraHosts, OneOrMany, Options, Ulimits, Word};
+use super::engine_spec::SpecPatch;
+use super::fields::{Constraint, ImageRegistry, Package, Version};
+use super::files::Files;
 use super::health::HealthDocument;
 use super::mcp::McpDocument;
 use super::mount::Mounts;
 use super::network::Networks;
+use super::placement::{LoggingDocument, PlacementDocument, ServiceMode};
+use super::ports::{EndpointMode, PublishedPort};
 use super::resources::ResourcesDocument;
 use super::rollout::{RestartDocument, Rollback, RolloutDocument};
 use super::scaling::{MOST_REPLICAS, ScalingChoice};
-use crate::format::{Format, Partial, Spanned, Text, Whole, mapping};
+use crate::format::{Flag, Format, Partial, Spanned, Text, Whole, mapping};
 use crate::registry::DesiredState;
-use crate::value::{Environment, ImageReference, JsonPointer, Labels, Name, Words};
+use crate::value::{Duration, Environment, ImageReference, JsonPointer, Labels, Name, Words};
 
 /// A port.
 pub(crate) type Port = Whole<u16, 1, 65_535>;
@@ -69,7 +75,7 @@ mapping! {
         pub(crate) profiles: Option<Vec<Name>>,
         /// Whether it should run; running when left out.
         pub(crate) desired: Option<DesiredState>,
-        /// How many tasks; 1 when left out, 0 is 0.
+        /// How many tasks; 1 when left out, 0 is 0. For a replicated-job, how many must end well.
         pub(crate) replicas: Option<Whole<u32, 0, MOST_REPLICAS>>,
         /// Replicas follow the load; null switches that off.
         pub(crate) scaling: Option<ScalingChoice>,
@@ -79,7 +85,8 @@ mapping! {
         pub(crate) stack: Option<Spanned<Name>>,
         /// The group that pause and kill can name; default when left out.
         pub(crate) domain: Option<Name>,
-        /// Environment variables; env:NAME and file:/path are resolved when they are needed.
+        /// Environment variables; env:NAME and file:/path are resolved when they are
+        /// needed, literal:TEXT is TEXT as it is. HOST, PORT or TRANSPORT: null leaves that out.
         pub(crate) env: Option<Environment>,
         /// Arguments for the image's program.
         pub(crate) command: Option<Words>,
@@ -107,6 +114,66 @@ mapping! {
         pub(crate) depends_on: Option<Vec<Spanned<Name>>>,
         /// JSON pointers to fields of the service spec that others own.
         pub(crate) ignore: Option<Vec<JsonPointer>>,
+        /// replicated, global (one task per node), replicated-job or global-job (until done);
+        /// replicated when left out.
+        pub(crate) mode: Option<Spanned<ServiceMode>>,
+        /// Most tasks of a replicated-job at once; all when left out.
+        pub(crate) max_concurrent: Option<Spanned<Whole<u32, 1, MOST_REPLICAS>>>,
+        /// Replaces the image's entrypoint.
+        pub(crate) entrypoint: Option<Words>,
+        /// The user, or user:group.
+        pub(crate) user: Option<Word>,
+        /// The working directory.
+        pub(crate) working_dir: Option<Text>,
+        /// The host name; may be a template such as "{{.Node.Hostname}}".
+        pub(crate) hostname: Option<Text>,
+        /// More groups of the user.
+        pub(crate) group_add: Option<Vec<Word>>,
+        /// true: a small init process reaps children. The node's own way when left out.
+        pub(crate) init: Option<Flag>,
+        /// true: there is a terminal.
+        pub(crate) tty: Option<Flag>,
+        /// true: standard input stays open.
+        pub(crate) stdin_open: Option<Flag>,
+        /// true: the root file system is read-only.
+        pub(crate) read_only: Option<Flag>,
+        /// The signal that asks for the end; the image's own when left out.
+        pub(crate) stop_signal: Option<Word>,
+        /// Time between that signal and the hard end; 10s when left out.
+        pub(crate) stop_grace_period: Option<Duration>,
+        /// Kernel capabilities to add, such as NET_ADMIN.
+        pub(crate) cap_add: Option<Vec<Capability>>,
+        /// Kernel capabilities to take away.
+        pub(crate) cap_drop: Option<Vec<Capability>>,
+        /// Name servers.
+        pub(crate) dns: Option<OneOrMany>,
+        /// Domains that short names are looked up in.
+        pub(crate) dns_search: Option<OneOrMany>,
+        /// Options of the resolver.
+        pub(crate) dns_opt: Option<OneOrMany>,
+        /// More names with addresses.
+        pub(crate) extra_hosts: Option<ExtraHosts>,
+        /// Kernel parameters of the container's namespaces.
+        pub(crate) sysctls: Option<Options>,
+        /// Limits of each process, by name.
+        pub(crate) ulimits: Option<Ulimits>,
+        /// Labels of the containers; labels are those of the service.
+        pub(crate) container_labels: Option<Labels>,
+        /// Secrets of the swarm that appear as files.
+        pub(crate) secrets: Option<Files>,
+        /// Configs of the swarm that appear as files.
+        pub(crate) configs: Option<Files>,
+        /// Published ports, besides that of host_port.
+        pub(crate) ports: Option<Vec<Spanned<PublishedPort>>>,
+        /// vip: one address for all tasks; dnsrr: the address of each; vip when left out.
+        pub(crate) endpoint_mode: Option<EndpointMode>,
+        /// How tasks are spread over nodes, besides constraints.
+        pub(crate) placement: Option<PlacementDocument>,
+        /// Where the output of tasks goes.
+        pub(crate) logging: Option<LoggingDocument>,
+        /// What there is no other key for: fields of the engine's service spec in the engine's
+        /// names, merged over the rest. null removes a field, lists are replaced.
+        pub(crate) spec: Option<SpecPatch>,
     }
 }
 
@@ -191,163 +258,36 @@ impl ServiceDocument {
             restart,
             depends_on,
             ignore,
+            mode,
+            max_concurrent,
+            entrypoint,
+            user,
+            working_dir,
+            hostname,
+            group_add,
+            init,
+            tty,
+            stdin_open,
+            read_only,
+            stop_signal,
+            stop_grace_period,
+            cap_add,
+            cap_drop,
+            dns,
+            dns_search,
+            dns_opt,
+            extra_hosts,
+            sysctls,
+            ulimits,
+            container_labels,
+            secrets,
+            configs,
+            ports,
+            endpoint_mode,
+            placement,
+            logging,
+            spec,
         );
         self
-    }
-}
-
-/// A package: it becomes part of an image's name.
-pub(crate) struct Package;
-
-impl Format for Package {
-    type Value = String;
-
-    fn read(at: &Cursor<'_>) -> Option<String> {
-        let text = at.text()?;
-        match ImageReference::parse(&text) {
-            Ok(image) if image.to_string() == image.repository() && !text.contains('/') => {
-                Some(text)
-            }
-            Ok(_) | Err(_) => {
-                let hint = "lower-case letters and digits, with . _ - between";
-                at.refuse_with("BAD_NAME", "not a package name", hint);
-                None
-            }
-        }
-    }
-
-    fn schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "type": "string",
-            "pattern": "^[a-z0-9]+((\\.|_|__|-+)[a-z0-9]+)*$",
-            "maxLength": 255,
-        })
-    }
-}
-
-/// Where images of packages are, such as `docker.io/example`.
-pub(crate) struct ImageRegistry;
-
-impl Format for ImageRegistry {
-    type Value = String;
-
-    fn read(at: &Cursor<'_>) -> Option<String> {
-        let text = at.filled_text()?;
-        // With a package behind it, it must be the beginning of an image reference.
-        match ImageReference::parse(&format!("{text}/package")) {
-            Ok(_) => Some(text),
-            Err(why) => {
-                let hint = "such as docker.io/example";
-                at.refuse_with("BAD_IMAGE", format!("not a place of images: {why}"), hint);
-                None
-            }
-        }
-    }
-
-    fn schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "minLength": 1, "pattern": "^[^\\s@]+$" })
-    }
-}
-
-/// A tag or a digest. A number without a fraction is a tag too, as it reads the one way.
-pub(crate) struct Version;
-
-impl Format for Version {
-    type Value = String;
-
-    fn read(at: &Cursor<'_>) -> Option<String> {
-        let text = match (at.resolved(), at.scalar()) {
-            (Some(Resolved::Int(number)), Some(scalar)) if number.to_string() == scalar.raw => {
-                scalar.raw.clone()
-            }
-            _ => at.filled_text()?,
-        };
-        let any = ImageReference::parse("image").ok()?;
-        if let Err(why) = any.at_version(&text) {
-            at.refuse("BAD_VERSION", why);
-            return None;
-        }
-        Some(text)
-    }
-
-    fn schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "anyOf": [
-                {
-                    "type": "string",
-                    "pattern": "^([A-Za-z0-9_][A-Za-z0-9_.-]{0,127}|sha256:[a-f0-9]{64})$",
-                },
-                { "type": "integer", "minimum": 0 },
-            ],
-        })
-    }
-}
-
-impl Format for DesiredState {
-    type Value = Self;
-
-    fn read(at: &Cursor<'_>) -> Option<Self> {
-        at.word(&DESIRED)
-    }
-
-    fn schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "enum": DESIRED.map(|(word, _)| word) })
-    }
-}
-
-const DESIRED: [(&str, DesiredState); 2] =
-    [("running", DesiredState::Running), ("stopped", DesiredState::Stopped)];
-
-/// On which nodes tasks may run: `node.role==manager`, `node.labels.disk!=slow`.
-pub(crate) struct Constraint;
-
-/// What a constraint can name; Swarm places no task for any other word.
-const CONSTRAINT_KEYS: [&str; 7] = [
-    "node.id",
-    "node.hostname",
-    "node.role",
-    "node.ip",
-    "node.platform.os",
-    "node.platform.arch",
-    "node.labels.",
-];
-
-impl Format for Constraint {
-    type Value = String;
-
-    fn read(at: &Cursor<'_>) -> Option<String> {
-        let text = at.filled_text()?;
-        let found = text
-            .find("==")
-            .into_iter()
-            .chain(text.find("!="))
-            .min()
-            .and_then(|index| Some((text.get(..index)?, text.get(index + 2..)?)));
-        let Some((key, value)) = found.map(|(key, value)| (key.trim(), value.trim())) else {
-            let hint = "such as node.role==manager or node.labels.disk!=slow";
-            at.refuse_with("BAD_CONSTRAINT", "expected KEY==VALUE or KEY!=VALUE", hint);
-            return None;
-        };
-        let label = ["node.labels.", "engine.labels."]
-            .iter()
-            .any(|prefix| key.strip_prefix(prefix).is_some_and(|rest| !rest.is_empty()));
-        let known = CONSTRAINT_KEYS.iter().any(|known| key.eq_ignore_ascii_case(known));
-        if !label && (!known || key.ends_with('.')) {
-            let hint = did_you_mean(key, CONSTRAINT_KEYS).map_or_else(
-                || format!("known: {}NAME, engine.labels.NAME", CONSTRAINT_KEYS.join(", ")),
-                |word| format!("did you mean \"{word}\"?"),
-            );
-            at.refuse_with("BAD_CONSTRAINT", "no node would match this constraint", hint);
-            return None;
-        }
-        if value.is_empty() || text.chars().any(char::is_control) {
-            at.refuse("BAD_CONSTRAINT", "the constraint has no value");
-            return None;
-        }
-        Some(text.trim().to_owned())
-    }
-
-    fn schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "pattern": "^(node|engine)\\.[^=!]+(==|!=).+$" })
     }
 }

@@ -4,7 +4,7 @@ use schemars::{Schema, SchemaGenerator, json_schema};
 use serde::Serialize;
 use skep_yaml::{Cursor, MapCursor};
 
-use crate::format::{Flag, Format, Whole, mapping};
+use crate::format::{Flag, Format, Whole, given, mapping};
 use crate::value::{Duration, scalar_text};
 
 /// A health check. What is not said is the image's own.
@@ -20,6 +20,8 @@ pub struct Health {
     pub retries: Option<u32>,
     /// Time after the start in which failures do not count.
     pub start_period: Option<Duration>,
+    /// Time between two runs in that time.
+    pub start_interval: Option<Duration>,
 }
 
 /// What a health check runs.
@@ -53,6 +55,8 @@ mapping! {
         retries: Option<Whole<u32, 1, 1_000>>,
         /// Time after the start in which failures do not count.
         start_period: Option<Millis>,
+        /// Time between two runs in that time; needs engine API 1.44.
+        start_interval: Option<Millis>,
     }
     check one_probe;
 }
@@ -68,12 +72,28 @@ fn one_probe(read: &HealthDocument, map: &MapCursor<'_>) -> Option<()> {
     let has_times = read.interval.is_some()
         || read.timeout.is_some()
         || read.retries.is_some()
-        || read.start_period.is_some();
+        || read.start_period.is_some()
+        || read.start_interval.is_some();
     if disabled && has_times {
         map.cursor().refuse("CONFLICT", "a health check that is off has no times and no retries");
         return None;
     }
     Some(())
+}
+
+impl HealthDocument {
+    /// The engine's names of the fields that are given.
+    pub(crate) fn fields(&self) -> Vec<&'static str> {
+        let test = self.test.is_some() || self.path.is_some() || self.disable == Some(true);
+        given(&[
+            ("Test", test),
+            ("Interval", self.interval.is_some()),
+            ("Timeout", self.timeout.is_some()),
+            ("Retries", self.retries.is_some()),
+            ("StartPeriod", self.start_period.is_some()),
+            ("StartInterval", self.start_interval.is_some()),
+        ])
+    }
 }
 
 impl From<HealthDocument> for Health {
@@ -89,6 +109,7 @@ impl From<HealthDocument> for Health {
             timeout: read.timeout,
             retries: read.retries,
             start_period: read.start_period,
+            start_interval: read.start_interval,
         }
     }
 }

@@ -6,14 +6,22 @@
 
 mod build;
 mod check;
+mod container;
 mod document;
+mod engine_spec;
+mod fields;
+mod files;
 mod health;
 mod mcp;
+mod modes;
 mod mount;
 mod network;
+mod placement;
+mod ports;
 mod resources;
 mod rollout;
 mod scaling;
+mod write;
 
 use std::collections::BTreeMap;
 
@@ -21,14 +29,20 @@ use serde::Serialize;
 use skep_yaml::{Location, Problem, Problems, did_you_mean};
 
 pub use build::RegistryFile;
+pub use container::{Container, Ulimit};
 pub(crate) use document::RegistryDocument;
+pub use engine_spec::SpecPatch;
+pub use files::FileReference;
 pub use health::{Health, Probe};
 pub use mcp::Mcp;
-pub use mount::{Mount, MountSource};
+pub use mount::{Mount, MountSource, Propagation};
 pub use network::NetworkAttachment;
+pub use placement::{Logging, Placement, ServiceMode};
+pub use ports::{EndpointMode, Protocol, PublishMode, PublishedPort};
 pub use resources::{Limits, Reservations, Resources};
 pub use rollout::{FailureAction, Restart, RestartCondition, Rollout, RolloutOrder};
 pub use scaling::Scaling;
+pub use write::{Entry, to_yaml};
 
 use crate::value::{Environment, ImageReference, JsonPointer, Name};
 
@@ -105,6 +119,22 @@ pub struct Service {
     pub depends_on: Vec<Name>,
     /// Fields of the service spec that others own.
     pub ignore: Vec<JsonPointer>,
+    /// How the number of tasks follows.
+    pub mode: ServiceMode,
+    /// Most tasks of a replicated job at once; `None` means all.
+    pub max_concurrent: Option<u32>,
+    /// Options of the container.
+    pub container: Container,
+    /// Published ports besides `host_port`.
+    pub ports: Vec<PublishedPort>,
+    /// How clients find the tasks.
+    pub endpoint_mode: Option<EndpointMode>,
+    /// How tasks are spread, besides constraints.
+    pub placement: Placement,
+    /// Where the output goes.
+    pub logging: Option<Logging>,
+    /// What there is no word for, merged over all of the above.
+    pub spec: Option<SpecPatch>,
     /// Where the connector is declared.
     pub location: Location,
 }

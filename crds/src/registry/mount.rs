@@ -2,9 +2,11 @@
 
 use schemars::{Schema, SchemaGenerator, json_schema};
 use serde::Serialize;
-use skep_yaml::Cursor;
+use skep_yaml::{Cursor, MapCursor};
 
-use crate::format::{Flag, Format, Text, mapping};
+use super::container::FileMode;
+use crate::format::{Flag, Format, Text, mapping, word};
+use crate::value::{Bytes, Size};
 
 /// One mount.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -15,7 +17,45 @@ pub struct Mount {
     pub target: String,
     /// Whether tasks may only read it.
     pub read_only: bool,
+    /// How later mounts of the node show up in a bind mount, and the other way round.
+    pub propagation: Option<Propagation>,
+    /// A new volume is not filled with what the image has at the target.
+    pub no_copy: bool,
+    /// Most bytes of a tmpfs.
+    pub size: Option<i64>,
+    /// Permissions of a tmpfs.
+    pub mode: Option<u32>,
 }
+
+/// How mounts below a bind mount are shared with the node; the words are those of Linux.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[allow(missing_docs, reason = "the words of Linux, see mount_namespaces(7)")]
+pub enum Propagation {
+    Private,
+    Rprivate,
+    Shared,
+    Rshared,
+    Slave,
+    Rslave,
+}
+
+impl Propagation {
+    /// The word.
+    pub fn as_str(self) -> &'static str {
+        PROPAGATIONS.iter().find(|(_, own)| *own == self).map_or("rprivate", |(word, _)| word)
+    }
+}
+
+const PROPAGATIONS: [(&str, Propagation); 6] = [
+    ("private", Propagation::Private),
+    ("rprivate", Propagation::Rprivate),
+    ("shared", Propagation::Shared),
+    ("rshared", Propagation::Rshared),
+    ("slave", Propagation::Slave),
+    ("rslave", Propagation::Rslave),
+];
+word!(Propagation, PROPAGATIONS);
 
 /// What is mounted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -56,7 +96,57 @@ mapping! {
         target: Text,
         /// true: tasks may only read it.
         read_only: Option<Flag>,
+        /// Options of a bind mount.
+        bind: Option<BindDocument>,
+        /// Options of a volume.
+        volume: Option<VolumeDocument>,
+        /// Options of a tmpfs.
+        tmpfs: Option<TmpfsDocument>,
     }
+    check options_fit;
+}
+
+mapping! {
+    /// Options of a bind mount.
+    pub(crate) struct BindDocument {
+        /// How mounts below it are shared with the node; rprivate when left out.
+        propagation: Option<Propagation>,
+    }
+}
+
+mapping! {
+    /// Options of a volume.
+    pub(crate) struct VolumeDocument {
+        /// true: a new volume is not filled with what the image has at the target.
+        nocopy: Option<Flag>,
+    }
+}
+
+mapping! {
+    /// Options of a tmpfs.
+    pub(crate) struct TmpfsDocument {
+        /// Its greatest size, such as 64M; that of the node when left out.
+        size: Option<Size>,
+        /// Permissions in octal; 01777 when left out.
+        mode: Option<FileMode>,
+    }
+}
+
+fn options_fit(read: &MountDocument, map: &MapCursor<'_>) -> Option<()> {
+    let options = [
+        ("bind", read.bind.is_some(), MountType::Bind),
+        ("volume", read.volume.is_some(), MountType::Volume),
+        ("tmpfs", read.tmpfs.is_some(), MountType::Tmpfs),
+    ];
+    let mut fits = true;
+    for (key, given, kind) in options {
+        if given && kind != read.r#type {
+            let at = map.optional(key).unwrap_or_else(|| map.cursor().clone());
+            at.refuse("CONFLICT", format!("{key} has options for mounts of that type only"));
+            fits = false;
+        }
+    }
+    fits.then_some(())
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -102,7 +192,8 @@ fn short(at: &Cursor<'_>) -> Option<Mount> {
     let kind =
         if source.starts_with(['/', '.', '~']) { MountType::Bind } else { MountType::Volume };
     let source = source_of(at, kind, Some(source))?;
-    Some(Mount { source, target: target_of(at, target)?, read_only })
+    let target = target_of(at, target)?;
+    Some(Mount { read_only, ..Mount::new(source, target) })
 }
 
 fn long(at: &Cursor<'_>) -> Option<Mount> {
@@ -111,7 +202,29 @@ fn long(at: &Cursor<'_>) -> Option<Mount> {
     let place = |key| map.optional(key).unwrap_or_else(|| at.clone());
     let source = source_of(&place("source"), read.r#type, read.source.as_deref());
     let target = target_of(&place("target"), &read.target);
-    Some(Mount { source: source?, target: target?, read_only: read.read_only.unwrap_or(false) })
+    let (size, mode) = read.tmpfs.map_or((None, None), |tmpfs| (tmpfs.size, tmpfs.mode));
+    Some(Mount {
+        read_only: read.read_only.unwrap_or(false),
+        propagation: read.bind.and_then(|bind| bind.propagation),
+        no_copy: read.volume.and_then(|volume| volume.nocopy).unwrap_or(false),
+        size: size.map(Bytes::get),
+        mode,
+        ..Mount::new(source?, target?)
+    })
+}
+
+impl Mount {
+    fn new(source: MountSource, target: String) -> Self {
+        Self {
+            source,
+            target,
+            read_only: false,
+            propagation: None,
+            no_copy: false,
+            size: None,
+            mode: None,
+        }
+    }
 }
 
 fn source_of(at: &Cursor<'_>, kind: MountType, source: Option<&str>) -> Option<MountSource> {

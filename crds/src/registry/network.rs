@@ -1,9 +1,12 @@
 //! The networks that a service joins.
 
+use std::collections::BTreeMap;
+
 use schemars::{Schema, SchemaGenerator, json_schema};
 use serde::Serialize;
 use skep_yaml::{Cursor, Kind};
 
+use super::container::Options;
 use crate::format::{Format, mapping};
 
 /// One network that a service joins.
@@ -13,6 +16,8 @@ pub struct NetworkAttachment {
     pub name: String,
     /// More names of the service on that network.
     pub aliases: Vec<String>,
+    /// Options for the network's driver.
+    pub driver_opts: BTreeMap<String, String>,
 }
 
 mapping! {
@@ -20,6 +25,8 @@ mapping! {
     pub(crate) struct AttachmentDocument {
         /// More names of the service on that network.
         aliases: Option<Vec<NetworkName>>,
+        /// Options for the network's driver.
+        driver_opts: Option<Options>,
     }
 }
 
@@ -70,15 +77,15 @@ impl Format for Networks {
                     complete = false;
                     continue;
                 }
-                let aliases = if value.is_null() {
-                    Some(Vec::new())
-                } else {
-                    AttachmentDocument::read(&value).map(|read| read.aliases.unwrap_or_default())
-                };
-                match aliases {
-                    Some(aliases) => {
-                        networks.push(NetworkAttachment { name: entry.key.clone(), aliases });
-                    }
+                let nothing = AttachmentDocument { aliases: None, driver_opts: None };
+                let read =
+                    if value.is_null() { Some(nothing) } else { AttachmentDocument::read(&value) };
+                match read {
+                    Some(read) => networks.push(NetworkAttachment {
+                        name: entry.key.clone(),
+                        aliases: read.aliases.unwrap_or_default(),
+                        driver_opts: read.driver_opts.unwrap_or_default(),
+                    }),
                     None => complete = false,
                 }
             }
@@ -90,7 +97,11 @@ impl Format for Networks {
                         item.refuse("DUPLICATE_NAME", message);
                         complete = false;
                     }
-                    Some(name) => networks.push(NetworkAttachment { name, aliases: Vec::new() }),
+                    Some(name) => networks.push(NetworkAttachment {
+                        name,
+                        aliases: Vec::new(),
+                        driver_opts: BTreeMap::new(),
+                    }),
                     None => complete = false,
                 }
             }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use skep_yaml::MapCursor;
 
-use crate::format::{Whole, mapping};
+use crate::format::{Whole, given, mapping};
 use crate::value::{Bytes, NanoCpus};
 
 /// Limits and reservations of each task.
@@ -85,6 +85,23 @@ fn reservations_fit(read: &ResourcesDocument, map: &MapCursor<'_>) -> Option<()>
         }
     }
     (!cpus && !memory).then_some(())
+}
+
+impl ResourcesDocument {
+    /// The engine's names of the fields that are given.
+    pub(crate) fn fields(&self) -> Vec<&'static str> {
+        let (limits, reserved) = (self.limits.as_ref(), self.reservations.as_ref());
+        given(&[
+            ("Limits/NanoCPUs", limits.is_some_and(|limits| limits.cpus.is_some())),
+            ("Limits/MemoryBytes", limits.is_some_and(|limits| limits.memory.is_some())),
+            ("Limits/Pids", limits.is_some_and(|limits| limits.pids.is_some())),
+            ("Reservations/NanoCPUs", reserved.is_some_and(|reserved| reserved.cpus.is_some())),
+            (
+                "Reservations/MemoryBytes",
+                reserved.is_some_and(|reserved| reserved.memory.is_some()),
+            ),
+        ])
+    }
 }
 
 impl From<ResourcesDocument> for Resources {

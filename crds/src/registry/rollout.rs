@@ -4,7 +4,7 @@ use schemars::{Schema, SchemaGenerator, json_schema};
 use serde::Serialize;
 use skep_yaml::{Cursor, MapCursor};
 
-use crate::format::{Format, Ratio, Whole, mapping};
+use crate::format::{Format, Ratio, Whole, given, mapping, word};
 use crate::value::Duration;
 
 /// How tasks are replaced, forwards (`update`) or back (`rollback`).
@@ -84,22 +84,6 @@ const CONDITIONS: [(&str, RestartCondition); 3] = [
     ("any", RestartCondition::Any),
 ];
 
-/// Declares how a word of a list is read.
-macro_rules! word {
-    ($name:ident, $words:ident) => {
-        impl Format for $name {
-            type Value = Self;
-
-            fn read(at: &Cursor<'_>) -> Option<Self> {
-                at.word(&$words)
-            }
-
-            fn schema(_: &mut SchemaGenerator) -> Schema {
-                json_schema!({ "enum": $words.map(|(word, _)| word) })
-            }
-        }
-    };
-}
 word!(RolloutOrder, ORDERS);
 word!(FailureAction, ACTIONS);
 word!(RestartCondition, CONDITIONS);
@@ -143,6 +127,32 @@ fn attempts(read: &RestartDocument, map: &MapCursor<'_>) -> Option<()> {
         return None;
     }
     Some(())
+}
+
+impl RolloutDocument {
+    /// The engine's names of the fields that are given.
+    pub(crate) fn fields(&self) -> Vec<&'static str> {
+        given(&[
+            ("Parallelism", self.parallelism.is_some()),
+            ("Delay", self.delay.is_some()),
+            ("Order", self.order.is_some()),
+            ("FailureAction", self.failure_action.is_some()),
+            ("Monitor", self.monitor.is_some()),
+            ("MaxFailureRatio", self.max_failure_ratio.is_some()),
+        ])
+    }
+}
+
+impl RestartDocument {
+    /// The engine's names of the fields that are given.
+    pub(crate) fn fields(&self) -> Vec<&'static str> {
+        given(&[
+            ("Condition", self.condition.is_some()),
+            ("Delay", self.delay.is_some()),
+            ("MaxAttempts", self.max_attempts.is_some()),
+            ("Window", self.window.is_some()),
+        ])
+    }
 }
 
 impl From<RolloutDocument> for Rollout {

@@ -127,7 +127,7 @@ fn the_full_example_uses_every_key() {
     assert_eq!(github.env.get("GITHUB_TOKEN"), Some(&EnvValue::FromEnv("GITHUB_TOKEN".to_owned())));
     assert_eq!(github.env.get("WORKERS"), Some(&EnvValue::Literal("4".to_owned())));
     assert_eq!(github.resources.limits.memory.map(crate::value::Bytes::get), Some(256 << 20));
-    assert_eq!(github.mounts.len(), 4);
+    assert_eq!(github.mounts.len(), 5);
     assert_eq!(github.mounts[1].source, MountSource::Bind("/etc/ssl/private-ca".to_owned()));
     assert!(github.mounts[1].read_only);
     assert_eq!(github.networks[0].aliases, ["github"]);
@@ -221,7 +221,10 @@ r.yml:8:5: services[0].colour: unknown key \"colour\"
   hint: known keys: name, package, console_script, image, version, transport, host, \
 container_port, host_port, profiles, desired, replicas, scaling, swarm_name, stack, domain, env, \
 command, networks, mounts, constraints, resources, health, mcp, labels, update, rollback, restart, \
-depends_on, ignore
+depends_on, ignore, mode, max_concurrent, entrypoint, user, working_dir, hostname, group_add, init, \
+tty, stdin_open, read_only, stop_signal, stop_grace_period, cap_add, cap_drop, dns, dns_search, \
+dns_opt, extra_hosts, sysctls, ulimits, container_labels, secrets, configs, ports, endpoint_mode, \
+placement, logging, spec
 r.yml:9:11: the service \"a-mcp\" is declared twice, first at r.yml:4:5
   hint: rename or remove one of the two
 r.yml:12:5: the key \"host_port\" stands here again, it was already given on line 11
@@ -622,4 +625,122 @@ mod properties {
 fn nul_characters_reach_no_program() {
     assert!(problems(&service("env: {A: \"x\\0y\"}")).contains("NUL"));
     assert!(problems(&service("command: [\"x\\0y\"]")).contains("NUL"));
+}
+
+#[test]
+fn the_spec_is_checked_against_the_engine_s_fields() {
+    for (extra, expected) in [
+        ("spec: {TaskTemplat: {}}", "services[0].spec.TaskTemplat: unknown key"),
+        ("spec: {TaskTemplat: {}}", "did you mean \"TaskTemplate\"?"),
+        ("spec: {TaskTemplate: {ContainerSpec: {Dirr: /}}}", "did you mean \"Dir\"?"),
+        ("spec: {Name: x}", "use name, stack or swarm_name"),
+        ("spec: {Mode: {Global: {}}}", "use mode"),
+        ("spec: {Labels: {dev.skep.fleet: x}}", "is reserved"),
+        ("spec: {TaskTemplate: {ForceUpdate: 1}}", "nobody declares it"),
+        ("spec: {TaskTemplate: {ContainerSpec: {Env: [A=b]}}}", "use env"),
+        ("spec: {TaskTemplate: {ContainerSpec: {Image: x}}}", "use image and version"),
+        ("spec: {TaskTemplate: {ContainerSpec: {TTY: 1}}}", "expected true or false"),
+        ("spec: {TaskTemplate: {ContainerSpec: {OomScoreAdj: x}}}", "expected a whole number"),
+        ("spec: {TaskTemplate: {ContainerSpec: {Mounts: {}}}}", "expected a list"),
+        ("spec: {TaskTemplate: [1]}", "expected a mapping"),
+        ("spec: {TaskTemplate: {ContainerSpec: {Secrets: [{SecretID: x}]}}}", "use SecretName"),
+    ] {
+        let found = problems(&service(extra));
+        assert!(found.contains(expected), "{extra}: {found}");
+        assert!(found.starts_with("r.yml:4:"), "{extra}: {found}");
+    }
+    let text =
+        "{TaskTemplate: {ContainerSpec: {Isolation: hyperv, User: null}}, Labels: {a~/b: 1}}";
+    let registry = good(&service(&format!("spec: {text}")));
+    let mut spec = serde_json::json!({"TaskTemplate": {"ContainerSpec": {"User": "x"}}});
+    registry.services[0].spec.as_ref().expect("a patch").apply(&mut spec);
+    assert_eq!(
+        spec,
+        serde_json::json!({
+            "TaskTemplate": {"ContainerSpec": {"Isolation": "hyperv"}}, "Labels": {"a~/b": "1"},
+        })
+    );
+    let shown = format!("{:?}", good(&service("spec: {Labels: {token: canary}}")));
+    assert!(shown.contains("/Labels/token") && !shown.contains("canary"), "{shown}");
+}
+
+#[test]
+fn what_a_word_says_cannot_stand_in_the_spec_too() {
+    let clash = |word: &str, spec: &str| {
+        let found = problems(&service(&format!("{word}\n    spec: {spec}")));
+        assert!(found.contains("says this with"), "{word} {spec}: {found}");
+        assert!(found.starts_with("r.yml:5:"), "{found}");
+    };
+    clash("user: x", "{TaskTemplate: {ContainerSpec: {User: y}}}");
+    clash("user: x", "{TaskTemplate: {ContainerSpec: {User: null}}}");
+    clash("labels: {a: b}", "{Labels: {a: c}}");
+    clash("labels: {a: b}", "{Labels: null}");
+    clash("update: {delay: 1s}", "{UpdateConfig: {Delay: 1}}");
+    clash("health: {disable: true}", "{TaskTemplate: {ContainerSpec: {Healthcheck: {Test: []}}}}");
+    clash("host_port: 80", "{EndpointSpec: {Ports: []}}");
+    clash("networks: [a]", "{TaskTemplate: {Networks: [{Target: b}]}}");
+    clash("resources: {limits: {pids: 1}}", "{TaskTemplate: {Resources: {Limits: {Pids: 2}}}}");
+    // The image and the environment are always said.
+    assert!(problems(&service("spec: {TaskTemplate: null}")).contains("cannot be removed"));
+    let all = problems(&service("spec: {TaskTemplate: {ContainerSpec: null}}"));
+    assert!(all.contains("cannot be removed"), "{all}");
+    // Beside each other they are fine, and an empty object says nothing.
+    for (word, spec) in [
+        ("labels: {a: b}", "{Labels: {c: d}}"),
+        ("update: {delay: 1s}", "{UpdateConfig: {Order: start-first}}"),
+        ("user: x", "{TaskTemplate: {ContainerSpec: {}}}"),
+    ] {
+        good(&service(&format!("{word}\n    spec: {spec}")));
+    }
+    let base = service("user: x");
+    let overlay = "services: [{name: a-mcp, spec: {TaskTemplate: {ContainerSpec: {User: y}}}}]";
+    assert!(with_overlay(&base, overlay).expect_err("a clash").has("CONFLICT"));
+}
+
+#[test]
+fn what_has_no_room_in_a_mode_is_told() {
+    for (extra, expected) in [
+        ("mode: global\n    replicas: 2", "one task on each node"),
+        ("mode: global-job\n    update: {delay: 1s}", "not rolled out"),
+        ("mode: global\n    desired: stopped", "scaled to zero"),
+        ("mode: replicated-job\n    scaling: {max: 2, signal: a, target: 1}", "are scaled"),
+        ("max_concurrent: 2", "replicated-job"),
+        ("mode: globl", "did you mean \"global\"?"),
+    ] {
+        let found = problems(&service(extra));
+        assert!(found.contains(expected), "{extra}: {found}");
+    }
+}
+
+#[test]
+fn short_forms_are_compose_s() {
+    let registry = good(&service(
+        "ports: [\"8080:80\", 90, 53:53/udp]\n    cap_add: [net_admin, CAP_SYS_TIME, all]\n    \
+         secrets: [a, {source: b, mode: 0400}]\n    extra_hosts: {db: 10.0.0.1}\n    \
+         env: {HOST: null, A: \"literal:env:B\"}\n    ulimits: {nofile: 5}",
+    ));
+    let own = &registry.services[0];
+    let ports: Vec<_> = own.ports.iter().map(|port| (port.published, port.target)).collect();
+    assert_eq!(ports, [(Some(8080), 80), (None, 90), (Some(53), 53)]);
+    assert_eq!(own.ports[2].protocol, Protocol::Udp);
+    assert_eq!(own.container.cap_add, ["CAP_NET_ADMIN", "CAP_SYS_TIME", "ALL"]);
+    let modes: Vec<_> = own.container.secrets.iter().map(|secret| secret.mode).collect();
+    assert_eq!(modes, [0o444, 0o400]);
+    assert_eq!(own.container.extra_hosts, ["10.0.0.1 db"]);
+    assert_eq!(own.env.get("HOST"), Some(&EnvValue::Unset));
+    assert_eq!(own.env.get("A"), Some(&EnvValue::Literal("env:B".to_owned())));
+    let twice = "services:\n  - {name: a, image: x, host_port: 80}\n  \
+        - {name: b, image: x, ports: [\"80:1\", \"80:1/udp\"]}\n";
+    assert!(problems(twice).contains("publishes the port 80, as does \"a\""));
+    for (bad, expected) in [
+        ("ports: [\"x:1\"]", "not a published port"),
+        ("secrets: [{source: a, mode: 400}]", "leading zero"),
+        ("secrets: [a, a]", "given twice"),
+        ("env: {OTHER: null}", "has no value"),
+        ("extra_hosts: [db]", "not a name with an address"),
+        ("mounts: [{type: volume, source: a, target: /a, tmpfs: {size: 1M}}]", "that type only"),
+    ] {
+        let found = problems(&service(bad));
+        assert!(found.contains(expected), "{bad}: {found}");
+    }
 }

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use schemars::{Schema, SchemaGenerator};
+use schemars::{Schema, SchemaGenerator, json_schema};
 use skep_yaml::Cursor;
 
 use crate::format::Format;
-use crate::value::text::{pairs, pairs_schema};
+use crate::value::text::pairs;
 
 /// The value of a variable. References are resolved where the value is needed, as late as
 /// possible; a missing source is an error then, never an empty value.
@@ -19,16 +19,27 @@ pub enum EnvValue {
     FromEnv(String),
     /// `file:/absolute/path`: the content of a file that the controller can read.
     FromFile(String),
+    /// `null`: one of [`STANDARD_VARIABLES`] is left out.
+    Unset,
 }
 
+/// The variables that every connector is given unless `env` says otherwise.
+pub const STANDARD_VARIABLES: [&str; 3] = ["HOST", "PORT", "TRANSPORT"];
+
+/// What a value begins with that is taken as it stands behind it.
+const LITERAL: &str = "literal:";
+
 impl EnvValue {
-    /// Reads a value. `file://…` is a URL, so a literal.
+    /// Reads a value. `file://…` is a URL, so a literal; `literal:` takes the rest as it is.
     ///
     /// # Errors
     /// What is wrong with a reference.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         if text.contains('\0') {
             return Err("a value with a NUL character cannot be given to a program");
+        }
+        if let Some(rest) = text.strip_prefix(LITERAL) {
+            return Ok(Self::Literal(rest.to_owned()));
         }
         if let Some(name) = text.strip_prefix("env:") {
             let fine = name.starts_with(|char: char| char.is_ascii_alphabetic() || char == '_')
@@ -48,6 +59,15 @@ impl EnvValue {
         }
     }
 
+    /// The text that [`Self::parse`] reads as exactly this literal.
+    #[must_use]
+    pub fn literal_text(value: &str) -> String {
+        match Self::parse(value) {
+            Ok(Self::Literal(read)) if read == value => value.to_owned(),
+            _ => format!("{LITERAL}{value}"),
+        }
+    }
+
     /// Whether the value is known only when the reference is resolved.
     pub const fn is_reference(&self) -> bool {
         matches!(self, Self::FromEnv(_) | Self::FromFile(_))
@@ -61,6 +81,7 @@ impl EnvValue {
             Self::Literal(value) => write!(f, "{value:?}"),
             Self::FromEnv(name) => write!(f, "env:{name}"),
             Self::FromFile(path) => write!(f, "file:{path}"),
+            Self::Unset => f.write_str("unset"),
         }
     }
 }
@@ -152,7 +173,11 @@ impl Format for Environment {
                 complete = false;
                 continue;
             }
-            if value.at.is_null() {
+            if value.is_null() && STANDARD_VARIABLES.contains(&key.as_str()) {
+                variables.insert(key, EnvValue::Unset);
+                continue;
+            }
+            if value.is_null() {
                 value.at.refuse_with(
                     "MISSING_VALUE",
                     format!("the variable \"{key}\" has no value"),
@@ -179,7 +204,15 @@ impl Format for Environment {
     }
 
     fn schema(_: &mut SchemaGenerator) -> Schema {
-        pairs_schema()
+        json_schema!({
+            "anyOf": [
+                {
+                    "type": "object",
+                    "additionalProperties": { "type": ["string", "number", "null"] },
+                },
+                { "type": "array", "items": { "type": "string", "pattern": "^[^=]+=" } },
+            ],
+        })
     }
 }
 
@@ -198,6 +231,11 @@ mod tests {
         assert_eq!(EnvValue::parse("file:///data/a.db"), literal("file:///data/a.db"));
         assert_eq!(EnvValue::parse(""), literal(""));
         assert_eq!(EnvValue::parse("environment"), literal("environment"));
+        assert_eq!(EnvValue::parse("literal:env:A"), literal("env:A"));
+        for text in ["plain", "env:A", "file:/a", "file:a", "env:", "literal:x", "file:///a"] {
+            assert_eq!(EnvValue::parse(&EnvValue::literal_text(text)), literal(text));
+        }
+        assert_eq!(EnvValue::literal_text("plain"), "plain");
         for bad in ["env:", "env:1A", "env:A B", "file:", "file:/", "file:a"] {
             assert!(EnvValue::parse(bad).is_err(), "{bad}");
         }

@@ -25,6 +25,11 @@ const LEAST_NANO_CPUS: i64 = 1_000_000;
 const LEAST_MEMORY: i64 = 4 << 20;
 
 impl NanoCpus {
+    /// So many billionths.
+    pub const fn new(nanos: i64) -> Self {
+        Self(nanos)
+    }
+
     /// The billionths.
     pub const fn get(self) -> i64 {
         self.0
@@ -92,6 +97,11 @@ impl Format for NanoCpus {
 }
 
 impl Bytes {
+    /// So many bytes.
+    pub const fn new(bytes: i64) -> Self {
+        Self(bytes)
+    }
+
     /// The bytes.
     pub const fn get(self) -> i64 {
         self.0
@@ -176,6 +186,32 @@ impl Format for Bytes {
                 { "type": "integer", "minimum": LEAST_MEMORY },
             ],
             "examples": ["256M", "1.5G"],
+        })
+    }
+}
+
+/// A size without a least one.
+pub(crate) struct Size;
+
+impl Format for Size {
+    type Value = Bytes;
+
+    fn read(at: &Cursor<'_>) -> Option<Bytes> {
+        let size = Bytes::parse(&scalar_text(at, "a size such as 64M")?);
+        if size.is_none() {
+            let hint = "write a number with a unit, such as 64M";
+            at.refuse_with("BAD_QUANTITY", "not a size", hint);
+        }
+        size
+    }
+
+    fn schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "anyOf": [
+                { "type": "string", "pattern": "^[0-9]+(\\.[0-9]*)? ?([kKmMgGtTpP][iI]?)?[bB]?$" },
+                { "type": "integer", "minimum": 0 },
+            ],
+            "examples": ["64M"],
         })
     }
 }

@@ -76,6 +76,11 @@ pub(crate) struct Pair<'a> {
 }
 
 impl Pair<'_> {
+    /// Whether a mapping gives no value.
+    pub(crate) fn is_null(&self) -> bool {
+        self.text.is_none() && self.at.is_null()
+    }
+
     /// The value's text, from either notation.
     pub(crate) fn text(&self) -> Option<String> {
         match &self.text {
@@ -101,6 +106,11 @@ pub(crate) struct Labels;
 /// Label names that say who manages a service: writing them by hand would be a lie.
 const RESERVED: [&str; 2] = ["dev.skep.", "com.docker.stack."];
 
+/// Whether a label is Skep's or docker's own.
+pub(crate) fn is_reserved_label(key: &str) -> bool {
+    RESERVED.iter().any(|prefix| key.starts_with(prefix))
+}
+
 impl Format for Labels {
     type Value = BTreeMap<String, String>;
 
@@ -111,7 +121,7 @@ impl Format for Labels {
             if key.trim().is_empty() || key.chars().any(char::is_control) {
                 value.at.refuse("BAD_KEY", "a label needs a name");
                 complete = false;
-            } else if RESERVED.iter().any(|prefix| key.starts_with(prefix)) {
+            } else if is_reserved_label(&key) {
                 value.at.refuse("RESERVED_LABEL", format!("the label \"{key}\" is reserved"));
                 complete = false;
             } else if let Some(text) = value.text() {

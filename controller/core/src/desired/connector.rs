@@ -1,17 +1,18 @@
 //! From a connector of the registry to the Swarm service it becomes. Infallible: everything that
 //! could be wrong was refused when the registry was read.
 
+mod container;
+mod placement;
+
 use serde_json::{Map, Value, json};
 use skep_crds::registry::{
-    DesiredState, FailureAction, Health, Mount, MountSource, Probe, Restart, RestartCondition,
-    Rollout, RolloutOrder, Service,
+    DesiredState, FailureAction, Restart, RestartCondition, Rollout, RolloutOrder, Service,
 };
 use skep_crds::value::EnvValue;
 
 use super::{DesiredService, McpEndpoint, Provenance, ScalingBounds, SecretValues};
 use crate::action::Source;
 use crate::identity::ServiceName;
-use crate::image::ImageReference;
 use crate::labels;
 use crate::plan::{Blocked, float32};
 
@@ -47,43 +48,27 @@ pub fn connector(
     let declared = u64::from(if running { connector.replicas } else { 0 });
     // Where scaling starts from; a number outside of the bounds would be corrected at once.
     let replicas = autoscaled.map_or(declared, |bounds| bounds.nearest(declared));
-    let mut container = Map::new();
-    let image = ImageReference::parse(&connector.image.to_string()).familiar();
-    container.insert("Image".into(), json!(image));
-    container.insert("Env".into(), Value::Array(env));
-    put(&mut container, "Args", connector.command.as_ref().map(|words| json!(words)));
-    put(&mut container, "Mounts", list(&connector.mounts, mount));
-    put(&mut container, "Healthcheck", connector.health.as_ref().map(|h| health(h, connector)));
 
     let mut task = Map::new();
-    task.insert("ContainerSpec".into(), Value::Object(container));
+    task.insert("ContainerSpec".into(), Value::Object(container::container(connector, env)));
     put(&mut task, "Resources", resources(connector));
     put(&mut task, "RestartPolicy", connector.restart.as_ref().map(restart));
-    put(
-        &mut task,
-        "Placement",
-        (!connector.constraints.is_empty()).then(|| json!({"Constraints": connector.constraints})),
-    );
-    put(
-        &mut task,
-        "Networks",
-        list(&connector.networks, |network| {
-            let mut entry = json!({"Target": network.name.as_str()});
-            if !network.aliases.is_empty() {
-                set(&mut entry, "Aliases", json!(network.aliases));
-            }
-            entry
-        }),
-    );
+    put(&mut task, "Placement", placement::placement(connector));
+    put(&mut task, "LogDriver", connector.logging.as_ref().map(placement::log_driver));
+    put(&mut task, "Networks", list(&connector.networks, placement::network));
 
     let mut spec = Map::new();
     spec.insert("Name".into(), json!(connector.swarm_name.as_str()));
     spec.insert("Labels".into(), Value::Object(own_labels(connector)));
     spec.insert("TaskTemplate".into(), Value::Object(task));
-    spec.insert("Mode".into(), json!({"Replicated": {"Replicas": replicas}}));
+    spec.insert("Mode".into(), placement::mode(connector, replicas));
     put(&mut spec, "UpdateConfig", connector.update.as_ref().map(rollout));
     put(&mut spec, "RollbackConfig", connector.rollback.as_ref().map(rollout));
-    put(&mut spec, "EndpointSpec", connector.host_port.map(|port| endpoint(connector, port)));
+    put(&mut spec, "EndpointSpec", placement::endpoint(connector));
+    let mut spec = Value::Object(spec);
+    if let Some(patch) = &connector.spec {
+        patch.apply(&mut spec);
+    }
 
     DesiredService {
         name: ServiceName::new(connector.swarm_name.as_str()),
@@ -96,7 +81,7 @@ pub fn connector(
             column: connector.location.column,
             commit: None,
         },
-        spec: Value::Object(spec).into(),
+        spec: spec.into(),
         running,
         autoscaled,
         mcp: mcp_endpoint(connector),
@@ -143,6 +128,7 @@ fn environment(
         .collect();
     for (key, value) in connector.env.iter() {
         let text = match value {
+            EnvValue::Unset => continue,
             EnvValue::Literal(text) => text.clone(),
             EnvValue::FromEnv(_) | EnvValue::FromFile(_) => match resolve(value) {
                 Ok(resolved) => {
@@ -167,7 +153,7 @@ fn reference_text(value: &EnvValue) -> String {
     match value {
         EnvValue::FromEnv(name) => format!("env:{name}"),
         EnvValue::FromFile(path) => format!("file:{path}"),
-        EnvValue::Literal(_) => String::new(),
+        EnvValue::Literal(_) | EnvValue::Unset => String::new(),
     }
 }
 
@@ -188,53 +174,6 @@ fn own_labels(connector: &Service) -> Map<String, Value> {
         own.insert(labels::STACK_NAMESPACE.into(), json!(stack.as_str()));
     }
     own
-}
-
-fn endpoint(connector: &Service, port: u16) -> Value {
-    json!({"Ports": [{
-        "Protocol": "tcp",
-        "TargetPort": connector.container_port,
-        "PublishedPort": port,
-        "PublishMode": "ingress",
-    }]})
-}
-
-fn mount(mount: &Mount) -> Value {
-    let (kind, source) = match &mount.source {
-        MountSource::Volume(name) => ("volume", Some(name)),
-        MountSource::Bind(path) => ("bind", Some(path)),
-        MountSource::Tmpfs => ("tmpfs", None),
-    };
-    let mut entry = json!({"Type": kind, "Target": mount.target});
-    if let Some(source) = source {
-        set(&mut entry, "Source", json!(source));
-    }
-    if mount.read_only {
-        set(&mut entry, "ReadOnly", json!(true));
-    }
-    entry
-}
-
-fn health(health: &Health, connector: &Service) -> Value {
-    let mut block = Map::new();
-    let test = health.probe.as_ref().map(|probe| match probe {
-        Probe::Test(words) => json!(words),
-        Probe::Disabled => json!(["NONE"]),
-        // Slim images have one of the two; an image with neither needs `test`.
-        Probe::Path(path) => {
-            let url = format!("http://127.0.0.1:{}{path}", connector.container_port);
-            json!([
-                "CMD-SHELL",
-                format!("wget -q -O /dev/null '{url}' || curl -fsS -o /dev/null '{url}'")
-            ])
-        }
-    });
-    put(&mut block, "Test", test);
-    put(&mut block, "Interval", health.interval.map(|d| json!(d.as_nanos())));
-    put(&mut block, "Timeout", health.timeout.map(|d| json!(d.as_nanos())));
-    put(&mut block, "Retries", health.retries.map(|n| json!(n)));
-    put(&mut block, "StartPeriod", health.start_period.map(|d| json!(d.as_nanos())));
-    Value::Object(block)
 }
 
 fn resources(connector: &Service) -> Option<Value> {

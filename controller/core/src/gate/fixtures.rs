@@ -52,6 +52,7 @@ pub(crate) fn step(action: ActionKind, target: &str, operation: Operation) -> St
         Operation::Update { .. }
         | Operation::Replace { .. }
         | Operation::Restart
+        | Operation::RefreshCredentials
         | Operation::Adopt
         | Operation::Release => Some(SwarmId::new("object1")),
     };
@@ -68,6 +69,7 @@ pub(crate) fn step(action: ActionKind, target: &str, operation: Operation) -> St
         changes: Vec::new(),
         operation,
         blocked: None,
+        notes: Vec::new(),
         confirm: None,
         source,
         domain: "default".to_owned(),

@@ -148,7 +148,10 @@ fn parameters(step: &Step) -> Vec<(String, Value)> {
         Operation::Update { edits } | Operation::Replace { edits } => {
             edits.iter().find(|edit| edit.pointer == pointer).and_then(|edit| edit.value.clone())
         }
-        Operation::Restart | Operation::Adopt | Operation::Release => None,
+        Operation::Restart
+        | Operation::RefreshCredentials
+        | Operation::Adopt
+        | Operation::Release => None,
     };
     NAMES.iter().filter_map(|(name, pointer)| Some(((*name).to_owned(), at(pointer)?))).collect()
 }

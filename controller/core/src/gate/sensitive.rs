@@ -122,7 +122,10 @@ pub fn find(step: &Step) -> Vec<SensitiveField> {
                 }
             }
         }
-        Operation::Restart | Operation::Adopt | Operation::Release => {}
+        Operation::Restart
+        | Operation::RefreshCredentials
+        | Operation::Adopt
+        | Operation::Release => {}
     }
     found.sort();
     found.dedup();

@@ -11,6 +11,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value, json};
 
 use super::diff::IMAGE;
+use super::image::PLATFORMS;
 use super::normalise::{ListSection, NetworkNames, section_of};
 use super::pointer::{self, is_within};
 use super::replacement::Replacement;
@@ -91,11 +92,12 @@ pub fn bind(step: &Step, late: Late<'_>) -> Result<BoundRequest, BindError> {
         (Operation::Create { spec }, None) => spec.clone(),
         (Operation::Update { edits } | Operation::Replace { edits }, Some(live)) => {
             let mut spec = live.spec.value();
-            apply(&mut spec, edits, &NetworkNames::of(late.snapshot));
             if edits.iter().any(|edit| is_within(&edit.pointer, IMAGE)) {
-                // They say where the image before it runs.
-                pointer::remove(&mut spec, "/TaskTemplate/Placement/Platforms");
+                // They say where the image before it runs. Those of the new one, where they are
+                // known, are an edit of their own.
+                pointer::remove(&mut spec, PLATFORMS);
             }
+            apply(&mut spec, edits, &NetworkNames::of(late.snapshot));
             spec
         }
         (Operation::Restart, Some(live)) => {
@@ -104,12 +106,18 @@ pub fn bind(step: &Step, late: Late<'_>) -> Result<BoundRequest, BindError> {
             pointer::set(&mut spec, "/TaskTemplate/ForceUpdate", json!(next));
             spec
         }
+        (Operation::RefreshCredentials, Some(live)) => {
+            // Not even a label of ours: any difference would be a change of its own.
+            let update = Some((live.id.clone(), live.version));
+            return Ok(BoundRequest { update, body: canonical_json(&live.spec.value()) });
+        }
         (Operation::Adopt | Operation::Release, _) => return Err(BindError::NothingToSend),
         (
             Operation::Create { .. }
             | Operation::Update { .. }
             | Operation::Replace { .. }
-            | Operation::Restart,
+            | Operation::Restart
+            | Operation::RefreshCredentials,
             _,
         ) => return Err(BindError::ObjectMoved),
     };

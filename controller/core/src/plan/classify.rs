@@ -11,18 +11,19 @@ use serde_json::{Value, json};
 
 use self::draft::Draft;
 pub use self::ours::DOWN_GRACE;
-use super::diff::{self, Difference, Ignored, REPLICAS};
+use super::diff::{self, Difference, IMAGE, Ignored, REPLICAS};
 use super::normalise::{ListSection, normalise_for};
 use super::pointer::{self, escape};
 use super::walk::Walk;
 use super::{
     Masking, Memo, NetworkNames, Owned, PLANNER_VERSION, Plan, PlanIndex, Step, Summary, Waiting,
-    mask, order,
+    image, mask, order,
 };
 use crate::canonical::Digest;
 use crate::desired::{Desired, DesiredService, ScalingBounds};
 use crate::identity::{ClusterId, PlanId, ServiceName, SwarmId};
 use crate::observed::{ObservedService, Snapshot};
+use crate::resolution::{Resolution, Resolutions, Resolved};
 
 /// Everything that planning looks at.
 #[derive(Debug, Clone, Copy)]
@@ -35,6 +36,8 @@ pub struct PlanInput<'a> {
     pub owned: &'a Owned,
     /// The swarms that anything is on record for.
     pub known_clusters: &'a [ClusterId],
+    /// What is known about the tags of images.
+    pub images: &'a Resolutions,
     /// How secret values are shown.
     pub masking: &'a Masking,
     /// The time of planning.
@@ -110,6 +113,7 @@ pub fn plan_with(input: &PlanInput<'_>, memo: &mut Memo) -> Plan {
         None => input.desired.services.values().for_each(&mut consider),
     }
     order::into_waves(&mut steps, input.desired);
+    waiting.extend(unresolved(input, &steps));
     waiting.extend(confirm::sources_waiting(input.desired));
     let orphans = confirm::orphans(input);
     waiting.extend(orphans.filter(|waiting| waiting.target.as_ref().is_none_or(wanted)));
@@ -127,6 +131,22 @@ pub fn plan_with(input: &PlanInput<'_>, memo: &mut Memo) -> Plan {
         steps,
         waiting,
     }
+}
+
+/// One line for all tags that could not be compared with what runs: their services may differ or
+/// not. Where a step says it, it is said there.
+fn unresolved(input: &PlanInput<'_>, steps: &[Step]) -> Option<Waiting> {
+    let services = input.images.services.iter().filter_map(|(name, known)| match known {
+        Resolution::Unresolved { reason } if !steps.iter().any(|step| step.target == *name) => {
+            input.live(name).map(|_| reason)
+        }
+        _ => None,
+    });
+    let reasons: Vec<&String> = services.collect();
+    reasons.first().map(|first| {
+        let (count, text) = (reasons.len(), "tags could not be compared with what runs");
+        Waiting::overall("IMAGE_UNRESOLVED", format!("{count} {text}, the first because {first}"))
+    })
 }
 
 /// The step of one service, planned alone: execution plans again with it and compares digests.
@@ -198,11 +218,14 @@ fn classify(
     let Some(live) = facts.live else {
         return draft.missing();
     };
-    let difference = match memo {
-        Some(memo) if memo.knows(service, live) => Difference::default(),
+    let is_ours = facts.owned == Some(&live.id);
+    let moved = if is_ours { image::moved(input, service, live) } else { None };
+    let mut difference = match memo {
+        Some(memo) if moved.is_none() && memo.knows(service, live) => Difference::default(),
         memo => {
-            let difference = difference(input, &index.names, service, live);
-            if let Some(memo) = memo
+            let difference = difference(input, &index.names, service, live, moved);
+            // What a registry said is no part of what a memo holds for.
+            if let Some(memo) = memo.filter(|_| moved.is_none())
                 && difference == Difference::default()
             {
                 memo.note(service, live);
@@ -210,8 +233,13 @@ fn classify(
             difference
         }
     };
-    if facts.owned != Some(&live.id) {
+    if !is_ours {
         return draft.foreign(live, difference.changes);
+    }
+    if difference != Difference::default()
+        && let Some(resolved) = image::resolution(input, service).and_then(Resolution::resolved)
+    {
+        image::pin(&mut difference, resolved);
     }
     draft.ours(live, difference)
 }
@@ -221,10 +249,14 @@ fn difference(
     names: &NetworkNames,
     service: &DesiredService,
     live: &ObservedService,
+    moved: Option<&Resolved>,
 ) -> Difference {
     let api = input.observed.api_version;
     let live = normalise_for(&live.spec.value(), names, api);
     let mut desired = normalise_for(&service.spec.value(), names, api);
+    if let Some(moved) = moved {
+        pointer::set(&mut desired, IMAGE, json!(moved.pinned().to_string()));
+    }
     let mut pointers = service.ignore.clone();
     // The desired spec has no line for a reference without a value; that says nothing about the
     // line that is there.

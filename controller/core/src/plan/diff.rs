@@ -98,7 +98,7 @@ fn looks_secret(key: &str) -> bool {
 }
 
 const ENV: &str = "/TaskTemplate/ContainerSpec/Env";
-pub(super) const IMAGE: &str = "/TaskTemplate/ContainerSpec/Image";
+pub(crate) const IMAGE: &str = "/TaskTemplate/ContainerSpec/Image";
 pub(super) const REPLICAS: &str = "/Mode/Replicated/Replicas";
 const INIT: &str = "/TaskTemplate/ContainerSpec/Init";
 

@@ -12,6 +12,7 @@ use crate::identity::{ClusterId, ServiceName, SwarmId};
 use crate::observed::{
     ApiVersion, NodeCounts, ObservedNetwork, ObservedService, Services, Snapshot, TaskSummary,
 };
+use crate::resolution::Resolutions;
 use crate::spec::Spec;
 
 pub(super) struct World {
@@ -19,6 +20,7 @@ pub(super) struct World {
     pub(super) observed: Snapshot,
     pub(super) owned: Owned,
     pub(super) known_clusters: Vec<ClusterId>,
+    pub(super) images: Resolutions,
     pub(super) masking: Masking,
     pub(super) now: Timestamp,
 }
@@ -53,6 +55,7 @@ impl World {
             },
             owned: Owned::new(),
             known_clusters: Vec::new(),
+            images: Resolutions::NEVER,
             masking: Masking::new(*b"key"),
             now,
         }
@@ -68,6 +71,7 @@ impl World {
             observed: &self.observed,
             owned: &self.owned,
             known_clusters: &self.known_clusters,
+            images: &self.images,
             masking: &self.masking,
             now: self.now,
             fresh: None,

@@ -225,8 +225,15 @@ impl Asked<'_> {
     }
 
     fn refresh_credentials(&self) -> Requested {
+        if self.live.spec.mode().is_job() {
+            return refused(
+                "IS_A_JOB",
+                format!("{} is a job: any write would run it again", self.name),
+                "the next change of its declaration hands over the credentials of then",
+            );
+        }
         let reason = "asked for by hand: the engine is given the registry credentials of now";
-        let operation = Operation::Update { edits: Vec::new() };
+        let operation = Operation::RefreshCredentials;
         let kind = ActionKind::DeployService;
         self.step(kind, operation, Risk::Low, reason.to_owned(), Vec::new())
     }
@@ -252,6 +259,7 @@ impl Asked<'_> {
             changes,
             operation,
             blocked: None,
+            notes: Vec::new(),
             confirm: None,
             source: Source::Manual,
             domain: declared.map_or("default", |service| service.domain.as_str()).to_owned(),

@@ -7,6 +7,7 @@ mod conflict;
 mod diff;
 #[cfg(test)]
 mod fixtures;
+mod image;
 mod index;
 mod kept;
 mod manual;
@@ -14,7 +15,7 @@ mod mask;
 mod memo;
 mod normalise;
 mod order;
-mod pointer;
+pub(crate) mod pointer;
 #[cfg(test)]
 mod properties;
 mod replacement;
@@ -28,7 +29,10 @@ use serde_json::Value;
 
 pub use self::bind::{BindError, BoundRequest, Late, bind};
 pub use self::classify::{DOWN_GRACE, Finding, Fresh, PlanInput, plan, plan_key, plan_with};
+pub(crate) use self::diff::IMAGE;
 pub use self::diff::{Masking, diff_between};
+pub(crate) use self::image::PLATFORMS;
+pub use self::image::{IMAGE_UNRESOLVED, declared_tag, needs_resolution};
 pub use self::index::PlanIndex;
 pub use self::manual::{Requested, plan_request};
 pub(crate) use self::mask::said;
@@ -111,6 +115,9 @@ pub struct Step {
     pub operation: Operation,
     /// Set when the step cannot be carried out as things stand; such a step is never proposed.
     pub blocked: Option<Blocked>,
+    /// What a person should know, and what changes no decision.
+    #[serde(default)]
+    pub notes: Vec<Note>,
     /// Set when a person must confirm the step whatever the rules allow, with the reason.
     pub confirm: Option<String>,
     /// Who proposes it.
@@ -134,6 +141,15 @@ pub struct Step {
     pub difference: Option<Digest>,
     /// What an approval holds for.
     pub digest: Digest,
+}
+
+/// Something worth knowing about a step. No part of its digest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Note {
+    /// A stable word such as `image_unresolved`.
+    pub code: String,
+    /// What it is, in one sentence.
+    pub message: String,
 }
 
 /// One difference.
@@ -171,6 +187,9 @@ pub enum Operation {
     },
     /// Replace the tasks: raise `ForceUpdate` by one.
     Restart,
+    /// Write the live spec as it is, with fresh credentials for the image's registry beside it.
+    /// Swarm replaces no task for that, but the way back to the spec before is lost.
+    RefreshCredentials,
     /// Put the service on record; nothing is sent.
     Adopt,
     /// Take the service off record; nothing is sent.
@@ -185,6 +204,7 @@ impl std::fmt::Debug for Operation {
             Self::Update { edits } => write!(f, "Update({} edits)", edits.len()),
             Self::Replace { edits } => write!(f, "Replace({} edits)", edits.len()),
             Self::Restart => f.write_str("Restart"),
+            Self::RefreshCredentials => f.write_str("RefreshCredentials"),
             Self::Adopt => f.write_str("Adopt"),
             Self::Release => f.write_str("Release"),
         }

@@ -4,22 +4,22 @@
 use serde_json::{Map, Value};
 
 /// Escapes one token for use in a pointer.
-pub(super) fn escape(token: &str) -> String {
+pub(crate) fn escape(token: &str) -> String {
     token.replace('~', "~0").replace('/', "~1")
 }
 
 /// The tokens of a pointer, unescaped.
-pub(super) fn tokens(pointer: &str) -> Vec<String> {
+pub(crate) fn tokens(pointer: &str) -> Vec<String> {
     pointer.split('/').skip(1).map(|token| token.replace("~1", "/").replace("~0", "~")).collect()
 }
 
 /// True when `pointer` is `prefix` or lies below it.
-pub(super) fn is_within(pointer: &str, prefix: &str) -> bool {
+pub(crate) fn is_within(pointer: &str, prefix: &str) -> bool {
     pointer.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// Sets the value, creating the objects on the way; a non-object on the way is replaced.
-pub(super) fn set(root: &mut Value, pointer: &str, value: Value) {
+pub(crate) fn set(root: &mut Value, pointer: &str, value: Value) {
     let mut current = root;
     for token in tokens(pointer) {
         if !current.is_object() {
@@ -32,7 +32,7 @@ pub(super) fn set(root: &mut Value, pointer: &str, value: Value) {
 }
 
 /// Removes the value, and each parent object that became empty by it.
-pub(super) fn remove(root: &mut Value, pointer: &str) {
+pub(crate) fn remove(root: &mut Value, pointer: &str) {
     let tokens = tokens(pointer);
     remove_tokens(root, &tokens);
 }

@@ -42,7 +42,7 @@ pub(crate) async fn carry_out(
     let name = ServiceName::new(action.key.name.as_str());
     // Read the object again: what was decided must still be true at this moment.
     let world = match read_by_name(context, name.as_str()).await {
-        Ok(live) => world.with(name.clone(), live, context.clock.now()),
+        Ok(live) => world.with(name.clone(), live, context.clock.now()).decided_by(action),
         Err(error) => return Ok(Attempt::Retry(format!("the service cannot be read: {error}"))),
     };
     let closing = Closer { context, leadership, action };

@@ -55,7 +55,7 @@ pub(crate) async fn decide(
         .instrument(tracing::info_span!("desire"))
         .await?;
     let recorded = memory.owned(context, counter, &snapshot.cluster).await?;
-    let world = World::gather(context, snapshot, desired, recorded, &busy);
+    let world = World::gather(context, snapshot, desired, recorded, &busy).await?;
     // 3 plan (pure)
     let plan = tracing::info_span!("plan")
         .in_scope(|| plan_with(&world.input(context), &mut context.memo()));

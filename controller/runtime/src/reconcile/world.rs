@@ -4,13 +4,16 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use skep_core::action::Action;
 use skep_core::desired::Desired;
 use skep_core::identity::{ClusterId, ObjectKey, ObjectKind, ServiceName};
 use skep_core::observed::{ObservedService, Snapshot};
-use skep_core::plan::{Fresh, Owned, PlanIndex, PlanInput};
+use skep_core::plan::{Fresh, Owned, PlanIndex, PlanInput, declared_tag};
+use skep_core::resolution::{self, Resolutions};
 
 use super::scope::Recorded;
 use crate::controller::Context;
+use crate::{Error, images};
 
 /// The facts of one pass.
 #[derive(Debug, Clone)]
@@ -19,6 +22,7 @@ pub(crate) struct World {
     pub(crate) desired: Arc<Desired>,
     pub(crate) owned: Arc<Owned>,
     pub(crate) known_clusters: Arc<[ClusterId]>,
+    pub(crate) images: Arc<Resolutions>,
     pub(crate) now: Timestamp,
     /// What planning asks about all of it, found once.
     index: Arc<PlanIndex>,
@@ -28,13 +32,13 @@ pub(crate) struct World {
 
 impl World {
     /// Adds what is on record to what was observed and declared.
-    pub(crate) fn gather(
+    pub(crate) async fn gather(
         context: &Context,
         snapshot: Arc<Snapshot>,
         desired: Arc<Desired>,
         recorded: Recorded,
         busy: &BTreeSet<ObjectKey>,
-    ) -> Self {
+    ) -> Result<Self, Error> {
         let owned: Owned = recorded
             .objects
             .iter()
@@ -54,14 +58,37 @@ impl World {
             observed: &snapshot,
             owned: &owned,
             known_clusters: &known_clusters,
+            images: &Resolutions::NEVER,
             masking: &context.masking,
             now,
             fresh: None,
             only: None,
             index: None,
         });
-        let index = Arc::new(index);
-        Self { snapshot, desired, owned, known_clusters, now, index, fresh: None }
+        let mode = context.options.resolve_image;
+        let mut world = Self {
+            snapshot,
+            desired,
+            owned,
+            known_clusters,
+            images: Arc::new(Resolutions { mode, ..Resolutions::NEVER }),
+            now,
+            index: Arc::new(index),
+            fresh: None,
+        };
+        world.images = Arc::new(images::resolutions(context, &world).await?);
+        Ok(world)
+    }
+
+    /// The same world, in which the tag of the action's service stands for what it stood for when
+    /// the action was decided. No registry is asked between a decision and its execution.
+    pub(crate) fn decided_by(mut self, action: &Action) -> Self {
+        let name = &action.step.target;
+        let tag = self.desired.services.get(name).and_then(declared_tag);
+        if let Some(decided) = tag.and_then(|tag| resolution::of_step(&action.step, &tag)) {
+            Arc::make_mut(&mut self.images).services.insert(name.clone(), decided);
+        }
+        self
     }
 
     /// The same world with one service as it is now. Copies nothing of the others.
@@ -89,6 +116,7 @@ impl World {
             observed: &self.snapshot,
             owned: &self.owned,
             known_clusters: &self.known_clusters,
+            images: &self.images,
             masking: &context.masking,
             now: self.now,
             fresh: self.fresh.as_ref().map(|(name, live)| Fresh { name, live: live.as_ref() }),

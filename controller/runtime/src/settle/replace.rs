@@ -106,8 +106,8 @@ impl Work<'_> {
         }
         self.may_write()?;
         let asking_since = self.context.asking_since(&self.intent.id);
-        let error = match self.context.engine.create_service(replacement.create().into()).await {
-            Ok(created) => return self.settle(self.done(&created.id)).await,
+        let error = match self.send_create(replacement.create()).await {
+            Ok(id) => return self.settle(self.done(&id)).await,
             Err(error) => error,
         };
         let is_definite = match &error {
@@ -129,6 +129,11 @@ impl Work<'_> {
         }
     }
 
+    async fn send_create(&self, body: Vec<u8>) -> Result<SwarmId, EngineError> {
+        let auth = self.context.images.credentials_for(&body).await;
+        Ok(self.context.engine.create_service(body.into(), auth.as_ref()).await?.id)
+    }
+
     /// The engine refuses the new service and there is none: the former one comes back.
     async fn put_back(
         &self,
@@ -136,10 +141,10 @@ impl Work<'_> {
         refusal: &EngineError,
     ) -> Result<Attempt, Error> {
         self.may_write()?;
-        match self.context.engine.create_service(replacement.restore().into()).await {
-            Ok(created) => {
+        match self.send_create(replacement.restore()).await {
+            Ok(id) => {
                 let why = format!("the engine refused the new service: {refusal}");
-                self.settle(self.was_put_back(&created.id, &why)).await
+                self.settle(self.was_put_back(&id, &why)).await
             }
             Err(error) => {
                 let detail = format!(

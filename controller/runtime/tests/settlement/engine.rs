@@ -13,7 +13,7 @@ use skep_core::identity::{ClusterId, SwarmId};
 use skep_core::observed::{ApiVersion, NodeCounts, ObservedNetwork};
 use skep_swarm::engine::{Created, EngineInfo, EventStream, Nodes, Services, Task, Updated};
 use skep_swarm::error::Call;
-use skep_swarm::{Engine, Error};
+use skep_swarm::{Distribution, Engine, Error, RegistryAuth};
 use tokio::sync::Notify;
 
 /// What happens to the next write.
@@ -333,7 +333,15 @@ impl Engine for FakeSwarm {
         })
     }
 
-    async fn create_service(&self, spec: Bytes) -> Result<Created, Error> {
+    async fn distribution(&self, _: &str, _: Option<&RegistryAuth>) -> Result<Distribution, Error> {
+        Err(Error::RegistryUnreachable { message: "there is none".to_owned() })
+    }
+
+    async fn create_service(
+        &self,
+        spec: Bytes,
+        _: Option<&RegistryAuth>,
+    ) -> Result<Created, Error> {
         let spec: Value = serde_json::from_slice(&spec).unwrap();
         let fault = self.next_fault().await;
         let created = self.create(&spec, fault);
@@ -348,6 +356,7 @@ impl Engine for FakeSwarm {
         id: &SwarmId,
         version: u64,
         spec: Bytes,
+        _: Option<&RegistryAuth>,
     ) -> Result<Updated, Error> {
         let spec: Value = serde_json::from_slice(&spec).unwrap();
         let fault = self.next_fault().await;

@@ -21,6 +21,7 @@ use skep_core::approval::ApprovalStatus;
 use skep_core::gate::Settings;
 use skep_core::plan::Masking;
 use skep_core::ports::Clock as _;
+use skep_images::{Credentials, Limits, Resolver};
 use skep_runtime::{
     Controller, Options, Parts, PassReport, PolicySource, SourceSet, SystemClock, SystemRandom,
 };
@@ -97,6 +98,12 @@ impl World {
             store: Arc::new(self.store.clone()),
             sources: SourceSet::new(vec![self.registry()], None, Vec::new()),
             policy,
+            images: Resolver::new(
+                Arc::clone(&self.swarm) as Arc<dyn skep_swarm::Engine>,
+                Arc::new(Credentials::none()),
+                Arc::new(SystemClock),
+                Limits::default(),
+            ),
             masking: Masking::new(*b"key"),
             sealer: skep_core::seal::Sealer::new(&[7; 32]).unwrap(),
             clock: Arc::new(SystemClock),

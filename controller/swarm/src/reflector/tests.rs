@@ -16,6 +16,7 @@ use crate::engine::{
     Created, EngineInfo, Event, EventObject, EventStream, Nodes, Services, Task, Updated,
 };
 use crate::error::Call;
+use crate::registry::{Distribution, RegistryAuth};
 
 #[derive(Default)]
 struct World {
@@ -117,11 +118,21 @@ impl Engine for Fake {
         Err(Error::NotFound { call, message: id.to_owned() })
     }
 
-    async fn create_service(&self, _spec: Bytes) -> Result<Created, Error> {
+    async fn distribution(&self, _: &str, _: Option<&RegistryAuth>) -> Result<Distribution, Error> {
+        unreachable!("the reflector asks no registry")
+    }
+
+    async fn create_service(&self, _: Bytes, _: Option<&RegistryAuth>) -> Result<Created, Error> {
         unreachable!("the reflector never writes")
     }
 
-    async fn update_service(&self, _: &SwarmId, _: u64, _: Bytes) -> Result<Updated, Error> {
+    async fn update_service(
+        &self,
+        _: &SwarmId,
+        _: u64,
+        _: Bytes,
+        _: Option<&RegistryAuth>,
+    ) -> Result<Updated, Error> {
         unreachable!("the reflector never writes")
     }
 

@@ -27,6 +27,7 @@ pub(crate) use self::pool::Connection;
 use self::pool::Pool;
 use crate::address::{EngineAddress, bracketed};
 use crate::error::{Call, Cause, Error};
+use crate::registry::{self, RegistryAuth};
 
 /// How long and how big things may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +38,8 @@ pub struct Limits {
     pub read: Duration,
     /// A read of a list, whose reply may be large. A silence as long as `read` ends it earlier.
     pub list: Duration,
+    /// A question that the engine passes on to an image registry.
+    pub registry: Duration,
     /// A write. Above the daemon's own limit of 20 s, so that its answer is heard.
     pub write: Duration,
     /// The size of a reply in bytes.
@@ -49,6 +52,9 @@ impl Default for Limits {
             connect: Duration::from_secs(5),
             read: Duration::from_secs(5),
             list: Duration::from_secs(30),
+            // A registry that answers at all does so within a second or two; one that drops packets
+            // would keep the engine waiting for half a minute.
+            registry: Duration::from_secs(10),
             write: Duration::from_secs(25),
             reply: 64 << 20,
         }
@@ -70,6 +76,13 @@ pub(crate) enum Size {
     One,
     /// A list of any length.
     List,
+}
+
+/// What a request carries.
+#[derive(Clone, Default)]
+struct Payload {
+    body: Bytes,
+    auth: Option<HeaderValue>,
 }
 
 /// A successful reply.
@@ -114,32 +127,46 @@ impl Transport {
             Size::List => self.limits.list,
         };
         let budget = Budget { total, gap: self.limits.read };
-        self.call(call, target, Bytes::new(), budget).await
+        self.call(call, target, Payload::default(), budget).await
     }
 
-    /// Writes exactly these bytes.
+    /// Reads what a registry answers to the engine.
+    pub(crate) async fn ask_registry(
+        &self,
+        path: &'static str,
+        target: &str,
+        auth: Option<&RegistryAuth>,
+    ) -> Result<Reply, Error> {
+        let budget = Budget { total: self.limits.registry, gap: self.limits.registry };
+        let payload = Payload { body: Bytes::new(), auth: auth.and_then(RegistryAuth::header) };
+        self.call(Call { method: Method::GET, path }, target, payload, budget).await
+    }
+
+    /// Writes exactly these bytes, with credentials for the nodes that pull an image for it.
     pub(crate) async fn write(
         &self,
         method: Method,
         path: &'static str,
         target: &str,
         body: Bytes,
+        auth: Option<&RegistryAuth>,
     ) -> Result<Reply, Error> {
         let budget = Budget { total: self.limits.write, gap: self.limits.write };
-        self.call(Call { method, path }, target, body, budget).await
+        let payload = Payload { body, auth: auth.and_then(RegistryAuth::header) };
+        self.call(Call { method, path }, target, payload, budget).await
     }
 
     async fn call(
         &self,
         call: Call,
         target: &str,
-        body: Bytes,
+        payload: Payload,
         budget: Budget,
     ) -> Result<Reply, Error> {
         let span = span(&call);
         let work = async {
             let sent = AtomicBool::new(false);
-            let exchange = self.exchange(&call, target, body, budget, &sent);
+            let exchange = self.exchange(&call, target, payload, budget, &sent);
             let result = match timeout(budget.total, exchange).await {
                 Ok(result) => result,
                 Err(_elapsed) => Err(Error::Timeout {
@@ -158,12 +185,12 @@ impl Transport {
         &self,
         call: &Call,
         target: &str,
-        body: Bytes,
+        payload: Payload,
         budget: Budget,
         sent: &AtomicBool,
     ) -> Result<Reply, Error> {
         let (status, mut incoming, connection) =
-            self.send(call, target, body, budget.gap, sent).await?;
+            self.send(call, target, payload, budget.gap, sent).await?;
         let body = self.collect(call, &mut incoming, budget.gap).await?;
         self.pool.give_back(connection);
         if status.is_success() {
@@ -186,7 +213,7 @@ impl Transport {
             let sent = AtomicBool::new(false);
             let result = async {
                 let (status, mut incoming, connection) =
-                    self.send(&call, target, Bytes::new(), self.limits.read, &sent).await?;
+                    self.send(&call, target, Payload::default(), self.limits.read, &sent).await?;
                 if status.is_success() {
                     return Ok((incoming, connection));
                 }
@@ -209,7 +236,7 @@ impl Transport {
         &self,
         call: &Call,
         target: &str,
-        body: Bytes,
+        payload: Payload,
         gap: Duration,
         sent: &AtomicBool,
     ) -> Result<(StatusCode, Incoming, Connection), Error> {
@@ -220,7 +247,7 @@ impl Transport {
                 Some(connection) => connection,
                 None => self.connect(call).await?,
             };
-            let request = self.request(call, target, body.clone())?;
+            let request = self.request(call, target, payload.clone())?;
             sent.store(true, Ordering::Relaxed);
             let reply = match timeout(gap, connection.sender.try_send_request(request)).await {
                 Err(_elapsed) => {
@@ -270,13 +297,17 @@ impl Transport {
         &self,
         call: &Call,
         target: &str,
-        body: Bytes,
+        payload: Payload,
     ) -> Result<Request<Full<Bytes>>, Error> {
         let mut request = Request::builder()
             .method(call.method.clone())
             .uri(target)
             .header(header::HOST, self.host.clone())
             .header(header::USER_AGENT, concat!("skep/", env!("CARGO_PKG_VERSION")));
+        let Payload { body, auth } = payload;
+        if let Some(auth) = auth {
+            request = request.header(registry::HEADER, auth);
+        }
         if !body.is_empty() {
             request = request.header(header::CONTENT_TYPE, "application/json");
         }

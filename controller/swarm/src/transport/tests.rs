@@ -11,6 +11,7 @@ use tokio::net::{UnixListener, UnixStream};
 use super::*;
 use crate::docker::DockerEngine;
 use crate::engine::{Engine as _, Services};
+use crate::registry::Proof;
 
 /// What the server does once it has read a request.
 #[derive(Debug, Clone)]
@@ -41,7 +42,15 @@ fn status(status: u16, message: &str) -> Step {
 struct Seen {
     connection: usize,
     line: String,
+    head: String,
     body: Vec<u8>,
+}
+
+impl Seen {
+    fn header(&self, name: &str) -> Option<&str> {
+        let fields = self.head.lines().filter_map(|line| line.split_once(": "));
+        fields.into_iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
 }
 
 struct Server {
@@ -84,7 +93,14 @@ impl Server {
 
 fn limits() -> Limits {
     let short = Duration::from_millis(300);
-    Limits { connect: short, read: short, list: 2 * short, write: short, reply: 10_000 }
+    Limits {
+        connect: short,
+        read: short,
+        list: 2 * short,
+        registry: short,
+        write: short,
+        reply: 10_000,
+    }
 }
 
 async fn serve(
@@ -93,9 +109,10 @@ async fn serve(
     scripts: Arc<Mutex<Vec<Vec<Step>>>>,
     log: Arc<Mutex<Vec<Seen>>>,
 ) {
-    while let Some((line, body)) = request(&mut stream).await {
+    while let Some((head, body)) = request(&mut stream).await {
+        let line = head.lines().next().unwrap().to_owned();
         let version = line.starts_with("GET /version ");
-        log.lock().unwrap().push(Seen { connection, line, body });
+        log.lock().unwrap().push(Seen { connection, line, head, body });
         let steps = if version {
             vec![json(r#"{"ApiVersion":"1.41","MinAPIVersion":"1.12"}"#)]
         } else {
@@ -130,7 +147,7 @@ async fn request(stream: &mut UnixStream) -> Option<(String, Vec<u8>)> {
         .unwrap_or(0);
     let mut body = vec![0; length];
     stream.read_exact(&mut body).await.ok()?;
-    Some((head.lines().next().unwrap().to_owned(), body))
+    Some((head, body))
 }
 
 async fn read_error(steps: Vec<Step>) -> Error {
@@ -141,7 +158,7 @@ async fn read_error(steps: Vec<Step>) -> Error {
 async fn write_error(steps: Vec<Step>) -> Error {
     let server = Server::start(vec![steps]);
     let engine = server.engine().await;
-    let error = engine.create_service(Bytes::from_static(b"{}")).await.unwrap_err();
+    let error = engine.create_service(Bytes::from_static(b"{}"), None).await.unwrap_err();
     assert_eq!(server.seen("/create").len(), 1, "a write is never sent twice");
     error
 }
@@ -152,7 +169,7 @@ async fn a_body_goes_out_as_it_is_and_a_chunked_reply_is_put_together() {
                    6\r\n{\"ID\":\r\n4\r\n\"s\"}\r\n0\r\n\r\n";
     let server = Server::start(vec![vec![send(chunked)]]);
     let body = Bytes::from_static(b"{ \"Name\" : \"x\",\n \"A\":1.50 }");
-    let created = server.engine().await.create_service(body.clone()).await.unwrap();
+    let created = server.engine().await.create_service(body.clone(), None).await.unwrap();
     assert_eq!(created.id.as_str(), "s");
     let seen = server.seen("POST /v1.41/services/create HTTP/1.1");
     assert_eq!(seen[0].body, body);
@@ -162,13 +179,29 @@ async fn a_body_goes_out_as_it_is_and_a_chunked_reply_is_put_together() {
 async fn a_version_is_sent_and_a_query_is_escaped() {
     let server = Server::start(vec![vec![json("{}")], vec![json("[]")]]);
     let engine = server.engine().await;
-    engine.update_service(&SwarmId::new("a b"), u64::MAX, Bytes::new()).await.unwrap();
+    engine.update_service(&SwarmId::new("a b"), u64::MAX, Bytes::new(), None).await.unwrap();
     engine.list_services(&Services::NamePrefix("x&y".to_owned())).await.unwrap();
     assert_eq!(
         server.seen("POST /v1.41/services/a%20b/update?version=18446744073709551615 ").len(),
         1
     );
     assert_eq!(server.seen("filters=%7B%22name%22%3A%5B%22x%26y%22%5D%7D ").len(), 1);
+}
+
+#[tokio::test]
+async fn credentials_go_out_only_where_they_are_given() {
+    let distribution = r#"{"Descriptor":{"digest":"sha256:1"},"Platforms":[{"os":"linux"}]}"#;
+    let server = Server::start(vec![vec![json(distribution)], vec![json("{}")]]);
+    let engine = server.engine().await;
+    let proof = Proof::IdentityToken("hunter2".to_owned());
+    let auth = RegistryAuth { server: "ghcr.io".to_owned(), proof };
+    let found = engine.distribution("ghcr.io/a/b:1", Some(&auth)).await.unwrap();
+    assert_eq!(found.digest, "sha256:1");
+    engine.update_service(&SwarmId::new("a"), 1, Bytes::new(), None).await.unwrap();
+    let asked = server.seen("GET /v1.41/distribution/ghcr.io%2Fa%2Fb%3A1/json ").remove(0);
+    let header = auth.header().unwrap();
+    assert_eq!(asked.header("x-registry-auth"), Some(header.to_str().unwrap()));
+    assert_eq!(server.seen("/update")[0].header("x-registry-auth"), None);
 }
 
 #[tokio::test]
@@ -222,7 +255,7 @@ async fn a_write_that_was_never_sent_has_had_none() {
     // Empties the pool: the next call has to dial.
     drop(engine.transport_for_tests().pool.take().await);
     std::fs::remove_file(&server.socket).unwrap();
-    let error = engine.create_service(Bytes::from_static(b"{}")).await.unwrap_err();
+    let error = engine.create_service(Bytes::from_static(b"{}"), None).await.unwrap_err();
     assert_eq!((error.kind(), error.may_have_had_effect()), ("unreachable", false));
     assert_eq!(error.category(), crate::Category::Retry);
 }
@@ -294,7 +327,7 @@ async fn a_connection_that_was_closed_while_idle_does_not_disturb_a_write() {
         pool.give_back(connection);
         tokio::task::yield_now().await;
     }
-    engine.create_service(Bytes::from_static(b"{}")).await.unwrap();
+    engine.create_service(Bytes::from_static(b"{}"), None).await.unwrap();
 }
 
 #[tokio::test]
@@ -320,7 +353,7 @@ async fn neither_bodies_nor_targets_are_in_errors() {
     let server = Server::start(vec![vec![Step::Close]]);
     let engine = server.engine().await;
     let body = Bytes::from_static(b"{\"Env\":[\"PASSWORD=hunter2\"]}");
-    let error = engine.update_service(&SwarmId::new("hunter2"), 1, body).await.unwrap_err();
+    let error = engine.update_service(&SwarmId::new("hunter2"), 1, body, None).await.unwrap_err();
     let text = format!("{error} {error:?} {} {engine:?}", error.with_causes());
     assert!(!text.contains("hunter2"), "{text}");
 }

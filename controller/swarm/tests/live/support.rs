@@ -88,7 +88,7 @@ pub(crate) fn idle(name: &str) -> Value {
 }
 
 pub(crate) async fn create(engine: &DockerEngine, spec: &Value) -> Created {
-    engine.create_service(bytes(spec)).await.unwrap()
+    engine.create_service(bytes(spec), None).await.unwrap()
 }
 
 /// The service as it is now.
@@ -106,7 +106,7 @@ pub(crate) async fn patch(engine: &DockerEngine, id: &SwarmId) -> (ObservedServi
         let before = read(engine, id).await;
         let mut patched = before.spec.value();
         patched["Labels"]["com.example.patched"] = json!("yes");
-        match engine.update_service(id, before.version, bytes(&patched)).await {
+        match engine.update_service(id, before.version, bytes(&patched), None).await {
             Ok(_) => return (before, patched),
             Err(Error::OutOfSequence { .. }) => {}
             Err(error) => panic!("{error}"),

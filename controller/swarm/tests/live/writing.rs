@@ -67,18 +67,18 @@ async fn the_engines_refusals_are_recognised() {
     let spec = idle(&fleet.name("one"));
     let id = create(&engine, &spec).await.id;
 
-    let taken = engine.create_service(bytes(&spec)).await.unwrap_err();
+    let taken = engine.create_service(bytes(&spec), None).await.unwrap_err();
     assert_eq!((taken.kind(), taken.may_have_had_effect()), ("conflict", false), "{taken}");
 
     let (before, _) = patch(&engine, &id).await;
-    let stale = engine.update_service(&id, before.version, bytes(&spec)).await.unwrap_err();
+    let stale = engine.update_service(&id, before.version, bytes(&spec), None).await.unwrap_err();
     assert_eq!((stale.kind(), stale.may_have_had_effect()), ("out_of_sequence", false), "{stale}");
 
     let unknown = SwarmId::new("nosuchservice");
-    let gone = engine.update_service(&unknown, 1, bytes(&spec)).await.unwrap_err();
+    let gone = engine.update_service(&unknown, 1, bytes(&spec), None).await.unwrap_err();
     assert_eq!(gone.kind(), "not_found", "{gone}");
 
-    let wrong = engine.create_service(bytes(&idle("not.a.name"))).await.unwrap_err();
+    let wrong = engine.create_service(bytes(&idle("not.a.name")), None).await.unwrap_err();
     assert_eq!((wrong.kind(), wrong.may_have_had_effect()), ("refused", false), "{wrong}");
 
     engine.remove_service(&id).await.unwrap();

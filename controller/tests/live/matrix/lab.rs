@@ -98,6 +98,7 @@ impl Lab {
             fresh: None,
             only: None,
             index: None,
+            images: &skep_core::resolution::Resolutions::NEVER,
         })
     }
 
@@ -131,10 +132,10 @@ impl Lab {
             let body = request.body.into();
             let said = |error: Error| error.with_causes();
             let Some((id, version)) = &request.update else {
-                let id = self.engine.create_service(body).await.map_err(said)?.id;
+                let id = self.engine.create_service(body, None).await.map_err(said)?.id;
                 return Ok(self.read(&id).await);
             };
-            match self.engine.update_service(id, *version, body).await {
+            match self.engine.update_service(id, *version, body, None).await {
                 Ok(_) => return Ok(self.read(id).await),
                 // The engine gives out addresses and ports a moment after a write.
                 Err(Error::OutOfSequence { .. }) => live = Some(self.read(id).await),
@@ -230,11 +231,11 @@ fn declared(spec: &Value) -> DesiredService {
         spec: spec.clone().into(),
         running: true,
         autoscaled: None,
+        mcp: McpEndpoint::Unasked { reason: "a test" },
         depends_on: Vec::new(),
         ignore: Vec::new(),
         blocked: None,
         unresolved: Vec::new(),
-        mcp: McpEndpoint::Unasked { reason: "a test" },
     }
 }
 

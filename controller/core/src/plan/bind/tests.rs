@@ -5,6 +5,8 @@ use super::super::fixtures::{World, set};
 use super::super::{normalise, plan_key};
 use super::*;
 use crate::identity::ServiceName;
+use crate::image::ImageReference;
+use crate::resolution::{Platform, Resolution, ResolveImage, Resolved};
 
 fn bound(world: &World, name: &str) -> Result<(BoundRequest, Value), BindError> {
     let name = ServiceName::new(name);
@@ -259,6 +261,53 @@ fn another_image_takes_the_platforms_of_the_one_before_with_it() {
         let platforms = body.pointer("/TaskTemplate/Placement/Platforms");
         assert_eq!(platforms.is_some(), kept, "{pointer}");
     }
+}
+
+#[test]
+fn another_image_brings_its_own_platforms() {
+    let mut world = World::new();
+    world.declare("a");
+    let live = world.deploy("a");
+    set(&mut live.spec, "/TaskTemplate/ContainerSpec/Image", json!("other"));
+    let old = json!({"Platforms": [{"OS": "windows"}], "MaxReplicas": 2});
+    set(&mut live.spec, "/TaskTemplate/Placement", old);
+    world.declare("a").ignore = vec!["/TaskTemplate/Placement/MaxReplicas".to_owned()];
+    let platform = Platform { architecture: "amd64".to_owned(), os: "linux".to_owned() };
+    let tag = ImageReference::parse("example/a:latest");
+    let found = Resolved::new(tag, "sha256:1".to_owned(), vec![platform]);
+    world.images.mode = ResolveImage::Changed;
+    world.images.services.insert(ServiceName::new("a"), Resolution::Resolved(found));
+    let (_, body) = bound(&world, "a").unwrap();
+    assert_eq!(body["TaskTemplate"]["ContainerSpec"]["Image"], "example/a:latest@sha256:1");
+    let placement =
+        json!({"Platforms": [{"Architecture": "amd64", "OS": "linux"}], "MaxReplicas": 2});
+    assert_eq!(body["TaskTemplate"]["Placement"], placement);
+}
+
+#[test]
+fn fresh_credentials_go_with_the_live_spec_as_it_is() {
+    let mut world = World::new();
+    world.declare("a");
+    let live = world.deploy("a");
+    set(&mut live.spec, "/Labels/dev.skep.action", json!("an earlier one"));
+    set(&mut live.spec, "/Unknown", json!({"Kept": [1]}));
+    let live = live.clone();
+    // Another declaration than the live one: it is not what this step is about.
+    set(&mut world.declare("a").spec, "/Labels/team", json!("b"));
+    let mut step = plan_key(&world.input(), &ServiceName::new("a")).into_step().unwrap();
+    step.operation = Operation::RefreshCredentials;
+    let (action, fleet) = (ActionId::new("act1"), FleetName::new("default"));
+    let late = |live| Late {
+        snapshot: &world.observed,
+        live,
+        secrets: &world.desired.secrets,
+        action: &action,
+        fleet: &fleet,
+    };
+    let request = bind(&step, late(Some(&live))).unwrap();
+    assert_eq!(request.update, Some((live.id.clone(), live.version)));
+    assert_eq!(live.spec, serde_json::from_slice::<Value>(&request.body).unwrap());
+    assert_eq!(bind(&step, late(None)), Err(BindError::ObjectMoved));
 }
 
 #[test]

@@ -12,8 +12,9 @@ use crate::plan::diff::{self, Ignored};
 use crate::plan::normalise::{complete_references, declared, ordered};
 use crate::plan::{
     Change, DriftClass, NetworkNames, Operation, PLANNER_VERSION, PlanIndex, PlanInput, Risk, Step,
-    conflict, kept, mask,
+    conflict, image, kept, mask,
 };
+use crate::resolution::Resolution;
 
 /// One service on its way to a finding.
 pub(super) struct Draft<'a> {
@@ -34,6 +35,11 @@ impl Draft<'_> {
         mask::strip(&mut spec, self.api());
         complete_references(&mut spec, names);
         ordered(&mut spec, names);
+        if let Some(resolved) =
+            image::resolution(self.input, self.service).and_then(Resolution::resolved)
+        {
+            image::pin_spec(&mut spec, resolved);
+        }
         let changes = leaves(&declared(&spec, names), self.input);
         let at = format!("declared at {} and not on the swarm", self.service.provenance);
         let mut step = self.step(
@@ -97,6 +103,7 @@ impl Draft<'_> {
             changes: Vec::new(),
             operation,
             blocked: None,
+            notes: Vec::new(),
             confirm: None,
             source,
             domain: self.service.domain.clone(),
@@ -115,6 +122,7 @@ impl Draft<'_> {
         let mut desired = self.service.spec.value();
         // Its networks are names already.
         ordered(&mut desired, &NetworkNames::default());
+        step.notes.extend(image::note(&step, image::resolution(self.input, self.service)));
         // Stopping, scaling and restarting change no environment, network or port, and adopting
         // changes nothing: what is missing there must not keep anybody from stopping a service.
         if step.action == ActionKind::DeployService && step.blocked.is_none() {
@@ -186,11 +194,12 @@ fn step_digest(
 
 /// Which drift a step is about: what the owner declares, and where the swarm is different.
 fn difference_digest(step: &Step, desired: &Value) -> Digest {
+    let changes: Vec<_> = step.changes.iter().map(image::as_declared).collect();
     Digest::of_json(&json!({
         "object": step.object,
         "action": step.action,
         "desired": desired,
-        "changes": step.changes,
+        "changes": changes,
     }))
 }
 

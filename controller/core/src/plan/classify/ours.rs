@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::Finding;
 use super::draft::Draft;
 use crate::action::ActionKind;
+use crate::image::ImageReference;
 use crate::observed::ObservedService;
 use crate::plan::diff::{Difference, REPLICAS};
 use crate::plan::{Change, DriftClass, Edit, Operation, Risk, Step, Waiting};
@@ -222,7 +223,11 @@ fn reason_of_update(changes: &[Change]) -> String {
     };
     match changes {
         [one] if one.path.ends_with("/Image") => {
-            format!("image {} -> {}", shown(&one.before), shown(&one.after))
+            let short = |value: &Value| match value {
+                Value::String(image) => ImageReference::parse(image).short(),
+                other => shown(other),
+            };
+            format!("image {} -> {}", short(&one.before), short(&one.after))
         }
         [one] => format!("{} differs from what is declared", leaf(one)),
         several => {

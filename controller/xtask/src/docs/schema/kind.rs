@@ -140,6 +140,11 @@ impl Reader<'_> {
                 said = format!("list of {items}{}{once}", least.unwrap_or_default());
             }
             "object" => {
+                // A format of others, too deep for tables of ours.
+                if words.take("properties").is_some() {
+                    words.take("additionalProperties");
+                    return Ok("mapping; its keys are in the JSON Schema".to_owned());
+                }
                 let values = words.take("additionalProperties").ok_or("a mapping of what?")?;
                 let values = self.inner(values)?;
                 let names = words.take("propertyNames").and_then(|names| names.get("pattern"));
