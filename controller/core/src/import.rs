@@ -318,6 +318,7 @@ impl Draft<'_> {
                 now: self.live.updated_at,
                 fresh: Some(Fresh { name: &name, live: Some(self.live) }),
                 only: None,
+                index: None,
                 images: &Resolutions::NEVER,
             },
             &name,

@@ -56,6 +56,13 @@ impl Backoff {
         self.delayed.remove(key);
     }
 
+    /// Something about the key has changed: it need not rest any longer. A failure still counts.
+    pub(crate) fn stirred(&mut self, key: &ServiceName) {
+        if self.delayed.get(key).is_some_and(|delay| delay.failures == 0) {
+            self.delayed.remove(key);
+        }
+    }
+
     /// When the next delayed key becomes ready; a delay that has passed wakes nobody again.
     pub(crate) fn next_ready(&self, now: Instant) -> Option<Instant> {
         self.delayed.values().map(|delay| delay.until).filter(|until| *until > now).min()
@@ -97,5 +104,10 @@ mod tests {
         backoff.rests(&key, now);
         assert!(!backoff.is_ready(&key, now) && !backoff.is_retrying(&key, now));
         assert_eq!(backoff.next_ready(now), Some(now + REST));
+        backoff.stirred(&key);
+        assert!(backoff.is_ready(&key, now), "an event came before the rest was over");
+        backoff.failed(&key, now);
+        backoff.stirred(&key);
+        assert!(!backoff.is_ready(&key, now), "a failure is not forgiven by an event");
     }
 }

@@ -4,10 +4,10 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use skep_core::action::ActionState;
-use skep_core::desired::Desired;
+use skep_core::desired::{Desired, SourceState};
 use skep_core::identity::{IntentId, ObjectKey, ServiceName};
 use skep_core::observed::Snapshot;
-use skep_core::plan::{Masking, Owned, Plan, Step, Waiting, plan};
+use skep_core::plan::{Masking, Memo, Owned, Plan, Step, Waiting, plan_with};
 use skep_core::ports::{Clock, Random};
 use skep_core::seal::Sealer;
 use skep_images::Resolver;
@@ -24,9 +24,9 @@ use crate::metrics::Metrics;
 use crate::options::Options;
 use crate::policy::PolicySource;
 use crate::readiness::ReadinessReport;
-use crate::reconcile::World;
 use crate::reconcile::act::Attempt;
 use crate::reconcile::standing::{degraded, is_forgotten, retried_at};
+use crate::reconcile::{Memory, World};
 use crate::sources::SourceSet;
 use crate::status::Status;
 
@@ -66,6 +66,7 @@ pub(crate) struct Context {
     pub(crate) options: Options,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) in_flight: InFlight,
+    memo: Mutex<Memo>,
     retries: Mutex<Backoff>,
     asking: Mutex<HashMap<IntentId, Instant>>,
     /// Whether the connectors answer, as far as this process has asked; announced when a state
@@ -114,6 +115,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Context {
+    /// What earlier passes compared and found equal.
+    pub(crate) fn memo(&self) -> MutexGuard<'_, Memo> {
+        lock(&self.memo)
+    }
+
     /// When keys may be tried again.
     pub(crate) fn retries(&self) -> MutexGuard<'_, Backoff> {
         lock(&self.retries)
@@ -153,20 +159,27 @@ impl Context {
     }
 
     /// Stage 2: what is declared now, or was last declared validly. With a leadership, new
-    /// content is also stored as the last good one.
+    /// content is also stored as the last good one. What is known already is good enough while no
+    /// file has another time or size.
     pub(crate) async fn desire(
         &self,
         leadership: Option<&Leadership>,
+        known: Option<Arc<Desired>>,
     ) -> Result<Arc<Desired>, Error> {
         let mut sources = self.sources.lock().await;
+        let is_ready = |desired: &Arc<Desired>| {
+            desired.sources.iter().all(|source| source.state == SourceState::Ready)
+        };
+        if let Some(known) = known.filter(is_ready)
+            && !sources.has_changed().await
+        {
+            return Ok(known);
+        }
         let fence = leadership.map(Leadership::fence);
         let desired =
             sources.refresh(self.store.as_ref(), fence, &self.masking, self.clock.now()).await?;
-        let not_ready = desired
-            .sources
-            .iter()
-            .filter(|source| source.state != skep_core::desired::SourceState::Ready)
-            .count();
+        let not_ready =
+            desired.sources.iter().filter(|source| source.state != SourceState::Ready).count();
         self.metrics.sources_not_ready.set(i64::try_from(not_ready).unwrap_or(i64::MAX));
         *lock(&self.declared) = Some(Arc::clone(&desired));
         Ok(desired)
@@ -232,6 +245,7 @@ impl Controller {
             options,
             metrics: Arc::new(Metrics::default()),
             in_flight: InFlight::default(),
+            memo: Mutex::default(),
             retries: Mutex::default(),
             asking: Mutex::default(),
             readiness: watch::Sender::default(),
@@ -268,6 +282,7 @@ impl Controller {
             options,
             metrics: Arc::clone(&context.metrics),
             in_flight: context.in_flight.clone(),
+            memo: Mutex::default(),
             retries: Mutex::default(),
             asking: Mutex::default(),
             versions_seen: Mutex::default(),
@@ -285,15 +300,17 @@ impl Controller {
     /// plan's `waiting`.
     pub async fn plan(&self) -> Result<Planned, Error> {
         let snapshot = self.context.observe().await?;
-        let desired = self.context.desire(None).await?;
+        let desired = self.context.desire(None, None).await?;
+        let recorded = Memory::default().owned(&self.context, None, &snapshot.cluster).await?;
         let world = World::gather(
             &self.context,
             Arc::clone(&snapshot),
             Arc::clone(&desired),
+            recorded,
             &BTreeSet::new(),
         )
         .await?;
-        let mut plan = plan(&world.input(&self.context));
+        let mut plan = plan_with(&world.input(&self.context), &mut self.context.memo());
         let degraded = self.degraded(&plan, &world).await?;
         plan.waiting.extend(degraded);
         Ok(Planned { plan, snapshot, desired, owned: Arc::unwrap_or_clone(world.owned) })

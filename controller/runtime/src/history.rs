@@ -186,12 +186,16 @@ pub(crate) async fn note_others(
     context: &Context,
     leadership: &Leadership,
     world: &World,
+    scope: Option<&BTreeSet<ServiceName>>,
     busy: &BTreeSet<ObjectKey>,
 ) -> Result<(), Error> {
     let cluster = &world.snapshot.cluster;
-    let unseen: Vec<&ObservedService> = world
-        .owned
-        .iter()
+    let in_scope: Vec<(&ServiceName, &SwarmId)> = match scope {
+        Some(keys) => keys.iter().filter_map(|name| world.owned.get_key_value(name)).collect(),
+        None => world.owned.iter().collect(),
+    };
+    let unseen: Vec<&ObservedService> = in_scope
+        .into_iter()
         .filter_map(|(name, id)| world.snapshot.services.get(name).filter(|live| live.id == *id))
         .filter(|live| !busy.contains(&ObjectKey::service(cluster, &live.name)))
         .filter(|live| !context.versions_seen().is(live))

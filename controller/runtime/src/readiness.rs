@@ -215,7 +215,7 @@ impl Prober {
         if self.status.borrow().leader {
             return Ok(self.context.declared());
         }
-        self.context.desire(None).await.map(Some)
+        self.context.desire(None, None).await.map(Some)
     }
 
     fn start_due(&mut self) {

@@ -16,7 +16,7 @@ use crate::controller::{Context, Controller};
 use crate::error::Chain;
 use crate::leader::Leadership;
 use crate::readiness::{Prober, ReadinessReport};
-use crate::reconcile::{self, Pass};
+use crate::reconcile::{self, Memory, Pass};
 use crate::report::{ActionReport, PassReport};
 use crate::workers::DEPENDENCY;
 use crate::workers::{Started, Workers};
@@ -119,6 +119,7 @@ struct Lead<'a> {
     leadership: Arc<Leadership>,
     workers: Workers,
     swarm: Option<watch::Receiver<reflector::View>>,
+    memory: Memory,
     readiness: watch::Receiver<Arc<ReadinessReport>>,
     /// True while a granted action waits for another service.
     has_dependents: bool,
@@ -130,8 +131,8 @@ impl<'a> Lead<'a> {
         let workers = Workers::new(Arc::clone(&context), Arc::clone(&leadership));
         let swarm = context.reflector.get().map(reflector::Handle::subscribe);
         let readiness = context.readiness.subscribe();
-        let has_dependents = false;
-        Self { controller, context, leadership, workers, swarm, readiness, has_dependents }
+        let (memory, has_dependents) = (Memory::default(), false);
+        Self { controller, context, leadership, workers, swarm, memory, readiness, has_dependents }
     }
 
     async fn run(&mut self, shutdown: &CancellationToken) {
@@ -155,10 +156,15 @@ impl<'a> Lead<'a> {
                 Ok(()) => {
                     retry = FIRST_RETRY;
                     let next = started + self.context.options.interval;
-                    self.wait(started, next, counter, shutdown).await;
+                    let reason = self.wait(started, next, counter, shutdown).await;
+                    // At each interval, and whenever the reason is not known per key.
+                    if Instant::now() >= next || matches!(reason, "sources" | "lease") {
+                        self.memory.forget();
+                    }
                 }
                 Err(Error::LeaseLost | Error::Store(skep_store::Error::Fenced { .. })) => break,
                 Err(error) => {
+                    self.memory.forget();
                     self.note_failure(&error);
                     tokio::select! {
                         () = shutdown.cancelled() => {}
@@ -179,7 +185,7 @@ impl<'a> Lead<'a> {
         next: Instant,
         counter: Option<i64>,
         shutdown: &CancellationToken,
-    ) {
+    ) -> &'static str {
         // From the start of the pass: a delay that ended during it has not been looked at.
         let ready = self.context.retries().next_ready(started);
         let reasons = [ready, self.workers.next_due(), Some(next)];
@@ -197,12 +203,14 @@ impl<'a> Lead<'a> {
             () = self.workers.next_end() => "worker",
         };
         tracing::debug!(reason, "loop.woken");
+        reason
     }
 
     async fn pass(&mut self) -> Result<(), Error> {
         self.workers.note_ended();
         let mut pass =
-            reconcile::decide(&self.context, &self.leadership, &mut self.workers).await?;
+            reconcile::decide(&self.context, &self.leadership, &mut self.workers, &mut self.memory)
+                .await?;
         if self.context.options.propose {
             self.workers.start(&mut pass).instrument(tracing::info_span!("act")).await?;
         }
@@ -269,8 +277,14 @@ impl<'a> Lead<'a> {
         let retry_until = Instant::now() + ONCE_RETRIES;
         let mut total: Option<PassReport> = None;
         loop {
-            let mut pass =
-                reconcile::decide(&self.context, &self.leadership, &mut self.workers).await?;
+            self.memory.forget();
+            let mut pass = reconcile::decide(
+                &self.context,
+                &self.leadership,
+                &mut self.workers,
+                &mut self.memory,
+            )
+            .await?;
             let started = if self.context.options.propose {
                 self.workers.start(&mut pass).instrument(tracing::info_span!("act")).await?
             } else {

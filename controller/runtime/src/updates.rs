@@ -28,7 +28,7 @@ impl Controller {
     pub async fn images_in_use(&self, check: bool) -> Result<Vec<ImageInUse>, Error> {
         let context = &self.context;
         let snapshot = context.observe().await?;
-        let desired = context.desire(None).await?;
+        let desired = context.desire(None, None).await?;
         let ours = ours(context, &snapshot.cluster).await?;
         let mut images = images::in_use(&snapshot, |name| {
             let is_known = ours.contains(name) || desired.services.contains_key(name);

@@ -10,6 +10,7 @@ use skep_core::identity::{ActionId, ClusterId, ServiceName};
 use skep_core::observed::Snapshot;
 use skep_core::plan::{Operation, Waiting};
 use skep_store::ActionFilter;
+use skep_swarm::observe;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 use tracing::Instrument as _;
@@ -376,8 +377,16 @@ async fn refresh(context: &Context, action: &Action, result: &Result<Attempt, Er
         return;
     }
     let refreshed = match (&action.step.object, &action.step.operation) {
-        // A replacement has another id.
-        (None, _) | (_, Operation::Replace { .. }) => reflector.refresh_now().await,
+        // What was made has an id that is not known yet; a replacement has another one.
+        (None, _) | (_, Operation::Replace { .. }) => {
+            match context.engine.inspect_service(&action.key.name).await.and_then(observe::service)
+            {
+                Ok(made) if action.step.object.is_none() => {
+                    reflector.refresh_service(&made.id).await
+                }
+                _ => reflector.refresh_now().await,
+            }
+        }
         (Some(id), _) => reflector.refresh_service(id).await,
     };
     if let Err(error) = refreshed {

@@ -21,4 +21,5 @@ mod queue;
 mod readiness;
 mod replace;
 mod rollout;
+mod scope;
 mod sources;

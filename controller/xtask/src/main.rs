@@ -1,6 +1,7 @@
 //! The project's chores: `cargo xtask …`.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a chore reports to its terminal")]
 
+mod bench;
 mod checks;
 mod demo;
 mod docs;
@@ -33,6 +34,8 @@ enum Chore {
     Check,
     /// The reference pages that follow from the code (docs/reference).
     Docs(docs::Options),
+    /// The speed budgets, measured (docs/performance.md). Takes minutes.
+    Bench(bench::Options),
     /// Skep on this machine's swarm (changing nothing) or on a private one.
     Demo(demo::Options),
     /// A private engine in swarm mode for development.
@@ -48,6 +51,7 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }),
         Chore::Docs(options) => docs::run(&options),
+        Chore::Bench(options) => bench::run(&options),
         Chore::Demo(options) => demo::run(&options),
         Chore::Engine(command) => engine::run(&command),
     };

@@ -155,6 +155,11 @@ impl SecretValues {
         self.0.get(text).map(String::as_str)
     }
 
+    /// Every placeholder with its value, in order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&String, &String)> {
+        self.0.iter()
+    }
+
     /// The placeholder for a reference such as `env:TOKEN` with a keyed fingerprint of its value.
     #[must_use]
     pub fn placeholder(reference: &str, fingerprint: &str) -> String {

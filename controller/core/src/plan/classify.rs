@@ -1,6 +1,6 @@
 //! From what is declared and what is there to steps: one service at a time, each into one class.
 
-mod confirm;
+pub(super) mod confirm;
 mod draft;
 mod ours;
 
@@ -14,12 +14,14 @@ pub use self::ours::DOWN_GRACE;
 use super::diff::{self, Difference, IMAGE, Ignored, REPLICAS};
 use super::normalise::{ListSection, normalise_for};
 use super::pointer::{self, escape};
+use super::walk::Walk;
 use super::{
-    Masking, NetworkNames, Owned, PLANNER_VERSION, Plan, Step, Summary, Waiting, image, mask, order,
+    Masking, Memo, NetworkNames, Owned, PLANNER_VERSION, Plan, PlanIndex, Step, Summary, Waiting,
+    image, mask, order,
 };
 use crate::canonical::Digest;
 use crate::desired::{Desired, DesiredService, ScalingBounds};
-use crate::identity::{ClusterId, PlanId, ServiceName};
+use crate::identity::{ClusterId, PlanId, ServiceName, SwarmId};
 use crate::observed::{ObservedService, Snapshot};
 use crate::resolution::{Resolution, Resolutions, Resolved};
 
@@ -44,6 +46,8 @@ pub struct PlanInput<'a> {
     pub fresh: Option<Fresh<'a>>,
     /// Only these services, when given.
     pub only: Option<&'a BTreeSet<ServiceName>>,
+    /// The index of this world, when there is one already.
+    pub index: Option<&'a PlanIndex>,
 }
 
 /// One service read again after the snapshot: what execution decides on.
@@ -68,17 +72,45 @@ impl<'a> PlanInput<'a> {
 /// The plan for the whole fleet. Pure: the same input gives the same bytes.
 #[must_use]
 pub fn plan(input: &PlanInput<'_>) -> Plan {
-    let names = NetworkNames::of(input.observed);
-    let confirm = confirm::reason(input);
+    plan_with(input, &mut Memo::default())
+}
+
+/// The same plan, without comparing again what is known to be equal.
+#[must_use]
+pub fn plan_with(input: &PlanInput<'_>, memo: &mut Memo) -> Plan {
+    let own;
+    let index = match input.index {
+        Some(index) => index,
+        None => {
+            own = PlanIndex::of(input);
+            &own
+        }
+    };
+    memo.enter(input);
     let (mut steps, mut waiting, mut unchanged) = (Vec::new(), Vec::new(), 0);
     let wanted = |name: &ServiceName| input.only.is_none_or(|only| only.contains(name));
-    for service in input.desired.services.values().filter(|service| wanted(&service.name)) {
+    let mut there =
+        Walk::of(input.observed.services.values().map(|service| (&service.name, service)));
+    let mut owned = Walk::of(input.owned.iter());
+    // A small scope is looked up, a fleet is walked through.
+    let mut facts = |name: &ServiceName| match (input.fresh, input.only) {
+        (None, None) => Facts { live: there.find(name), owned: owned.find(name) },
+        _ => Facts::of(input, name),
+    };
+    let mut consider = |service: &DesiredService| {
+        let facts = facts(&service.name);
         waiting.extend(mask::note(&service.name, &service.spec, input.observed.api_version));
-        match classify(input, &names, service, confirm.as_deref()) {
+        match classify(input, index, service, facts, Some(&mut *memo)) {
             Finding::Unchanged => unchanged += 1,
             Finding::Step(step) => steps.push(*step),
             Finding::Waiting(reason) => waiting.push(reason),
         }
+    };
+    match input.only {
+        Some(only) => {
+            only.iter().filter_map(|name| input.desired.services.get(name)).for_each(consider);
+        }
+        None => input.desired.services.values().for_each(&mut consider),
     }
     order::into_waves(&mut steps, input.desired);
     waiting.extend(unresolved(input, &steps));
@@ -120,10 +152,11 @@ fn unresolved(input: &PlanInput<'_>, steps: &[Step]) -> Option<Waiting> {
 /// The step of one service, planned alone: execution plans again with it and compares digests.
 #[must_use]
 pub fn plan_key(input: &PlanInput<'_>, name: &ServiceName) -> Finding {
-    let names = NetworkNames::of(input.observed);
-    match input.desired.services.get(name) {
-        Some(service) => classify(input, &names, service, confirm::reason(input).as_deref()),
-        None => Finding::Unchanged,
+    let Some(service) = input.desired.services.get(name) else { return Finding::Unchanged };
+    let facts = Facts::of(input, name);
+    match input.index {
+        Some(index) => classify(input, index, service, facts, None),
+        None => classify(input, &PlanIndex::of(input), service, facts, None),
     }
 }
 
@@ -159,22 +192,53 @@ impl Finding {
     }
 }
 
+/// What is known of one name.
+#[derive(Clone, Copy)]
+struct Facts<'a> {
+    /// What is there.
+    live: Option<&'a ObservedService>,
+    /// The id on record.
+    owned: Option<&'a SwarmId>,
+}
+
+impl<'a> Facts<'a> {
+    fn of(input: &PlanInput<'a>, name: &ServiceName) -> Self {
+        Self { live: input.live(name), owned: input.owned.get(name) }
+    }
+}
+
 fn classify(
     input: &PlanInput<'_>,
-    names: &NetworkNames,
+    index: &PlanIndex,
     service: &DesiredService,
-    confirm: Option<&str>,
+    facts: Facts<'_>,
+    memo: Option<&mut Memo>,
 ) -> Finding {
-    let draft = Draft { input, service, confirm };
-    let Some(live) = input.live(&service.name) else {
-        return draft.missing(names);
+    let draft = Draft { input, index, service };
+    let Some(live) = facts.live else {
+        return draft.missing();
     };
-    if input.owned.get(&service.name) != Some(&live.id) {
-        return draft.foreign(live, difference(input, names, service, live, None).changes);
+    let is_ours = facts.owned == Some(&live.id);
+    let moved = if is_ours { image::moved(input, service, live) } else { None };
+    let mut difference = match memo {
+        Some(memo) if moved.is_none() && memo.knows(service, live) => Difference::default(),
+        memo => {
+            let difference = difference(input, &index.names, service, live, moved);
+            // What a registry said is no part of what a memo holds for.
+            if let Some(memo) = memo.filter(|_| moved.is_none())
+                && difference == Difference::default()
+            {
+                memo.note(service, live);
+            }
+            difference
+        }
+    };
+    if !is_ours {
+        return draft.foreign(live, difference.changes);
     }
-    let moved = image::moved(input, service, live);
-    let mut difference = difference(input, names, service, live, moved);
-    if let Some(resolved) = image::resolution(input, service).and_then(Resolution::resolved) {
+    if difference != Difference::default()
+        && let Some(resolved) = image::resolution(input, service).and_then(Resolution::resolved)
+    {
         image::pin(&mut difference, resolved);
     }
     draft.ours(live, difference)

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::{Blocked, PlanInput};
+use super::{Blocked, PlanIndex, PlanInput};
 use crate::desired::DesiredService;
 use crate::identity::SwarmId;
 
@@ -19,13 +19,14 @@ pub(super) struct PortConflict {
 /// The first published port of the service that another service holds.
 pub(super) fn published_port(
     input: &PlanInput<'_>,
+    index: &PlanIndex,
     service: &DesiredService,
 ) -> Option<PortConflict> {
     let (port, holder) = service.spec.ports().iter().find_map(|port| {
         // Only ingress ports have one owner in the whole swarm.
-        let holder = input.observed.services.values().find(|other| {
-            port.ingress && other.name != service.name && other.ports.contains(port)
-        })?;
+        let mut holders = index.holders(input.observed, port).iter();
+        let holder = holders.find(|other| **other != service.name)?;
+        let holder = input.observed.services.get(holder)?;
         Some((port, holder))
     })?;
     let foreign = input.owned.get(&holder.name) != Some(&holder.id);

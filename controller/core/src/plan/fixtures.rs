@@ -76,6 +76,7 @@ impl World {
             now: self.now,
             fresh: None,
             only: None,
+            index: None,
         }
     }
 

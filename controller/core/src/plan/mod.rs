@@ -8,9 +8,11 @@ mod diff;
 #[cfg(test)]
 mod fixtures;
 mod image;
+mod index;
 mod kept;
 mod manual;
 mod mask;
+mod memo;
 mod normalise;
 mod order;
 pub(crate) mod pointer;
@@ -18,6 +20,7 @@ pub(crate) mod pointer;
 mod properties;
 mod replacement;
 mod report;
+mod walk;
 
 use std::collections::BTreeMap;
 
@@ -25,14 +28,16 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use self::bind::{BindError, BoundRequest, Late, bind};
-pub use self::classify::{DOWN_GRACE, Finding, Fresh, PlanInput, plan, plan_key};
+pub use self::classify::{DOWN_GRACE, Finding, Fresh, PlanInput, plan, plan_key, plan_with};
 pub(crate) use self::diff::IMAGE;
 pub use self::diff::{Masking, diff_between};
 pub(crate) use self::image::PLATFORMS;
 pub use self::image::{IMAGE_UNRESOLVED, declared_tag, needs_resolution};
+pub use self::index::PlanIndex;
 pub use self::manual::{Requested, plan_request};
 pub(crate) use self::mask::said;
 pub use self::mask::{MASKED, Masked};
+pub use self::memo::Memo;
 pub(crate) use self::normalise::float32;
 pub use self::normalise::{NetworkNames, normalise};
 pub use self::replacement::{Replacement, UnreadableReplacement};

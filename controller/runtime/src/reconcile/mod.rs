@@ -4,14 +4,18 @@
 pub(crate) mod act;
 pub(crate) mod propose;
 pub(crate) mod requests;
+pub(crate) mod scope;
 pub(crate) mod standing;
 pub(crate) mod world;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use skep_core::plan::plan;
+use skep_core::plan::plan_with;
 use tracing::Instrument as _;
 
+pub(crate) use self::scope::Memory;
+use self::scope::Now;
 pub(crate) use self::world::World;
 use crate::Error;
 use crate::controller::Context;
@@ -32,7 +36,10 @@ pub(crate) async fn decide(
     context: &Context,
     leadership: &Leadership,
     workers: &mut Workers,
+    memory: &mut Memory,
 ) -> Result<Pass, Error> {
+    // Before everything that it counts: what is written meanwhile belongs to the next pass.
+    let counter = context.store.change_counter().await.ok();
     // Read before the world is: what a worker finishes meanwhile may be missing from the snapshot.
     let mut busy = context.in_flight.keys();
     // 1 observe (I/O)
@@ -43,11 +50,15 @@ pub(crate) async fn decide(
         busy.extend(context.in_flight.keys());
     }
     // 2 desire (I/O, then pure)
-    let desired =
-        context.desire(Some(leadership)).instrument(tracing::info_span!("desire")).await?;
-    let world = Arc::new(World::gather(context, snapshot, desired, &busy).await?);
+    let desired = context
+        .desire(Some(leadership), memory.desired())
+        .instrument(tracing::info_span!("desire"))
+        .await?;
+    let recorded = memory.owned(context, counter, &snapshot.cluster).await?;
+    let world = World::gather(context, snapshot, desired, recorded, &busy).await?;
     // 3 plan (pure)
-    let plan = tracing::info_span!("plan").in_scope(|| plan(&world.input(context)));
+    let plan = tracing::info_span!("plan")
+        .in_scope(|| plan_with(&world.input(context), &mut context.memo()));
     context.metrics.show_plan(&plan.summary);
     let mut report = PassReport {
         divergences: plan.steps.len(),
@@ -61,7 +72,21 @@ pub(crate) async fn decide(
         waiting: plan.waiting.clone(),
         ..PassReport::default()
     };
-    history::note_others(context, leadership, &world, &busy).await?;
+    let policy = context.policy.current();
+    let now = Now {
+        counter,
+        snapshot: &world.snapshot,
+        desired: &world.desired,
+        policy: &policy,
+        plan: &plan,
+        busy: &busy,
+    };
+    let (scope, waiting, deferred) = memory.scope(context, &now).await?;
+    tracing::debug!(keys = scope.as_ref().map(BTreeSet::len), "pass.scope");
+    let from_plan = report.waiting.len();
+    report.waiting.extend(waiting);
+    report.deferred = deferred;
+    history::note_others(context, leadership, &world, scope.as_ref(), &busy).await?;
     // 4 gate (pure; reads the ledger)
     if context.options.propose {
         requests::answer(context, leadership, &world, &busy, &mut report)
@@ -69,9 +94,11 @@ pub(crate) async fn decide(
             .await?;
     }
     if context.options.propose && !context.options.requests_only {
-        propose::propose(context, leadership, &world, &plan, &busy, &mut report)
+        let asked = propose::Asked { plan: &plan, scope: &scope, in_flight: &busy };
+        propose::propose(context, leadership, &world, asked, &mut report)
             .instrument(tracing::info_span!("gate"))
             .await?;
     }
-    Ok(Pass { world, report })
+    memory.keep(&now, report.waiting.get(from_plan..).unwrap_or_default(), &report.deferred);
+    Ok(Pass { world: Arc::new(world), report })
 }

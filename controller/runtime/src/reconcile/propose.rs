@@ -14,6 +14,7 @@ use skep_store::{
 };
 
 use super::act;
+use super::scope::Scope;
 use super::standing::{Standing, comes_back, held, last_planned, released, retried_at, standing};
 use super::world::World;
 use crate::Error;
@@ -21,17 +22,32 @@ use crate::controller::Context;
 use crate::leader::Leadership;
 use crate::report::{ActionReport, PassReport};
 
-/// Makes the queue equal to the plan.
+/// What the gate is asked about.
+#[derive(Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    pub(crate) plan: &'a Plan,
+    /// Only these keys of the plan.
+    pub(crate) scope: &'a Scope,
+    /// Keys that workers are busy with.
+    pub(crate) in_flight: &'a BTreeSet<ObjectKey>,
+}
+
+/// Makes the queue equal to the plan, within the scope.
 pub(crate) async fn propose(
     context: &Context,
     leadership: &Leadership,
     world: &World,
-    plan: &Plan,
-    in_flight: &BTreeSet<ObjectKey>,
+    asked: Asked<'_>,
     report: &mut PassReport,
 ) -> Result<(), Error> {
-    expire_requests(context, leadership, world).await?;
-    let latest = latest_actions(context, world).await?;
+    let Asked { plan, scope, in_flight } = asked;
+    let looked_at = |name: &ServiceName| scope.as_ref().is_none_or(|keys| keys.contains(name));
+    if scope.is_none() {
+        expire_requests(context, leadership, world).await?;
+    } else if scope.as_ref().is_some_and(BTreeSet::is_empty) {
+        return Ok(());
+    }
+    let latest = latest_actions(context, world, scope.as_ref()).await?;
     let policy = context.policy.current();
     let mut ledger = act::ledger(context, &policy).await;
     let mut storm_budget = storm_budget(context, world).await?;
@@ -41,7 +57,7 @@ pub(crate) async fn propose(
     let mut proposals = Vec::new();
     let mut still_wanted: BTreeSet<&ServiceName> = BTreeSet::new();
 
-    for step in &plan.steps {
+    for step in plan.steps.iter().filter(|step| looked_at(&step.target)) {
         still_wanted.insert(&step.target);
         if in_flight.contains(&ObjectKey::service(&world.snapshot.cluster, &step.target)) {
             continue;
@@ -190,8 +206,14 @@ async fn expire_requests(
 pub(super) async fn latest_actions(
     context: &Context,
     world: &World,
+    scope: Option<&BTreeSet<ServiceName>>,
 ) -> Result<BTreeMap<ServiceName, Action>, Error> {
-    let filter = ActionFilter { latest_per_key: true, ..ActionFilter::default() };
+    let key = |name: &ServiceName| ObjectKey::service(&world.snapshot.cluster, name);
+    let keys: Vec<ObjectKey> = scope.into_iter().flatten().map(key).collect();
+    if scope.is_some() && keys.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let filter = ActionFilter { latest_per_key: true, keys, ..ActionFilter::default() };
     Ok(context
         .store
         .actions(&filter)

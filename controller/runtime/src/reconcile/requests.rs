@@ -31,7 +31,8 @@ pub(crate) async fn answer(
     if open.is_empty() {
         return Ok(());
     }
-    let latest = latest_actions(context, world).await?;
+    let named = open.iter().map(|request| ServiceName::new(request.key.name.as_str())).collect();
+    let latest = latest_actions(context, world, Some(&named)).await?;
     let policy = context.policy.current();
     let mut ledger = act::ledger(context, &policy).await;
     let mut asked = BTreeSet::new();

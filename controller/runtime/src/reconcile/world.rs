@@ -8,9 +8,10 @@ use skep_core::action::Action;
 use skep_core::desired::Desired;
 use skep_core::identity::{ClusterId, ObjectKey, ObjectKind, ServiceName};
 use skep_core::observed::{ObservedService, Snapshot};
-use skep_core::plan::{Fresh, Owned, PlanInput, declared_tag};
+use skep_core::plan::{Fresh, Owned, PlanIndex, PlanInput, declared_tag};
 use skep_core::resolution::{self, Resolutions};
 
+use super::scope::Recorded;
 use crate::controller::Context;
 use crate::{Error, images};
 
@@ -23,6 +24,8 @@ pub(crate) struct World {
     pub(crate) known_clusters: Arc<[ClusterId]>,
     pub(crate) images: Arc<Resolutions>,
     pub(crate) now: Timestamp,
+    /// What planning asks about all of it, found once.
+    index: Arc<PlanIndex>,
     /// One service that was read again after the snapshot.
     fresh: Option<(ServiceName, Option<ObservedService>)>,
 }
@@ -33,13 +36,12 @@ impl World {
         context: &Context,
         snapshot: Arc<Snapshot>,
         desired: Arc<Desired>,
+        recorded: Recorded,
         busy: &BTreeSet<ObjectKey>,
     ) -> Result<Self, Error> {
-        let owned: Owned = context
-            .store
-            .owned(&snapshot.cluster)
-            .await?
-            .into_iter()
+        let owned: Owned = recorded
+            .objects
+            .iter()
             .filter(|object| object.key.kind == ObjectKind::Service)
             // A worker may have created and recorded it since the snapshot was taken: that is no
             // service that has vanished.
@@ -47,10 +49,22 @@ impl World {
                 let name = ServiceName::new(object.key.name.as_str());
                 snapshot.services.contains_key(&name) || !busy.contains(&object.key)
             })
-            .map(|object| (ServiceName::new(object.key.name), object.id))
+            .map(|object| (ServiceName::new(object.key.name.as_str()), object.id.clone()))
             .collect();
-        let known_clusters = context.store.owned_clusters().await?;
-        let (owned, known_clusters) = (Arc::new(owned), known_clusters.into());
+        let (owned, known_clusters) = (Arc::new(owned), recorded.clusters);
+        let now = context.clock.now();
+        let index = PlanIndex::of(&PlanInput {
+            desired: &desired,
+            observed: &snapshot,
+            owned: &owned,
+            known_clusters: &known_clusters,
+            images: &Resolutions::NEVER,
+            masking: &context.masking,
+            now,
+            fresh: None,
+            only: None,
+            index: None,
+        });
         let mode = context.options.resolve_image;
         let mut world = Self {
             snapshot,
@@ -58,7 +72,8 @@ impl World {
             owned,
             known_clusters,
             images: Arc::new(Resolutions { mode, ..Resolutions::NEVER }),
-            now: context.clock.now(),
+            now,
+            index: Arc::new(index),
             fresh: None,
         };
         world.images = Arc::new(images::resolutions(context, &world).await?);
@@ -106,6 +121,7 @@ impl World {
             now: self.now,
             fresh: self.fresh.as_ref().map(|(name, live)| Fresh { name, live: live.as_ref() }),
             only: context.options.only.as_ref(),
+            index: Some(&self.index),
         }
     }
 }

@@ -44,7 +44,7 @@ use crate::error::Error;
 pub struct Options {
     /// Between two full lists: the longest time that a change can go unseen.
     pub relist: Duration,
-    /// How long events are collected before what they name is read.
+    /// How long events are collected before what they name is read, after one was answered.
     pub coalesce: Duration,
     /// Between two looks at services that are not at rest.
     pub poll: Duration,

@@ -39,6 +39,8 @@ pub(super) struct Schedule {
     /// An event was about something that is only listed as a whole.
     everything: bool,
     events_due: Option<Instant>,
+    /// When events were last answered.
+    answered: Option<Instant>,
     relist_due: Instant,
     tasks_due: Instant,
     /// Services that are not at rest.
@@ -55,6 +57,7 @@ impl Schedule {
             touched: BTreeSet::new(),
             everything: false,
             events_due: None,
+            answered: None,
             relist_due: now + options.relist,
             tasks_due: now + options.tasks,
             restless: BTreeSet::new(),
@@ -75,7 +78,8 @@ impl Schedule {
     /// An event arrived.
     pub(super) fn note(&mut self, event: &Event, now: Instant) {
         self.silence_due = None;
-        let mut due = now + self.options.coalesce;
+        // The first event is answered at once; those that follow are collected.
+        let mut due = self.answered.map_or(now, |at| now.max(at + self.options.coalesce));
         match event.object {
             EventObject::Service => {
                 self.touched.insert(event.id.clone());
@@ -147,6 +151,7 @@ impl Schedule {
         let mut services = BTreeSet::new();
         if events {
             self.events_due = None;
+            self.answered = Some(now);
             services.append(&mut self.touched);
         }
         let mut tasks = self.tasks_due <= now;
@@ -188,9 +193,12 @@ mod tests {
     const MS: Duration = Duration::from_millis(1);
 
     #[test]
-    fn events_are_collected_and_the_first_one_sets_the_time() {
+    fn the_first_event_is_answered_at_once_and_those_after_it_are_collected() {
         let (mut schedule, now) = schedule();
-        schedule.note(&event(EventObject::Service, "a"), now);
+        schedule.note(&event(EventObject::Service, "c"), now);
+        assert_eq!(schedule.next(), now, "the first one is answered at once");
+        assert_eq!(schedule.take(now), Some(Work::Services(ids(&["c"]))));
+        schedule.note(&event(EventObject::Service, "a"), now + 10 * MS);
         schedule.note(&event(EventObject::Service, "b"), now + 40 * MS);
         schedule.note(&event(EventObject::Service, "a"), now + 49 * MS);
         assert_eq!(schedule.next(), now + 50 * MS);

@@ -212,7 +212,10 @@ impl Passage {
         record::update(entry, |recorded| recorded.forwarded = true);
         let sent = sender.send_request(request.map(|inner| Tee { inner, entry: recorded })).await;
         let mut answer = sent?;
-        record::update(entry, |recorded| recorded.status = Some(answer.status().as_u16()));
+        record::update(entry, |recorded| {
+            recorded.status = Some(answer.status().as_u16());
+            recorded.answered = Some(std::time::Instant::now());
+        });
         if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
             let engine_side = hyper::upgrade::on(&mut answer);
             tokio::spawn(async move {

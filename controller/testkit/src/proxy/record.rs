@@ -1,6 +1,7 @@
 //! What went through the proxy.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 /// Enough for any service spec; a build context is not worth keeping.
 const LARGEST_BODY: usize = 1 << 20;
@@ -17,6 +18,10 @@ pub struct RecordedRequest {
     pub status: Option<u16>,
     /// Whether the engine got the request.
     pub forwarded: bool,
+    /// When it arrived.
+    pub arrived: Instant,
+    /// When the head of the engine's answer came back.
+    pub answered: Option<Instant>,
     /// The body, except of `GET` and `HEAD`, up to one mebibyte.
     pub body: Vec<u8>,
 }
@@ -24,7 +29,7 @@ pub struct RecordedRequest {
 impl std::fmt::Debug for RecordedRequest {
     /// Names the request without its body, which may hold a secret.
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { method, path, status, forwarded, body } = self;
+        let Self { method, path, status, forwarded, body, arrived: _, answered: _ } = self;
         let length = body.len();
         write!(formatter, "{method} {path} ({length} bytes) -> ")?;
         match status {
@@ -88,6 +93,8 @@ impl Journal {
             path: path.to_owned(),
             status: None,
             forwarded: false,
+            arrived: Instant::now(),
+            answered: None,
             body: Vec::new(),
         }));
         self.entries.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&entry));

@@ -97,6 +97,7 @@ impl Lab {
             now: Timestamp::now(),
             fresh: None,
             only: None,
+            index: None,
             images: &skep_core::resolution::Resolutions::NEVER,
         })
     }

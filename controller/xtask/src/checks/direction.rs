@@ -52,7 +52,7 @@ const ONLY_IN: [(&str, &[&str], &str); 6] = [
     ("granit-parser", &["skep-yaml"], "one reader of YAML"),
     ("axum", &["skep-http"], "one HTTP surface"),
     ("sqlx", &["skep-store-sqlite", "skep-store-postgres"], "databases are behind the traits"),
-    ("skep-testkit", &["skep-xtask"], "the rig is not part of the product"),
+    ("skep-testkit", &["skep-bench", "skep-xtask"], "the rig is not part of the product"),
 ];
 
 /// Nothing may bring these in: one TLS implementation, none of it in C with a

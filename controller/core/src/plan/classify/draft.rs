@@ -11,26 +11,26 @@ use crate::observed::{ApiVersion, ObservedService};
 use crate::plan::diff::{self, Ignored};
 use crate::plan::normalise::{complete_references, declared, ordered};
 use crate::plan::{
-    Change, DriftClass, NetworkNames, Operation, PLANNER_VERSION, PlanInput, Risk, Step, conflict,
-    image, kept, mask,
+    Change, DriftClass, NetworkNames, Operation, PLANNER_VERSION, PlanIndex, PlanInput, Risk, Step,
+    conflict, image, kept, mask,
 };
 use crate::resolution::Resolution;
 
 /// One service on its way to a finding.
 pub(super) struct Draft<'a> {
     pub(super) input: &'a PlanInput<'a>,
+    pub(super) index: &'a PlanIndex,
     pub(super) service: &'a DesiredService,
-    /// Why a person has to confirm what is created.
-    pub(super) confirm: Option<&'a str>,
 }
 
 impl Draft<'_> {
     /// Declared and not there.
-    pub(super) fn missing(&self, names: &NetworkNames) -> Finding {
+    pub(super) fn missing(&self) -> Finding {
         // A service that should not run and is not there needs nothing.
         if !self.service.running {
             return Finding::Unchanged;
         }
+        let names = &self.index.names;
         let mut spec = self.service.spec.value();
         mask::strip(&mut spec, self.api());
         complete_references(&mut spec, names);
@@ -129,7 +129,7 @@ impl Draft<'_> {
             self.block(&mut step, &desired);
         }
         if step.object.is_none() {
-            step.confirm = self.confirm.map(str::to_owned);
+            step.confirm = self.index.confirm.clone();
         }
         step.difference = Some(difference_digest(&step, &desired));
         step.digest = step_digest(&self.input.observed.cluster, &step, &desired, live);
@@ -142,7 +142,7 @@ impl Draft<'_> {
     }
 
     fn block(&self, step: &mut Step, desired: &Value) {
-        if let Some(conflict) = conflict::published_port(self.input, self.service) {
+        if let Some(conflict) = conflict::published_port(self.input, self.index, self.service) {
             if conflict.foreign && step.class == DriftClass::Missing {
                 step.class = DriftClass::Foreign;
             }
