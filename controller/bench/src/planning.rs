@@ -74,6 +74,9 @@ pub(crate) fn kib(status: &str, key: &str) -> u64 {
     line.split_whitespace().next().and_then(|number| number.parse().ok()).unwrap_or(0)
 }
 
+/// No tag is resolved.
+static AS_WRITTEN: Resolutions = Resolutions::NEVER;
+
 struct World {
     desired: Desired,
     observed: Snapshot,
@@ -130,7 +133,7 @@ impl World {
             observed: &self.observed,
             owned: &self.owned,
             known_clusters: &self.clusters,
-            images: &Resolutions::NEVER,
+            images: &AS_WRITTEN,
             masking: &self.masking,
             now: jiff::Timestamp::UNIX_EPOCH,
             fresh: None,
