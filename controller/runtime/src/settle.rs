@@ -219,7 +219,8 @@ async fn send(context: &Context, intent: &Intent) -> Result<Sent, EngineError> {
 /// The engine said yes. Its answer is the proof; reading back tells whether the picture agrees.
 async fn done(context: &Context, action: &Action, intent: &Intent, sent: Sent) -> IntentOutcome {
     let mut detail = String::from(if intent.object.is_some() { "updated" } else { "created" });
-    let found = live(context, intent).await;
+    // One request instead of three: its tasks are nobody's concern here.
+    let found = by_id(context, &sent.id).await;
     let service = found.as_ref().ok().and_then(Option::as_ref);
     let service = service.filter(|service| carries(service, intent) || equals(service, intent));
     match &found {
@@ -272,9 +273,14 @@ async fn read_back(
 }
 
 async fn live(context: &Context, intent: &Intent) -> Result<Option<ObservedService>, EngineError> {
-    let Some(id) = &intent.object else {
-        return read_by_name(context, &intent.key.name).await;
-    };
+    match &intent.object {
+        Some(id) => by_id(context, id).await,
+        None => read_by_name(context, &intent.key.name).await,
+    }
+}
+
+/// The service with this id, without its tasks.
+async fn by_id(context: &Context, id: &SwarmId) -> Result<Option<ObservedService>, EngineError> {
     match context.engine.inspect_service(id.as_str()).await {
         Ok(found) => observe::service(found).map(Some),
         Err(EngineError::NotFound { .. }) => Ok(None),
