@@ -27,6 +27,10 @@ const FOLLOWER_POLL: Duration = Duration::from_millis(500);
 /// After a failed pass the next waits this long, doubling up to [`LONGEST_RETRY`].
 const FIRST_RETRY: Duration = Duration::from_millis(200);
 const LONGEST_RETRY: Duration = Duration::from_secs(10);
+/// While actions are being carried out, a pass is followed by so many times its own length
+/// without one, up to [`MOST_REST`].
+const REST_PER_PASS: u32 = 5;
+const MOST_REST: Duration = Duration::from_millis(500);
 /// How long one pass by hand tries again what failed in a way that may pass.
 const ONCE_RETRIES: Duration = Duration::from_secs(3);
 /// How long one pass by hand waits for dependencies to come up.
@@ -156,7 +160,10 @@ impl<'a> Lead<'a> {
                 Ok(()) => {
                     retry = FIRST_RETRY;
                     let next = started + self.context.options.interval;
+                    let rested =
+                        Instant::now() + (started.elapsed() * REST_PER_PASS).min(MOST_REST);
                     let reason = self.wait(started, next, counter, shutdown).await;
+                    self.keep_writing(rested, shutdown).await;
                     // At each interval, and whenever the reason is not known per key.
                     if Instant::now() >= next || matches!(reason, "sources" | "lease") {
                         self.memory.forget();
@@ -175,6 +182,18 @@ impl<'a> Lead<'a> {
             }
         }
         self.workers.drain().await;
+    }
+
+    /// While actions are being carried out, their own effects call for a pass after each of them.
+    /// The machine is left to them for a while: what a pass would find is still there afterwards.
+    async fn keep_writing(&mut self, until: Instant, shutdown: &CancellationToken) {
+        while self.workers.count() > 0 && Instant::now() < until {
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                () = sleep_until(until) => return,
+                () = self.workers.next_end() => {}
+            }
+        }
     }
 
     /// Waits until there is a reason to look again. The reason only wakes: the pass reads the
