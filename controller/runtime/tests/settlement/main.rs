@@ -8,6 +8,7 @@
 )]
 
 mod engine;
+mod meeting;
 mod replace;
 mod rollout;
 
@@ -84,6 +85,10 @@ impl World {
     }
 
     fn process_that_waits(&self, wait_for_rollouts: bool) -> Controller {
+        self.process_with(|options| Options { wait_for_rollouts, ..options })
+    }
+
+    fn process_with(&self, change: impl FnOnce(Options) -> Options) -> Controller {
         let settings = Settings::default();
         let policy = match self.policy {
             Some(text) => {
@@ -111,12 +116,12 @@ impl World {
         };
         let options = Options {
             mode: self.mode,
-            wait_for_rollouts,
+            wait_for_rollouts: false,
             max_actions: 1000,
             lease_ttl: LEASE,
             ..Options::default()
         };
-        Controller::new(parts, options)
+        Controller::new(parts, change(options))
     }
 
     /// One pass of a fresh process; it waits for the lease of one that crashed.
