@@ -13,10 +13,10 @@ use skep_store::{
     ActionFilter, ApprovalFilter, Closing, DecisionRow, LedgerFilter, NewAction, ProposeOutcome,
 };
 
-use super::act;
 use super::scope::Scope;
 use super::standing::{Standing, comes_back, held, last_planned, released, retried_at, standing};
 use super::world::World;
+use super::{act, requests};
 use crate::Error;
 use crate::controller::Context;
 use crate::leader::Leadership;
@@ -149,12 +149,14 @@ pub(crate) async fn propose(
     // runs) keeps its request; what it was decided for is checked again before anything happens.
     for (name, open) in latest.iter().filter(|(_, action)| is_idle(action)) {
         let in_scope = context.options.only.as_ref().is_none_or(|only| only.contains(name));
-        if in_scope
-            && open.step.request.is_none()
-            && !in_flight.contains(&open.key)
-            && !still_wanted.contains(name)
-            && !busy.contains(&name)
-        {
+        if !in_scope || in_flight.contains(&open.key) {
+            continue;
+        }
+        if open.step.request.is_some() {
+            if let Some(why) = requests::overtaken(context, world, open).await? {
+                close(context, leadership, open, ActionEvent::Supersede, &why).await?;
+            }
+        } else if !still_wanted.contains(name) && !busy.contains(&name) {
             let why = "the plan no longer needs it";
             close(context, leadership, open, ActionEvent::Supersede, why).await?;
         }

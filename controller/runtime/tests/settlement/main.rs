@@ -42,6 +42,7 @@ struct World {
     folder: TempDir,
     mode: ActuatorMode,
     policy: Option<&'static str>,
+    key: u8,
 }
 
 /// Long enough to be trusted for a while, short enough to wait for after a crash.
@@ -55,6 +56,7 @@ impl World {
             folder: TempDir::new().unwrap(),
             mode: ActuatorMode::Swarm,
             policy: None,
+            key: 7,
         };
         world.declare("host_port: 8200");
         world
@@ -110,7 +112,7 @@ impl World {
                 Limits::default(),
             ),
             masking: Masking::new(*b"key"),
-            sealer: skep_core::seal::Sealer::new(&[7; 32]).unwrap(),
+            sealer: skep_core::seal::Sealer::new(&[self.key; 32]).unwrap(),
             clock: Arc::new(SystemClock),
             random: Arc::new(SystemRandom),
         };

@@ -12,13 +12,15 @@ use skep_core::ports::Clock as _;
 use skep_core::request::{NewRequest, RequestVerb};
 use skep_core::revision::RevisionOrigin;
 use skep_runtime::{Options, SystemClock, SystemRandom};
-use skep_store::{ActionFilter, Actions as _, Holds as _, Requests as _, Revisions as _};
+use skep_store::{
+    ActionFilter, Actions as _, Holds as _, RequestFilter, Requests as _, Revisions as _,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::World;
 use crate::engine::Fault;
 
-use ActionState::{Executing, Failed, Succeeded};
+use ActionState::{Executing, Failed, Pending, Succeeded, Superseded};
 
 fn key(name: &str) -> ObjectKey {
     ObjectKey::service(&ClusterId::new("cluster1"), &ServiceName::new(name))
@@ -101,4 +103,45 @@ async fn the_end_of_a_hold_is_seen_in_a_fleet_that_never_rests() {
     };
     let (served, ()) = tokio::join!(process.serve(stop.clone()), asked_again);
     served.unwrap();
+}
+
+#[tokio::test]
+async fn a_request_that_cannot_be_answered_stops_nobody_else() {
+    let mut world = World::deployed().await;
+    world.declare("host_port: 8200, labels: {team: x}");
+    world.attempt(&[]).await;
+    world.key = 8;
+    ask(&world, RequestVerb::Rollback { revision: 1 }).await;
+    world.pass().await;
+    let requests = world.store.requests(&RequestFilter::default()).await.unwrap();
+    assert!(requests[0].detail.contains("REVISION_UNREADABLE"), "{requests:?}");
+}
+
+#[tokio::test]
+async fn a_request_that_was_overtaken_does_not_keep_the_plan_waiting() {
+    let world = World::deployed().await;
+    ask(&world, RequestVerb::Scale { replicas: 5 }).await;
+    world.pass().await;
+    assert_eq!(world.states().await.0[0], Pending);
+    world.swarm.meddle("a", "/Mode", json!({"Replicated": {"Replicas": 5}}));
+    world.pass().await;
+    assert_eq!(world.states().await.0[0], Superseded);
+    world.pass().await;
+    let newest = &world.store.actions(&ActionFilter::default()).await.unwrap()[0];
+    assert_eq!((newest.state, newest.step.request.is_none()), (Pending, true));
+}
+
+/// By hand away from what is declared and back again: whoever goes there later is not the person.
+#[tokio::test]
+async fn what_a_person_took_back_is_not_held_any_longer() {
+    let world = World::deployed().await;
+    for replicas in [5, 1] {
+        ask(&world, RequestVerb::Scale { replicas }).await;
+        world.attempt(&[]).await;
+        world.pass().await;
+    }
+    assert_eq!(world.pass().await.divergences, 0);
+    world.swarm.meddle("a", "/Mode", json!({"Replicated": {"Replicas": 5}}));
+    let report = world.pass().await;
+    assert_eq!(world.states().await.0[0], Pending, "{report:?}");
 }
