@@ -295,13 +295,20 @@ impl<'a> Lead<'a> {
         let mut total: Option<PassReport> = None;
         loop {
             self.memory.forget();
-            let mut pass = reconcile::decide(
-                &self.context,
-                &self.leadership,
-                &mut self.workers,
-                &mut self.memory,
-            )
-            .await?;
+            let decided = tokio::select! {
+                // A registry that does not answer may hold this up for half a minute.
+                () = shutdown.cancelled() => None,
+                decided = reconcile::decide(
+                    &self.context,
+                    &self.leadership,
+                    &mut self.workers,
+                    &mut self.memory,
+                ) => Some(decided?),
+            };
+            let Some(mut pass) = decided else {
+                self.workers.drain().await;
+                break;
+            };
             let started = if self.context.options.propose {
                 self.workers.start(&mut pass).instrument(tracing::info_span!("act")).await?
             } else {

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use skep_core::action::{Action, ActionEvent, ActionState};
+use skep_core::action::{Action, ActionEvent, ActionState, Source};
 use skep_core::approval::{self, ApprovalStatus, Proposal, binding};
 use skep_core::gate::{Cause, Decision, LedgerView, Request, Unreadable, Verdict, decide};
 use skep_core::hold::Hold;
@@ -238,7 +238,9 @@ async fn storm_budget(context: &Context, world: &World) -> Result<u32, Error> {
     let interval = jiff::SignedDuration::try_from(context.options.interval)
         .unwrap_or(jiff::SignedDuration::MAX);
     let since = world.now.checked_sub(interval).unwrap_or(jiff::Timestamp::MIN);
-    let started = context.store.decisions(&LedgerFilter { since, allowed_only: true }).await?.len();
+    let allowed = context.store.decisions(&LedgerFilter { since, allowed_only: true }).await?;
+    // What people ask for by hand is no storm.
+    let started = allowed.iter().filter(|row| row.source != Source::Manual).count();
     Ok(context.options.max_actions.saturating_sub(u32::try_from(started).unwrap_or(u32::MAX)))
 }
 

@@ -145,3 +145,30 @@ async fn what_a_person_took_back_is_not_held_any_longer() {
     let report = world.pass().await;
     assert_eq!(world.states().await.0[0], Pending, "{report:?}");
 }
+
+#[tokio::test]
+async fn what_people_ask_for_is_no_storm() {
+    let mut world = World::deployed().await;
+    world.policy = Some("version: 1\nrules: [{kind: \"*\", tier: auto}]\n");
+    ask(&world, RequestVerb::Restart).await;
+    world.pass().await;
+    assert_eq!(world.states().await.0[0], Succeeded);
+    world.declare("host_port: 8200, labels: {team: x}");
+    let process = world.process_with(|options| Options { max_actions: 1, ..options });
+    let report = process.reconcile_once(&CancellationToken::new()).await.unwrap();
+    assert_eq!((report.deferred.len(), world.label()), (0, json!("x")), "{report:?}");
+}
+
+#[tokio::test]
+async fn a_pass_by_hand_that_hangs_at_a_registry_can_be_ended() {
+    let world = World::new().await;
+    world.swarm.hang_at_registries();
+    let (process, stop) = (world.process(), CancellationToken::new());
+    let ended = async {
+        world.swarm.held().await;
+        stop.cancel();
+    };
+    let both = async { tokio::join!(process.reconcile_once(&stop), ended) };
+    let (report, ()) = tokio::time::timeout(Duration::from_secs(8), both).await.unwrap();
+    assert_eq!(report.unwrap().processed, 0);
+}
