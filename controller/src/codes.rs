@@ -75,6 +75,7 @@ codes! {
     IS_A_JOB = "The service is a job; a restart would run it again.",
     HELD = "A person changed it by hand; what is declared is not proposed again until it changes.",
     ACCEPTED_DRIFT = "A person accepted this drift for some time.",
+    REVISION_UNREADABLE = "The revision was sealed with another key; it cannot be returned to.",
     RELEASED = "A person released the service; it is not adopted again by itself.",
     NOT_FOUND = "There is nothing of this name or id.",
     AMBIGUOUS = "The given start of an id fits several.",

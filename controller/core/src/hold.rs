@@ -27,7 +27,7 @@ pub struct Hold {
     pub key: ObjectKey,
     /// What it does.
     pub kind: HoldKind,
-    /// The difference that it is about; `None` when it is about any.
+    /// The difference that it is about; with `None` it holds nothing back.
     pub difference: Option<Digest>,
     /// When it ends by itself; `None` means never.
     pub until: Option<Timestamp>,

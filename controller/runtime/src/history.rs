@@ -10,7 +10,9 @@ use skep_core::canonical::canonical_json;
 use skep_core::hold::{Hold, HoldKind};
 use skep_core::identity::{ObjectKey, ServiceName, SwarmId};
 use skep_core::observed::ObservedService;
-use skep_core::plan::{Change, Masking, NetworkNames, Replacement, diff_between, normalise};
+use skep_core::plan::{
+    Change, Masking, NetworkNames, Operation, Replacement, diff_between, normalise,
+};
 use skep_core::revision::{
     NewRevision, RevisionHead, RevisionOrigin, previous_context, spec_context,
 };
@@ -86,13 +88,13 @@ pub(crate) fn of_write(
         }
         return;
     }
-    if action.step.request.is_some()
-        && let Some(difference) = &action.step.difference
-    {
+    let changes_spec = matches!(action.step.operation, Operation::Update { .. });
+    // Also when nothing differs afterwards: what was held before does not come back by itself.
+    if action.step.request.is_some() && changes_spec {
         effects.hold = Some(Hold {
             key: action.key.clone(),
             kind: HoldKind::Manual,
-            difference: Some(difference.clone()),
+            difference: action.step.difference.clone(),
             until: None,
             actor: action.actor.clone(),
             reason: action.step.reason.clone(),

@@ -127,6 +127,8 @@ struct Lead<'a> {
     readiness: watch::Receiver<Arc<ReadinessReport>>,
     /// True while a granted action waits for another service.
     has_dependents: bool,
+    /// When everything is looked at the next time, whatever wakes the loop before.
+    whole_at: Instant,
 }
 
 impl<'a> Lead<'a> {
@@ -135,8 +137,17 @@ impl<'a> Lead<'a> {
         let workers = Workers::new(Arc::clone(&context), Arc::clone(&leadership));
         let swarm = context.reflector.get().map(reflector::Handle::subscribe);
         let readiness = context.readiness.subscribe();
-        let (memory, has_dependents) = (Memory::default(), false);
-        Self { controller, context, leadership, workers, swarm, memory, readiness, has_dependents }
+        Self {
+            controller,
+            context,
+            leadership,
+            workers,
+            swarm,
+            memory: Memory::default(),
+            readiness,
+            has_dependents: false,
+            whole_at: Instant::now(),
+        }
     }
 
     async fn run(&mut self, shutdown: &CancellationToken) {
@@ -149,6 +160,14 @@ impl<'a> Lead<'a> {
             }
             self.readiness.mark_unchanged();
             let counter = self.context.store.change_counter().await.ok();
+            // Counted from the last whole look and not from the last pass: in a fleet where
+            // something changes all the time, nobody else looks at what only time changes.
+            if started >= self.whole_at {
+                self.memory.forget();
+            }
+            if self.memory.looks_at_everything() {
+                self.whole_at = started + self.context.options.interval;
+            }
             let outcome = tokio::select! {
                 // What a pass leaves half done is a read, a transaction that rolls back, or an
                 // intent that the next leader settles.
@@ -159,13 +178,12 @@ impl<'a> Lead<'a> {
             match outcome {
                 Ok(()) => {
                     retry = FIRST_RETRY;
-                    let next = started + self.context.options.interval;
                     let rested =
                         Instant::now() + (started.elapsed() * REST_PER_PASS).min(MOST_REST);
-                    let reason = self.wait(started, next, counter, shutdown).await;
+                    let reason = self.wait(started, counter, shutdown).await;
                     self.keep_writing(rested, shutdown).await;
-                    // At each interval, and whenever the reason is not known per key.
-                    if Instant::now() >= next || matches!(reason, "sources" | "lease") {
+                    // The reason is not known per key.
+                    if matches!(reason, "sources" | "lease") {
                         self.memory.forget();
                     }
                 }
@@ -201,14 +219,13 @@ impl<'a> Lead<'a> {
     async fn wait(
         &mut self,
         started: Instant,
-        next: Instant,
         counter: Option<i64>,
         shutdown: &CancellationToken,
     ) -> &'static str {
         // From the start of the pass: a delay that ended during it has not been looked at.
         let ready = self.context.retries().next_ready(started);
-        let reasons = [ready, self.workers.next_due(), Some(next)];
-        let until = reasons.into_iter().flatten().min().unwrap_or(next);
+        let reasons = [ready, self.workers.next_due()];
+        let until = reasons.into_iter().flatten().fold(self.whole_at, Instant::min);
         let context = Arc::clone(&self.context);
         let leadership = Arc::clone(&self.leadership);
         let reason = tokio::select! {
@@ -297,13 +314,20 @@ impl<'a> Lead<'a> {
         let mut total: Option<PassReport> = None;
         loop {
             self.memory.forget();
-            let mut pass = reconcile::decide(
-                &self.context,
-                &self.leadership,
-                &mut self.workers,
-                &mut self.memory,
-            )
-            .await?;
+            let decided = tokio::select! {
+                // A registry that does not answer may hold this up for half a minute.
+                () = shutdown.cancelled() => None,
+                decided = reconcile::decide(
+                    &self.context,
+                    &self.leadership,
+                    &mut self.workers,
+                    &mut self.memory,
+                ) => Some(decided?),
+            };
+            let Some(mut pass) = decided else {
+                self.workers.drain().await;
+                break;
+            };
             let started = if self.context.options.propose {
                 self.workers.start(&mut pass).instrument(tracing::info_span!("act")).await?
             } else {

@@ -250,7 +250,11 @@ async fn read_back(
         }
         // The label may be gone while the change is there: Swarm's own rollback, or another
         // client that rewrote the labels. Equal specs are as good as done.
-        (Some(service), Some(_)) if equals(&service, intent) => {
+        // While its Version stands nothing was written, however equal it is: handing over
+        // credentials changes no spec.
+        (Some(service), Some(_))
+            if Some(service.version) != intent.version && equals(&service, intent) =>
+        {
             let effects = effects(context, action, intent, &service.id);
             IntentOutcome::Done { detail: "found as wanted".to_owned(), effects }
         }

@@ -9,7 +9,7 @@ use skep_core::action::{Action, ActionState, ActuatorMode};
 use skep_core::identity::{ActionId, ClusterId, ServiceName};
 use skep_core::observed::Snapshot;
 use skep_core::plan::{Operation, Waiting};
-use skep_store::ActionFilter;
+use skep_store::{ActionFilter, Intent};
 use skep_swarm::observe;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
@@ -97,9 +97,14 @@ impl Workers {
         self.rolling.len()
     }
 
-    /// Gives intents of this swarm that an earlier leader, or a lost reply, left open to workers.
-    pub(crate) async fn settle(&mut self, cluster: &ClusterId) -> Result<(), Error> {
-        for intent in self.context.store.open_intents().await? {
+    /// Gives those intents of this swarm to workers that an earlier leader, or a lost reply, left
+    /// open.
+    pub(crate) async fn settle(
+        &mut self,
+        open: Vec<Intent>,
+        cluster: &ClusterId,
+    ) -> Result<(), Error> {
+        for intent in open {
             let name = ServiceName::new(intent.key.name.as_str());
             let is_ready = self.context.retries().is_ready(&name, Instant::now());
             if intent.key.cluster != *cluster || !is_ready || !self.is_chosen(&name) {

@@ -44,8 +44,12 @@ pub(crate) async fn decide(
     let mut busy = context.in_flight.keys();
     // 1 observe (I/O)
     let snapshot = context.observe().instrument(tracing::info_span!("observe")).await?;
+    // What is not settled may be there already, and is nobody else's change; its worker may be
+    // resting.
+    let open = context.store.open_intents().await?;
+    busy.extend(open.iter().map(|intent| intent.key.clone()));
     if context.options.propose {
-        workers.settle(&snapshot.cluster).instrument(tracing::info_span!("settle")).await?;
+        workers.settle(open, &snapshot.cluster).instrument(tracing::info_span!("settle")).await?;
         workers.follow(&snapshot).instrument(tracing::info_span!("follow")).await?;
         busy.extend(context.in_flight.keys());
     }

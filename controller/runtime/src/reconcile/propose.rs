@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use skep_core::action::{Action, ActionEvent, ActionState};
+use skep_core::action::{Action, ActionEvent, ActionState, Source};
 use skep_core::approval::{self, ApprovalStatus, Proposal, binding};
 use skep_core::gate::{Cause, Decision, LedgerView, Request, Unreadable, Verdict, decide};
 use skep_core::hold::Hold;
@@ -13,10 +13,10 @@ use skep_store::{
     ActionFilter, ApprovalFilter, Closing, DecisionRow, LedgerFilter, NewAction, ProposeOutcome,
 };
 
-use super::act;
 use super::scope::Scope;
 use super::standing::{Standing, comes_back, held, last_planned, released, retried_at, standing};
 use super::world::World;
+use super::{act, requests};
 use crate::Error;
 use crate::controller::Context;
 use crate::leader::Leadership;
@@ -149,12 +149,14 @@ pub(crate) async fn propose(
     // runs) keeps its request; what it was decided for is checked again before anything happens.
     for (name, open) in latest.iter().filter(|(_, action)| is_idle(action)) {
         let in_scope = context.options.only.as_ref().is_none_or(|only| only.contains(name));
-        if in_scope
-            && open.step.request.is_none()
-            && !in_flight.contains(&open.key)
-            && !still_wanted.contains(name)
-            && !busy.contains(&name)
-        {
+        if !in_scope || in_flight.contains(&open.key) {
+            continue;
+        }
+        if open.step.request.is_some() {
+            if let Some(why) = requests::overtaken(context, world, open).await? {
+                close(context, leadership, open, ActionEvent::Supersede, &why).await?;
+            }
+        } else if !still_wanted.contains(name) && !busy.contains(&name) {
             let why = "the plan no longer needs it";
             close(context, leadership, open, ActionEvent::Supersede, why).await?;
         }
@@ -236,7 +238,9 @@ async fn storm_budget(context: &Context, world: &World) -> Result<u32, Error> {
     let interval = jiff::SignedDuration::try_from(context.options.interval)
         .unwrap_or(jiff::SignedDuration::MAX);
     let since = world.now.checked_sub(interval).unwrap_or(jiff::Timestamp::MIN);
-    let started = context.store.decisions(&LedgerFilter { since, allowed_only: true }).await?.len();
+    let allowed = context.store.decisions(&LedgerFilter { since, allowed_only: true }).await?;
+    // What people ask for by hand is no storm.
+    let started = allowed.iter().filter(|row| row.source != Source::Manual).count();
     Ok(context.options.max_actions.saturating_sub(u32::try_from(started).unwrap_or(u32::MAX)))
 }
 

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use skep_core::action::{Action, ActionEvent, ActionState};
 use skep_core::gate::{LedgerView, Request, Unreadable, decide};
 use skep_core::identity::{ActionId, ObjectKey, PlanId, ServiceName};
-use skep_core::plan::{Requested, Step, plan_request};
+use skep_core::plan::{Blocked, Requested, Step, plan_request};
 use skep_core::request::{RequestState, RequestVerb, ServiceRequest};
 use skep_store::{NewAction, RequestFilter, RequestOutcome};
 
@@ -182,11 +182,39 @@ pub(crate) async fn replan(
     let revision = match verb {
         RequestVerb::Rollback { revision } => {
             let key = ObjectKey::service(&world.snapshot.cluster, name);
-            history::spec_of(context.store.as_ref(), &context.sealer, &key, *revision).await?
+            match history::spec_of(context.store.as_ref(), &context.sealer, &key, *revision).await {
+                // One request that cannot be answered must not keep all other keys from moving.
+                Err(error @ Error::Sealed(_)) => {
+                    return Ok(Requested::Refused(Blocked {
+                        code: "REVISION_UNREADABLE".to_owned(),
+                        message: format!("revision {revision} cannot be opened: {error}"),
+                        hint: format!("choose a newer one: skep service history {name}"),
+                    }));
+                }
+                found => found?,
+            }
         }
         _ => None,
     };
     Ok(plan_request(&world.input(context), name, verb, revision.as_ref()))
+}
+
+/// Why a request that waits for a decision, or to start, can no longer be what was asked for.
+pub(super) async fn overtaken(
+    context: &Context,
+    world: &World,
+    open: &Action,
+) -> Result<Option<String>, Error> {
+    let Some(verb) = &open.step.request else { return Ok(None) };
+    Ok(match replan(context, world, &open.step.target, verb).await? {
+        Requested::Step { step, .. } if step.digest == open.step.digest => None,
+        Requested::Step { .. } => {
+            Some("the service has changed since it was asked for; ask again".to_owned())
+        }
+        Requested::Nothing(what) => Some(what),
+        Requested::Refused(blocked) if blocked.code == "ROLLOUT_RUNNING" => None,
+        Requested::Refused(blocked) => Some(blocked.message),
+    })
 }
 
 fn is_pending(action: &Action) -> bool {

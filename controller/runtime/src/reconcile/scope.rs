@@ -147,6 +147,11 @@ impl Memory {
         self.last.as_ref().map(|last| Arc::clone(&last.desired))
     }
 
+    /// Whether the next pass looks at everything, as far as that is known before it.
+    pub(crate) fn looks_at_everything(&self) -> bool {
+        self.last.is_none()
+    }
+
     /// Makes the next pass look at everything.
     pub(crate) fn forget(&mut self) {
         self.last = None;

@@ -54,6 +54,8 @@ struct State {
     cluster: Option<&'static str>,
     /// The state of every rollout from now on; `completed` unless said.
     rollout: Option<&'static str>,
+    /// Whether registries take questions and never answer.
+    mute_registries: bool,
     /// The last failure of each service's tasks.
     failures: BTreeMap<String, Failure>,
 }
@@ -91,6 +93,11 @@ impl FakeSwarm {
         self.held.notify_one();
         std::future::pending::<()>().await;
         unreachable!("nobody lets it go")
+    }
+
+    /// From now on registries do not answer.
+    pub(crate) fn hang_at_registries(&self) {
+        self.state.lock().unwrap().mute_registries = true;
     }
 
     /// From now on rollouts stand like this.
@@ -334,6 +341,9 @@ impl Engine for FakeSwarm {
     }
 
     async fn distribution(&self, _: &str, _: Option<&RegistryAuth>) -> Result<Distribution, Error> {
+        if self.state.lock().unwrap().mute_registries {
+            self.hold().await;
+        }
         Err(Error::RegistryUnreachable { message: "there is none".to_owned() })
     }
 

@@ -8,6 +8,7 @@
 )]
 
 mod engine;
+mod meeting;
 mod replace;
 mod rollout;
 
@@ -41,6 +42,7 @@ struct World {
     folder: TempDir,
     mode: ActuatorMode,
     policy: Option<&'static str>,
+    key: u8,
 }
 
 /// Long enough to be trusted for a while, short enough to wait for after a crash.
@@ -54,6 +56,7 @@ impl World {
             folder: TempDir::new().unwrap(),
             mode: ActuatorMode::Swarm,
             policy: None,
+            key: 7,
         };
         world.declare("host_port: 8200");
         world
@@ -84,6 +87,10 @@ impl World {
     }
 
     fn process_that_waits(&self, wait_for_rollouts: bool) -> Controller {
+        self.process_with(|options| Options { wait_for_rollouts, ..options })
+    }
+
+    fn process_with(&self, change: impl FnOnce(Options) -> Options) -> Controller {
         let settings = Settings::default();
         let policy = match self.policy {
             Some(text) => {
@@ -105,18 +112,18 @@ impl World {
                 Limits::default(),
             ),
             masking: Masking::new(*b"key"),
-            sealer: skep_core::seal::Sealer::new(&[7; 32]).unwrap(),
+            sealer: skep_core::seal::Sealer::new(&[self.key; 32]).unwrap(),
             clock: Arc::new(SystemClock),
             random: Arc::new(SystemRandom),
         };
         let options = Options {
             mode: self.mode,
-            wait_for_rollouts,
+            wait_for_rollouts: false,
             max_actions: 1000,
             lease_ttl: LEASE,
             ..Options::default()
         };
-        Controller::new(parts, options)
+        Controller::new(parts, change(options))
     }
 
     /// One pass of a fresh process; it waits for the lease of one that crashed.

@@ -126,7 +126,9 @@ pub(super) async fn status(session: &Session, fleet: &FleetArgs, name: &str) -> 
             },
             ports: live.ports.iter().map(|p| format!("{}/{}", p.published, p.protocol)).collect(),
         }),
-        hold: hold.filter(|hold| hold.kind != HoldKind::Retry).map(HoldView::of),
+        hold: hold
+            .filter(|hold| hold.kind != HoldKind::Retry && hold.difference.is_some())
+            .map(HoldView::of),
         sources: &planned.desired.sources,
         last_actions: actions.iter().map(ActionView::new).collect(),
         row,
