@@ -220,3 +220,18 @@ async fn a_replacement_that_rests_is_nobody_elses() {
     // The create, what somebody changed, the replacement.
     assert_eq!(heads[0].number, 3);
 }
+
+#[tokio::test]
+async fn a_rollback_to_a_network_that_is_gone_ends() {
+    let world = World::deployed().await;
+    world.pass().await;
+    world.swarm.meddle("a", "/TaskTemplate/Networks", json!([{"Target": "gone"}]));
+    world.attempt(&[]).await;
+    world.pass().await;
+    assert_eq!(world.pass().await.divergences, 0);
+    ask(&world, RequestVerb::Rollback { revision: 2 }).await;
+    world.attempt(&[]).await;
+    let (states, detail) = world.states().await;
+    assert_eq!((states[0], world.swarm.effects()), (Superseded, 2), "{detail}");
+    assert!(detail.contains("gone"), "{detail}");
+}
