@@ -97,17 +97,12 @@ impl Workers {
         self.rolling.len()
     }
 
-    /// Gives those intents of this swarm to workers that an earlier leader, or a lost reply, left
-    /// open.
-    pub(crate) async fn settle(
-        &mut self,
-        open: Vec<Intent>,
-        cluster: &ClusterId,
-    ) -> Result<(), Error> {
+    /// Gives intents of a swarm that an earlier leader, or a lost reply, left open to workers.
+    pub(crate) async fn settle(&mut self, open: Vec<Intent>, on: &ClusterId) -> Result<(), Error> {
         for intent in open {
             let name = ServiceName::new(intent.key.name.as_str());
             let is_ready = self.context.retries().is_ready(&name, Instant::now());
-            if intent.key.cluster != *cluster || !is_ready || !self.is_chosen(&name) {
+            if intent.key.cluster != *on || !is_ready || !self.is_chosen(&name) {
                 continue;
             }
             let Some(claim) = self.context.in_flight.claim(&intent.key) else { continue };

@@ -275,7 +275,13 @@ async fn send(
             | BindError::ConfigMissing(_)
             | BindError::ReferenceUnresolved(_)),
         ) => {
-            return Ok(Attempt::Waiting(error.to_string()));
+            if action.step.request.is_none() {
+                return Ok(Attempt::Waiting(error.to_string()));
+            }
+            // No plan notices that what a former revision names is gone; whoever asked for it
+            // must not keep the service waiting for ever.
+            let closing = Closer { context, leadership, action };
+            return closing.end(ActionEvent::Supersede, error.to_string()).await;
         }
         Err(error @ (BindError::ObjectMoved | BindError::NothingToSend)) => {
             let closing = Closer { context, leadership, action };

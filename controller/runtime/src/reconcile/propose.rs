@@ -196,7 +196,15 @@ async fn expire_requests(
         ApprovalFilter { status: Some(ApprovalStatus::Pending), ..ApprovalFilter::default() };
     for request in context.store.approvals(&pending).await? {
         if request.expires_at <= world.now {
-            let action = context.store.action(request.action.as_str()).await?;
+            let action = match context.store.action(request.action.as_str()).await {
+                Ok(action) => action,
+                // One row that cannot be read must not keep all other keys from moving.
+                Err(error @ skep_store::Error::Corrupt { .. }) => {
+                    tracing::error!(action.id = %request.action, error = %error, "gate.unreadable");
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
+            };
             let why = "nobody decided in time";
             close(context, leadership, &action, ActionEvent::Expire, why).await?;
         }

@@ -172,3 +172,66 @@ async fn a_pass_by_hand_that_hangs_at_a_registry_can_be_ended() {
     let (report, ()) = tokio::time::timeout(Duration::from_secs(8), both).await.unwrap();
     assert_eq!(report.unwrap().processed, 0);
 }
+
+/// The values of the environment are placeholders in the step; a crash at any point ends with the
+/// value of then, with one revision for it, and with what the person wanted left alone.
+#[tokio::test]
+async fn a_rollback_with_values_survives_a_crash() {
+    for fault in [Fault::HeldBefore, Fault::HeldAfter] {
+        let world = World::deployed().await;
+        for level in ["one-of-then", "two"] {
+            world.declare(&format!("host_port: 8200, env: {{LEVEL: {level}}}"));
+            world.attempt(&[]).await;
+            world.pass().await;
+        }
+        ask(&world, RequestVerb::Rollback { revision: 2 }).await;
+        world.crash(&[fault]).await;
+        world.pass().await;
+        let report = world.pass().await;
+        let service = world.swarm.service("a").unwrap();
+        let env = &service["Spec"]["TaskTemplate"]["ContainerSpec"]["Env"];
+        let env = env.as_array().unwrap();
+        assert!(env.contains(&json!("LEVEL=one-of-then")), "{fault:?}: {env:?}");
+        assert_eq!((world.states().await.0[0], world.swarm.effects()), (Succeeded, 4));
+        let heads = world.store.revision_heads(&ClusterId::new("cluster1")).await.unwrap();
+        assert_eq!(heads[0].number, 4, "{fault:?}");
+        assert!(report.waiting.iter().any(|one| one.code == "HELD"), "{report:?}");
+        let actions = world.store.actions(&ActionFilter::default()).await.unwrap();
+        let step = serde_json::to_string(&actions[0].step).unwrap();
+        assert!(!step.contains("one-of-then"), "{step}");
+    }
+}
+
+/// A replacement that rests between its two halves: the service that is gone has not vanished,
+/// nothing else is asked for, and history has one revision for it.
+#[tokio::test]
+async fn a_replacement_that_rests_is_nobody_elses() {
+    let world = World::deployed().await;
+    world.swarm.meddle("a", "/Mode", json!({"Global": {}}));
+    let mut faults = vec![Fault::Passes, Fault::ReplyLost];
+    faults.extend([Fault::Refused(500); 30]);
+    world.attempt(&faults).await;
+    world.swarm.clear_faults();
+    world.pass().await;
+    let states = world.states().await;
+    assert_eq!(states.0, [Succeeded, Succeeded], "{}", states.1);
+    assert_eq!(world.pass().await.divergences, 0);
+    let heads = world.store.revision_heads(&ClusterId::new("cluster1")).await.unwrap();
+    // The create, what somebody changed, the replacement.
+    assert_eq!(heads[0].number, 3);
+}
+
+#[tokio::test]
+async fn a_rollback_to_a_network_that_is_gone_ends() {
+    let world = World::deployed().await;
+    world.pass().await;
+    world.swarm.meddle("a", "/TaskTemplate/Networks", json!([{"Target": "gone"}]));
+    world.attempt(&[]).await;
+    world.pass().await;
+    assert_eq!(world.pass().await.divergences, 0);
+    ask(&world, RequestVerb::Rollback { revision: 2 }).await;
+    world.attempt(&[]).await;
+    let (states, detail) = world.states().await;
+    assert_eq!((states[0], world.swarm.effects()), (Superseded, 2), "{detail}");
+    assert!(detail.contains("gone"), "{detail}");
+}
