@@ -11,6 +11,7 @@ mod passes;
 mod planning;
 mod rig;
 mod table;
+mod warm;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
