@@ -45,6 +45,16 @@ impl Hold {
     pub fn is_active(&self, now: Timestamp) -> bool {
         self.until.is_none_or(|until| now < until)
     }
+
+    /// Whether it keeps a step with this difference from being proposed: only the difference that
+    /// was there when it was placed, as anything else is new.
+    #[must_use]
+    pub fn keeps(&self, difference: Option<&Digest>, now: Timestamp) -> bool {
+        self.kind != HoldKind::Retry
+            && self.is_active(now)
+            && self.difference.is_some()
+            && self.difference.as_ref() == difference
+    }
 }
 
 #[cfg(test)]
@@ -67,5 +77,26 @@ mod tests {
         assert!(hold(Some(at(10))).is_active(at(9)));
         assert!(!hold(Some(at(10))).is_active(at(10)));
         assert!(hold(None).is_active(Timestamp::MAX));
+    }
+
+    #[test]
+    fn a_hold_keeps_only_the_difference_that_it_is_about() {
+        let (one, two) = (Digest::of_bytes(b"1"), Digest::of_bytes(b"2"));
+        let now = Timestamp::UNIX_EPOCH;
+        let hold = |kind, difference| Hold {
+            key: ObjectKey::service(&ClusterId::new("c"), &ServiceName::new("caddy")),
+            kind,
+            difference,
+            until: Some(Timestamp::from_second(1).unwrap()),
+            actor: "alice".to_owned(),
+            reason: String::new(),
+            placed_at: now,
+        };
+        let manual = hold(HoldKind::Manual, Some(one.clone()));
+        assert!(manual.keeps(Some(&one), now));
+        assert!(!manual.keeps(Some(&two), now));
+        assert!(!manual.keeps(Some(&one), Timestamp::from_second(1).unwrap()));
+        assert!(!hold(HoldKind::Retry, Some(one.clone())).keeps(Some(&one), now));
+        assert!(!hold(HoldKind::Manual, None).keeps(None, now));
     }
 }

@@ -2,10 +2,12 @@
 
 use std::fmt::Write as _;
 
+use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 use skep_core::action::{Action, ActionKind, ActionState, Source};
 use skep_core::desired::Provenance;
+use skep_core::hold::{Hold, HoldKind};
 use skep_core::image::ImageReference;
 use skep_core::plan::{Blocked, Change, DriftClass, Note, Plan, Risk, Step, Summary, Waiting};
 
@@ -44,6 +46,18 @@ pub(crate) struct StepView<'a> {
     object: Option<&'a str>,
     /// What has become of this very step, when it was proposed before.
     asked: Option<Asked<'a>>,
+    /// Why it is not proposed although it differs. Left out where nothing holds it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    held: Option<Held<'a>>,
+}
+
+/// What a person said about the difference of a step.
+#[derive(Debug, Serialize)]
+pub(crate) struct Held<'a> {
+    code: &'static str,
+    by: &'a str,
+    reason: &'a str,
+    until: Option<Timestamp>,
 }
 
 /// The newest action about a step.
@@ -66,6 +80,36 @@ impl<'a> PlanView<'a> {
             steps: plan.steps.iter().map(|step| StepView::new(step, latest)).collect(),
             waiting: &plan.waiting,
         }
+    }
+
+    /// The same with what people said about differences.
+    pub(crate) fn with_holds(mut self, plan: &'a Plan, holds: &'a [Hold], now: Timestamp) -> Self {
+        for (view, step) in self.steps.iter_mut().zip(&plan.steps) {
+            view.held = holds
+                .iter()
+                .find(|hold| hold.key.name == step.target.as_str())
+                .filter(|hold| hold.keeps(step.difference.as_ref(), now))
+                .map(Held::new);
+        }
+        self
+    }
+
+    /// Whether a step could be proposed that is neither asked, settled nor held.
+    pub(crate) fn has_unasked(&self) -> bool {
+        self.steps.iter().any(|step| {
+            let is_asked = step.asked.as_ref().is_some_and(|asked| match asked.state {
+                // Rehearsed, denied and failed steps are not asked again while nothing changes.
+                ActionState::Superseded | ActionState::Expired | ActionState::Succeeded => false,
+                _ => true,
+            });
+            step.blocked.is_none() && step.held.is_none() && !is_asked
+        })
+    }
+
+    /// Whether a step waits for a person's decision.
+    pub(crate) fn has_pending(&self) -> bool {
+        let waits = |asked: &Asked<'_>| asked.state == ActionState::Pending;
+        self.steps.iter().any(|step| step.asked.as_ref().is_some_and(waits))
     }
 
     /// For people; the last line is the totals.
@@ -100,6 +144,13 @@ impl<'a> PlanView<'a> {
     }
 }
 
+impl<'a> Held<'a> {
+    fn new(hold: &'a Hold) -> Self {
+        let code = if hold.kind == HoldKind::Accepted { "ACCEPTED_DRIFT" } else { "HELD" };
+        Self { code, by: &hold.actor, reason: &hold.reason, until: hold.until }
+    }
+}
+
 impl<'a> StepView<'a> {
     /// The view of a step.
     pub(crate) fn new(step: &'a Step, latest: &'a [Action]) -> Self {
@@ -112,6 +163,7 @@ impl<'a> StepView<'a> {
         });
         Self {
             asked,
+            held: None,
             id: step.id.as_str(),
             action: step.action,
             target: step.target.as_str(),
@@ -173,6 +225,12 @@ impl<'a> StepView<'a> {
                 style.yellow(asked.state.as_str()),
                 first_line(asked.detail)
             );
+        }
+        if let Some(Held { code, by, reason, until }) = &self.held {
+            let until = until.map(|at| format!(" until {at:.0}")).unwrap_or_default();
+            let (by, reason, target) = (plain(by), first_line(reason), plain(self.target));
+            let _ = writeln!(text, "    {} by {by}{until}: {reason}", style.yellow(code));
+            let _ = writeln!(text, "    next: skep service retry {target} proposes it again");
         }
         if let Some(blocked) = self.blocked {
             let code = style.red(&plain(&blocked.code));

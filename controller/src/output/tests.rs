@@ -1,10 +1,12 @@
 //! The readable plan, as it is reviewed.
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use skep_core::action::{ActionKind, Source};
 use skep_core::canonical::Digest;
 use skep_core::desired::Provenance;
-use skep_core::identity::{ClusterId, PlanId, ServiceName, StepId, SwarmId};
+use skep_core::hold::{Hold, HoldKind};
+use skep_core::identity::{ClusterId, ObjectKey, PlanId, ServiceName, StepId, SwarmId};
 use skep_core::plan::{
     Blocked, Change, DriftClass, Edit, Note, Operation, Plan, Risk, Step, Summary, Waiting,
 };
@@ -136,6 +138,32 @@ fn a_plan_for_programs_has_exactly_the_agreed_fields() {
     assert_eq!(view["summary"]["unchanged"], 64);
     assert_eq!(view["steps"][0]["action"], "deploy_service");
     assert_eq!(view["steps"][1]["changes"][1]["path"], "/TaskTemplate/ContainerSpec/Env/TOKEN");
+}
+
+#[test]
+fn a_held_step_says_who_holds_it_and_is_not_offered() {
+    let mut plan = plan();
+    plan.steps.truncate(1);
+    plan.steps[0].blocked = None;
+    plan.steps[0].difference = Some(Digest::of_bytes(b"1"));
+    let key = ObjectKey::service(&plan.cluster_id, &plan.steps[0].target);
+    let hold = |difference: &[u8]| Hold {
+        key: key.clone(),
+        kind: HoldKind::Manual,
+        difference: Some(Digest::of_bytes(difference)),
+        until: None,
+        actor: "alice".to_owned(),
+        reason: "asked for by hand".to_owned(),
+        placed_at: Timestamp::UNIX_EPOCH,
+    };
+    let (about_it, other) = ([hold(b"1")], [hold(b"2")]);
+    let held = PlanView::new(&plan, &[]).with_holds(&plan, &about_it, Timestamp::UNIX_EPOCH);
+    assert!(!held.has_unasked());
+    let text = held.text(Style::new(false));
+    assert!(text.contains("HELD by alice: asked for by hand"), "{text}");
+    let free = PlanView::new(&plan, &[]).with_holds(&plan, &other, Timestamp::UNIX_EPOCH);
+    assert!(free.has_unasked());
+    assert!(!free.text(Style::new(false)).contains("HELD"));
 }
 
 #[test]

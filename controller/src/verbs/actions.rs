@@ -94,9 +94,9 @@ fn text(shown: &Shown<'_>, style: Style) -> String {
     line("detail", action.detail);
     line("actuator", action.mode.as_str());
     line("rule", action.rule);
-    line("proposed", &format!("{} by {} ({})", action.created_at, action.actor, action.source));
+    line("proposed", &format!("{:.0} by {} ({})", action.created_at, action.actor, action.source));
     line("approval", action.approval_id.unwrap_or_default());
-    line("start by", &action.start_by.map(|at| at.to_string()).unwrap_or_default());
+    line("start by", &action.start_by.map(|at| format!("{at:.0}")).unwrap_or_default());
     line("plan", action.plan);
     text.push('\n');
     action.step.write(&mut text, style);
@@ -104,7 +104,7 @@ fn text(shown: &Shown<'_>, style: Style) -> String {
     for event in &shown.history {
         let _ = writeln!(
             text,
-            "{}  {}  {}  {}",
+            "{:.0}  {}  {}  {}",
             event.at,
             event.kind,
             plain(&event.actor),

@@ -123,10 +123,10 @@ fn text(shown: &Shown<'_>, style: Style) -> String {
     line("request", &approval.id);
     line("status", approval.status.as_str());
     if let (Some(by), Some(at)) = (&approval.decided_by, approval.decided_at) {
-        line("decided", &format!("{at} by {by}"));
+        line("decided", &format!("{at:.0} by {by}"));
     }
     line("comment", approval.comment.as_deref().unwrap_or_default());
-    line("expires", &approval.expires_at.to_string());
+    line("expires", &format!("{:.0}", approval.expires_at));
     line("revision", &approval.revision.to_string());
     line("plan", &approval.plan);
     line("action", &format!("{} ({})", approval.action_id, shown.action.state));

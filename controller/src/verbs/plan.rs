@@ -1,7 +1,7 @@
 //! What would change, and why.
 
+use jiff::Timestamp;
 use skep_core::desired::{SourceState, SourceStatus};
-use skep_core::plan::Plan;
 use skep_store::ActionFilter;
 
 use super::Session;
@@ -23,10 +23,13 @@ pub(super) async fn run(session: &Session, args: &PlanArgs) -> Result<u8> {
     let plan = &planned.plan;
     let filter = ActionFilter { latest_per_key: true, ..ActionFilter::default() };
     let latest = store.actions(&filter).await?;
-    session.printer.data(&PlanView::new(plan, &latest), PlanView::text)?;
+    let holds = store.holds(&plan.cluster_id).await?;
+    let view = PlanView::new(plan, &latest).with_holds(plan, &holds, Timestamp::now());
+    session.printer.data(&view, PlanView::text)?;
     // The plan is shown all the same: it is made from what was last valid.
     sources_are_usable(&planned.desired.sources)?;
-    if let Some(next) = next_step(session, plan) {
+    let is_served = store.lease_holder().await?.is_some();
+    if let Some(next) = next_step(session, &view, is_served) {
         session.printer.note(&next);
     }
     let pending = !plan.summary.is_settled();
@@ -70,12 +73,18 @@ pub(super) fn known(planned: &skep_runtime::Planned, name: &str) -> Result<()> {
     }))
 }
 
-fn next_step(session: &Session, plan: &Plan) -> Option<String> {
+fn next_step(session: &Session, view: &PlanView<'_>, is_served: bool) -> Option<String> {
     if session.config.paths(table::REGISTRY).is_empty() {
         return Some(
             "no registry is named, so nothing is declared: add --registry FILE".to_owned(),
         );
     }
-    let to_do = plan.steps.iter().any(|step| step.blocked.is_none());
-    to_do.then(|| "next: skep reconcile --once files the requests; skep approvals list".to_owned())
+    // A pass by hand is refused while another process leads; that one files them by itself.
+    let next = match (view.has_unasked(), is_served) {
+        (true, false) => "skep reconcile --once files the requests; skep approvals list",
+        (true, true) => "the running `skep serve` files the requests; skep approvals list",
+        (false, _) if view.has_pending() => "skep approvals list",
+        (false, _) => return None,
+    };
+    Some(format!("next: {next}"))
 }

@@ -103,9 +103,7 @@ pub(super) fn held(
     step: &Step,
     now: Timestamp,
 ) -> Option<Waiting> {
-    // Only the drift that was there when it was placed: anything else is new.
-    let is_about_it = hold.difference.is_some() && hold.difference == step.difference;
-    if !is_about_it || !hold.is_active(now) {
+    if !hold.keeps(step.difference.as_ref(), now) {
         return None;
     }
     let (code, reason) = match hold.kind {

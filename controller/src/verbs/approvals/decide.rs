@@ -141,7 +141,7 @@ async fn refusal(
     if waits && current.expires_at <= now {
         return Ok(Failure::new(
             codes::EXPIRED,
-            format!("{id}: nobody decided before {}", current.expires_at),
+            format!("{id}: nobody decided before {:.0}", current.expires_at),
         )
         .next("the next pass files a new request: skep approvals list"));
     }
@@ -183,6 +183,6 @@ async fn what_happens(store: &Arc<dyn Store>, actions: &[Action]) -> Result<Opti
             .to_owned(),
     };
     let start_by = actions.iter().filter_map(|action| action.start_by).min();
-    let until = start_by.map(|at| format!("; it must start before {at}")).unwrap_or_default();
+    let until = start_by.map(|at| format!("; it must start before {at:.0}")).unwrap_or_default();
     Ok(Some(format!("next: {how}; {who}{until}")))
 }

@@ -104,7 +104,7 @@ fn tell(session: &Session, views: Vec<HoldView>) -> Result<u8> {
             columns.row([
                 view.target.clone(),
                 view.kind.to_string(),
-                view.until.map_or("-".to_owned(), |until| until.to_string()),
+                view.until.map_or("-".to_owned(), |until| format!("{until:.0}")),
                 view.actor.clone(),
                 view.reason.clone(),
             ]);
