@@ -124,3 +124,44 @@ fn an_approval_takes_effect_at_once_and_dependents_wait() {
     serve.stop();
     fleet.finish();
 }
+
+/// The engine also answers to the start of an id. With a few dozen services every letter is the
+/// start of one, and some of several.
+#[test]
+fn a_short_name_that_begins_several_ids_is_created() {
+    let fleet = Fleet::new("shortname");
+    let mut ids = Vec::new();
+    for number in 0..40 {
+        let spec = serde_json::json!({
+            "Name": fleet.service(&format!("filler{number}")),
+            "TaskTemplate": {"ContainerSpec": {"Image": "skep-test/mcp:1"}},
+            "Mode": {"Replicated": {"Replicas": 0}},
+        });
+        let created = fleet.engine.call("POST", "/services/create", Some(&spec)).unwrap();
+        ids.push(created["ID"].as_str().unwrap().to_owned());
+    }
+    // Forty ids begin with at most thirty-six letters.
+    let first = |id: &String| id[..1].to_owned();
+    let name = ids
+        .iter()
+        .map(first)
+        .find(|letter| ids.iter().filter(|id| id.starts_with(letter)).count() > 1)
+        .unwrap();
+    let registry = fleet.path("registry.yml");
+    let text =
+        format!("services:\n  - {{name: \"{name}\", image: \"skep-test/mcp:1\", replicas: 0}}\n");
+    std::fs::write(&registry, text).unwrap();
+    let environment =
+        [("FLEET_ACTUATOR", "swarm"), ("FLEET_REGISTRY_PATH", registry.to_str().unwrap())];
+    fleet.json(&["reconcile", "--once"], &environment);
+    fleet.approve_all();
+    let report = fleet.json(&["reconcile", "--once"], &environment);
+    assert_eq!(report["approved_drained"][0]["state"], "succeeded", "{report}");
+    let live = fleet.inspect(&name);
+    assert_eq!(live["Spec"]["Name"], name.as_str());
+    fleet
+        .engine
+        .call("DELETE", &format!("/services/{}", live["ID"].as_str().unwrap()), None)
+        .unwrap();
+    fleet.finish();
+}

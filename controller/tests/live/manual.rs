@@ -264,3 +264,19 @@ fn a_running_controller_takes_up_what_is_asked_for() {
     serve.stop();
     hands.fleet.finish();
 }
+
+#[test]
+fn what_was_asked_of_a_rehearsal_is_not_done_for_real() {
+    let mut hands = Hands::new("askmode", &[("declared", "")]);
+    let name = hands.fleet.add_bystander("mine");
+    let registry = ("FLEET_REGISTRY_PATH", hands.registry.as_str());
+    let asked = hands.fleet.json(&["service", "adopt", &name], &[registry]);
+    let rehearsal = items(&asked)[0]["action_id"].clone();
+    let again = hands.json(&["service", "adopt", &name, "--approve"]);
+    assert_eq!(items(&again)[0]["state"], "succeeded", "{again}");
+    assert_ne!(items(&again)[0]["action_id"], rehearsal);
+    let first = hands.fleet.json(&["actions", "show", rehearsal.as_str().unwrap()], &[]);
+    assert_eq!(first["state"], "superseded", "{first}");
+    assert_eq!(hands.fleet.mutations(), [""; 0]);
+    hands.fleet.finish();
+}

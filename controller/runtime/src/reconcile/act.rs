@@ -165,9 +165,14 @@ pub(crate) async fn read_by_name(
     let found = match engine.inspect_service(name).await {
         Ok(found) => observe::service(found)?,
         Err(EngineError::NotFound { .. }) => return Ok(None),
+        // The engine looks for an id, then for a name, then for the start of an id: a short name
+        // that nobody has may be the start of several.
+        Err(EngineError::Refused { message, .. }) if message.contains("is ambiguous") => {
+            return Ok(None);
+        }
         Err(error) => return Err(error),
     };
-    // The engine also answers to the start of an id, which a name may happen to be.
+    // It may also be the start of one.
     if found.name.as_str() != name {
         return Ok(None);
     }

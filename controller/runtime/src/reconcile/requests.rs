@@ -158,7 +158,12 @@ async fn look(
             if let Some(why) = request.reason.as_deref().filter(|why| !why.is_empty()) {
                 step.reason = format!("{} ({why})", step.reason);
             }
-            match last.filter(|last| is_pending(last) && last.step.digest == step.digest) {
+            let is_the_same = |last: &&Action| {
+                is_pending(last)
+                    && last.step.digest == step.digest
+                    && last.mode == context.options.mode
+            };
+            match last.filter(is_the_same) {
                 Some(last) => Answer::Waits(last.id.clone()),
                 None => Answer::Step(step),
             }
@@ -206,6 +211,10 @@ pub(super) async fn overtaken(
     open: &Action,
 ) -> Result<Option<String>, Error> {
     let Some(verb) = &open.step.request else { return Ok(None) };
+    // What was asked of a rehearsal is not for real, nor the other way round.
+    if open.mode != context.options.mode {
+        return Ok(Some("the actuator changed since it was asked for; ask again".to_owned()));
+    }
     Ok(match replan(context, world, &open.step.target, verb).await? {
         Requested::Step { step, .. } if step.digest == open.step.digest => None,
         Requested::Step { .. } => {
