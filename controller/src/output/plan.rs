@@ -85,11 +85,15 @@ impl<'a> PlanView<'a> {
     /// The same with what people said about differences.
     pub(crate) fn with_holds(mut self, plan: &'a Plan, holds: &'a [Hold], now: Timestamp) -> Self {
         for (view, step) in self.steps.iter_mut().zip(&plan.steps) {
-            view.held = holds
-                .iter()
-                .find(|hold| hold.key.name == step.target.as_str())
-                .filter(|hold| hold.keeps(step.difference.as_ref(), now))
-                .map(Held::new);
+            let hold = holds.iter().find(|hold| hold.key.name == step.target.as_str());
+            match hold {
+                Some(hold) if hold.keeps(step.difference.as_ref(), now) => {
+                    view.held = Some(Held::new(hold));
+                }
+                // Somebody wants it proposed again.
+                Some(hold) if hold.kind == HoldKind::Retry => view.held = None,
+                Some(_) | None => {}
+            }
         }
         self
     }
@@ -149,6 +153,21 @@ impl<'a> Held<'a> {
         let code = if hold.kind == HoldKind::Accepted { "ACCEPTED_DRIFT" } else { "HELD" };
         Self { code, by: &hold.actor, reason: &hold.reason, until: hold.until }
     }
+
+    /// A service that a person released is not adopted again by itself.
+    fn by_release(step: &Step, last: &'a Action) -> Option<Self> {
+        let is_released = step.action == ActionKind::AdoptService
+            && last.kind == ActionKind::ReleaseService
+            && last.state == ActionState::Succeeded
+            && last.step.target == step.target
+            && last.step.object == step.object;
+        is_released.then_some(Self {
+            code: "RELEASED",
+            by: &last.actor,
+            reason: "it is not adopted again by itself",
+            until: None,
+        })
+    }
 }
 
 impl<'a> StepView<'a> {
@@ -163,7 +182,7 @@ impl<'a> StepView<'a> {
         });
         Self {
             asked,
-            held: None,
+            held: latest.iter().find_map(|action| Held::by_release(step, action)),
             id: step.id.as_str(),
             action: step.action,
             target: step.target.as_str(),

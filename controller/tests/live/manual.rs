@@ -119,6 +119,16 @@ fn all_and_labelled_choose_what_can_be_adopted() {
     let all = items(&hands.json(&["service", "adopt", "--all", "--approve"]));
     assert_eq!(all.len(), 1, "the third does not run, the first is ours: {all:?}");
     assert_eq!(all[0]["target"], hands.fleet.service("b"));
+    hands.json(&["service", "release", &hands.fleet.service("b"), "--approve"]);
+    let plan = hands.json(&["plan"]);
+    let released = |plan: &Value| {
+        let steps = plan["steps"].as_array().unwrap();
+        let step = steps.iter().find(|step| step["target"] == hands.fleet.service("b")).unwrap();
+        step["held"]["code"].clone()
+    };
+    assert_eq!(released(&plan), "RELEASED", "{plan}");
+    hands.json(&["service", "retry", &hands.fleet.service("b")]);
+    assert_eq!(released(&hands.json(&["plan"])), Value::Null);
     assert_eq!(hands.fleet.mutations(), [""; 0]);
     hands.fleet.finish();
 }
