@@ -41,8 +41,7 @@ impl Contained {
             };
         }
         let name = |state: &RecordedState| ServiceName::new(state.key.name.as_str());
-        contained.recorded =
-            recorded.into_iter().map(|state| (name(&state), state)).collect();
+        contained.recorded = recorded.into_iter().map(|state| (name(&state), state)).collect();
         contained
     }
 

@@ -75,8 +75,8 @@ pub fn contain(asked: Containing<'_>) -> Wanted {
                 return Wanted::Skipped { code: PROTECTED, reason };
             }
             // What the first kill found is what is put back, whatever somebody did meanwhile.
-            let former =
-                recorded.map_or_else(|| FormerState::of(&live.spec), |one| Some(one.former.clone()));
+            let former = recorded
+                .map_or_else(|| FormerState::of(&live.spec), |one| Some(one.former.clone()));
             let (Some(edits), Some(former)) = (kill_edits(&live.spec), former) else {
                 let reason = "it is a job: its tasks end by themselves, and any write would run \
                               it again; remove it with docker if it must end now";
