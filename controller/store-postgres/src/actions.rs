@@ -21,7 +21,7 @@ use crate::{PostgresStore, approvals, audit, ledger, query, requests, transition
 const WHAT: &str = "action";
 
 /// The open action of the proposal's key, or the very action when it is recorded already.
-async fn in_the_way(
+pub(crate) async fn in_the_way(
     tx: &mut PgConnection,
     action: &Action,
     operation: &'static str,
@@ -44,7 +44,11 @@ async fn in_the_way(
 }
 
 /// Records an action; `false` when another one of the same key was recorded meanwhile.
-async fn insert(tx: &mut PgConnection, action: &Action, operation: &'static str) -> Result<bool> {
+pub(crate) async fn insert(
+    tx: &mut PgConnection,
+    action: &Action,
+    operation: &'static str,
+) -> Result<bool> {
     let step = json(serde_json::to_string(&action.step), WHAT)?;
     let inserted = sqlx::query!(
         "INSERT INTO actions (id, tenant, cluster, object_kind, object_name, kind, plan_id, step, \

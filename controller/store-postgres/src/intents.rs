@@ -57,7 +57,11 @@ async fn store(
     Ok(())
 }
 
-async fn insert(tx: &mut PgConnection, intent: &Intent, operation: &'static str) -> Result<()> {
+pub(crate) async fn insert(
+    tx: &mut PgConnection,
+    intent: &Intent,
+    operation: &'static str,
+) -> Result<()> {
     sqlx::query!(
         "INSERT INTO intents (id, action_id, tenant, cluster, object_kind, object_name, \
          object_id, version, phase, body, outcome, detail, created_at) \

@@ -26,6 +26,7 @@ mod approvals;
 mod audit;
 mod clock;
 mod connect;
+mod containments;
 mod error;
 mod holds;
 mod intents;
@@ -90,6 +91,17 @@ impl PostgresStore {
     /// pooler stands between.
     async fn read(&self, operation: &'static str) -> Result<Transaction<'static, Postgres>> {
         const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY; \
+                             SET LOCAL statement_timeout = '30s'";
+        connect::begin(&self.pool, BEGIN.to_owned(), operation).await
+    }
+
+    /// The same for several statements that must see one state: of what is committed meanwhile
+    /// none sees anything.
+    async fn read_snapshot(
+        &self,
+        operation: &'static str,
+    ) -> Result<Transaction<'static, Postgres>> {
+        const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; \
                              SET LOCAL statement_timeout = '30s'";
         connect::begin(&self.pool, BEGIN.to_owned(), operation).await
     }

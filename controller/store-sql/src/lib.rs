@@ -9,6 +9,7 @@ mod actions;
 mod approvals;
 mod audit;
 mod columns;
+pub mod containments;
 pub mod events;
 mod holds;
 pub mod instant;
