@@ -25,6 +25,7 @@ mod leases;
 mod ledger;
 mod length;
 mod location;
+mod overrides;
 mod ownership;
 mod requests;
 mod revisions;

@@ -3,7 +3,7 @@
 //!
 //! Two kinds of writes exist. The leader's writes take a [`Fence`] and fail with
 //! [`Error::Fenced`] when the lease has moved on, inside the same transaction. People's writes
-//! (decisions, requests, holds) take none: anybody may approve while any replica leads. Every write appends its
+//! (decisions, requests, holds, overrides) take none: anybody may approve while any replica leads. Every write appends its
 //! audit rows in the same transaction, so nothing happens unrecorded. (Two writes decide nothing
 //! and append none: renewing the lease, and replacing a source's last good content.)
 //!
@@ -18,6 +18,7 @@ mod holds;
 mod intents;
 mod leases;
 mod ledger;
+mod overrides;
 mod ownership;
 mod requests;
 mod revisions;
@@ -34,7 +35,8 @@ pub use self::error::{BoxError, Category, Error};
 pub use self::holds::Holds;
 pub use self::intents::{Effects, Intent, IntentOutcome, Intents, OwnershipChange};
 pub use self::leases::{Fence, Lease, LeaseHolder, LeaseRequest, Leases};
-pub use self::ledger::{DecisionRow, Ledger, LedgerFilter};
+pub use self::ledger::{DecisionRow, Ledger, LedgerFilter, Refusal};
+pub use self::overrides::{OverrideFilter, Overrides};
 pub use self::ownership::{OwnedObject, Ownership};
 pub use self::requests::{RequestFilter, RequestOutcome, Requests};
 pub use self::revisions::{REVISIONS_KEPT, Revisions};
@@ -57,6 +59,7 @@ pub trait Store:
     + Sources
     + Audit
     + Ledger
+    + Overrides
     + Send
     + Sync
 {
