@@ -36,6 +36,7 @@
 mod assurance;
 mod authorised;
 mod budget;
+mod contain;
 mod evidence;
 mod explain;
 mod facts;
@@ -52,12 +53,14 @@ mod verdict;
 mod window;
 
 pub use self::authorised::Authorised;
+pub use self::contain::{Containing, Wanted, contain};
 pub use self::evidence::{Evidence, FleetView};
 pub use self::explain::{Explanation, Hypothesis, InvalidParameter, explain};
 pub use self::facts::{Facts, FleetNumbers};
 pub use self::kinds::{KNOWN_KINDS, only_looks};
 pub use self::ledger::{LedgerView, Unreadable};
 pub use self::overrides::{FREEZE_PRIORITY, Lifted, MAX_OVERRIDES, Override};
+pub(crate) use self::pattern::Pattern;
 pub use self::policy::{Policy, Settings};
 pub use self::request::{Parameters, Request};
 pub use self::rule::{RuleOrigin, RuleRef};

@@ -383,6 +383,7 @@ pub(super) async fn everything(store: &Arc<dyn Store>) -> String {
     let requests = store.requests(&RequestFilter::default()).await.unwrap();
     let holds = store.holds(&cluster()).await.unwrap();
     let overrides = store.overrides(&OverrideFilter::default()).await.unwrap();
+    let contained = store.contained(&cluster()).await.unwrap();
     let heads = store.revision_heads(&cluster()).await.unwrap();
     let mut revisions = Vec::new();
     for head in &heads {
@@ -391,7 +392,8 @@ pub(super) async fn everything(store: &Arc<dyn Store>) -> String {
     let holder = store.lease_holder().await.unwrap();
     format!(
         "{actions:#?}\n{approvals:#?}\n{intents:#?}\n{owned:#?}\n{audit:#?}\n{decisions:#?}\n\
-         {last_good:#?}\n{requests:#?}\n{holds:#?}\n{overrides:#?}\n{heads:#?}\n{revisions:#?}\n{holder:#?}"
+         {last_good:#?}\n{requests:#?}\n{holds:#?}\n{overrides:#?}\n{contained:#?}\n{heads:#?}\n\
+         {revisions:#?}\n{holder:#?}"
     )
 }
 
