@@ -93,7 +93,8 @@ impl FromStr for Address {
         let query = text.split_once('?').map_or("", |(_, query)| query);
         let query = query.split_once('#').map_or(query, |(query, _)| query);
         let names = query.split('&').filter_map(|pair| pair.split('=').next());
-        if let Some(name) = names.filter(|name| !name.is_empty()).find(|n| !PARAMETERS.contains(n)) {
+        if let Some(name) = names.filter(|name| !name.is_empty()).find(|n| !PARAMETERS.contains(n))
+        {
             return Err(InvalidAddress::Parameter { name: name.to_owned() });
         }
         let options: PgConnectOptions = text.parse().map_err(|_| InvalidAddress::Form)?;

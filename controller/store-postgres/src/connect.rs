@@ -80,7 +80,8 @@ pub(crate) async fn begin(
     match pool.begin_with(AssertSqlSafe(statements)).await {
         Err(sqlx::Error::PoolTimedOut) => Err(diagnose(pool, operation).await),
         Err(error @ sqlx::Error::Io(_)) => {
-            let cause = Cause::Unreachable { address: shown(&pool.connect_options()), source: error };
+            let cause =
+                Cause::Unreachable { address: shown(&pool.connect_options()), source: error };
             Err(cause).during(operation)
         }
         result => result.during(operation),

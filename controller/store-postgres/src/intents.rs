@@ -133,14 +133,10 @@ impl Intents for PostgresStore {
         let (mut tx, leader) = self.write_fenced(fence, OPERATION).await?;
         let open = load_open(&mut tx, intent, OPERATION).await?;
         open.may_advance(intent, from, to)?;
-        sqlx::query!(
-            "UPDATE intents SET phase = $1 WHERE id = $2",
-            to.as_str(),
-            intent.as_str()
-        )
-        .execute(&mut *tx)
-        .await
-        .during(OPERATION)?;
+        sqlx::query!("UPDATE intents SET phase = $1 WHERE id = $2", to.as_str(), intent.as_str())
+            .execute(&mut *tx)
+            .await
+            .during(OPERATION)?;
         let head = transition::load(&mut tx, &open.action, OPERATION).await?;
         audit::append(&mut tx, &events::advanced(intent, from, to, head, leader, now)).await?;
         tx.commit().await

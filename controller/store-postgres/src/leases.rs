@@ -21,11 +21,7 @@ async fn held(tx: &mut PgConnection, operation: &'static str) -> Result<Held> {
     row.read()
 }
 
-async fn set_expiry(
-    tx: &mut PgConnection,
-    expires_at: i64,
-    operation: &'static str,
-) -> Result<()> {
+async fn set_expiry(tx: &mut PgConnection, expires_at: i64, operation: &'static str) -> Result<()> {
     sqlx::query!("UPDATE lease_expiry SET expires_at = $1", expires_at)
         .execute(&mut *tx)
         .await

@@ -32,6 +32,7 @@ mod holds;
 mod intents;
 mod leases;
 mod ledger;
+mod overrides;
 mod ownership;
 mod query;
 mod requests;

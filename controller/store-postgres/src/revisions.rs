@@ -7,9 +7,7 @@ use skep_core::identity::{ActionId, ClusterId, ObjectKey};
 use skep_core::revision::{NewRevision, Revision, RevisionHead};
 use skep_core::seal::Sealed;
 use skep_store::{Error, Fence, REVISIONS_KEPT, Result, Revisions};
-use skep_store_sql::{
-    HeadOfHistoryRow, RevisionColumns, RevisionRow, events, keys_json, number,
-};
+use skep_store_sql::{HeadOfHistoryRow, RevisionColumns, RevisionRow, events, keys_json, number};
 use sqlx::PgConnection;
 
 use crate::error::IntoStoreError as _;

@@ -37,11 +37,7 @@ pub fn instant_or_none(micros: Option<i64>, what: &'static str) -> Result<Option
 ///
 /// # Errors
 /// [`Error::Corrupt`] for another one.
-pub fn word<T>(
-    text: &str,
-    read: impl FnOnce(&str) -> Option<T>,
-    what: &'static str,
-) -> Result<T> {
+pub fn word<T>(text: &str, read: impl FnOnce(&str) -> Option<T>, what: &'static str) -> Result<T> {
     read(text).ok_or_else(|| Error::Corrupt {
         what,
         source: format!("the word {text:?} is not known to this version").into(),
@@ -52,10 +48,7 @@ pub fn word<T>(
 ///
 /// # Errors
 /// [`Error::Corrupt`] when it has no form in JSON.
-pub fn json(
-    value: serde_json::Result<String>,
-    what: &'static str,
-) -> Result<String> {
+pub fn json(value: serde_json::Result<String>, what: &'static str) -> Result<String> {
     value.map_err(|error| json_error(&error, what))
 }
 

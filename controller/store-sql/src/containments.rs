@@ -66,7 +66,8 @@ impl ScopedRow {
             Error::Corrupt { what: WHAT, source: source.into() }
         })?;
         let (state, actor, reason) = (self.state, self.actor, self.reason);
-        let row = ContainmentRow { state, actor, reason, since: self.since, revision: self.revision };
+        let row =
+            ContainmentRow { state, actor, reason, since: self.since, revision: self.revision };
         row.read(cluster, scope)
     }
 }

@@ -16,6 +16,7 @@ pub mod instant;
 mod intents;
 mod leases;
 mod ledger;
+mod overrides;
 mod ownership;
 mod prefix;
 mod requests;
@@ -31,7 +32,11 @@ pub use self::columns::{
 pub use self::holds::HoldRow;
 pub use self::intents::{IntentRow, OpenIntent, OpenIntentRow, outcome_word};
 pub use self::leases::{Held, LeaseRow, until};
-pub use self::ledger::LedgerRow;
+pub use self::ledger::{LedgerRow, facts, refused};
+pub use self::overrides::{
+    OverrideColumns, OverrideRow, check_override, check_room, choose_override, override_lifted,
+    override_placed,
+};
 pub use self::ownership::OwnedRow;
 pub use self::prefix::{ApprovalPrefix, prefix_end, whole_or_only};
 pub use self::requests::{Answer, AskedRow, RequestRow, filed};

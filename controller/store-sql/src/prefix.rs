@@ -16,11 +16,7 @@ pub fn prefix_end(prefix: &str) -> String {
 ///
 /// # Errors
 /// [`Error::NotFound`] for none, [`Error::Ambiguous`] for several.
-pub fn whole_or_only<'a>(
-    ids: &'a [String],
-    prefix: &str,
-    what: &'static str,
-) -> Result<&'a str> {
+pub fn whole_or_only<'a>(ids: &'a [String], prefix: &str, what: &'static str) -> Result<&'a str> {
     match ids {
         [] => Err(Error::NotFound { what, id: prefix.to_owned() }),
         [id] => Ok(id),
