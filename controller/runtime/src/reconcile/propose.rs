@@ -356,6 +356,7 @@ pub(super) async fn close(
         event,
         actor: context.options.holder.clone(),
         detail: why.to_owned(),
+        moved: None,
     };
     match context.store.close_action(leadership.fence(), &closing, context.clock.now()).await {
         // Somebody decided it, or a worker started it, in this very moment: the next pass sees it.
