@@ -18,6 +18,7 @@ mod audit;
 mod batches;
 mod clock;
 mod connect;
+mod containments;
 mod error;
 mod fence;
 mod holds;

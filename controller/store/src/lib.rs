@@ -3,10 +3,11 @@
 //!
 //! Two kinds of writes exist. The leader's writes take a [`Fence`] and fail with
 //! [`Error::Fenced`] when the lease has moved on, inside the same transaction. People's writes
-//! (decisions, requests, holds) take none: anybody may approve while any replica leads. Every write appends its
-//! audit rows in the same transaction, so nothing happens unrecorded. (Some writes decide nothing
-//! and append none: renewing the lease, replacing a source's last good content, noting what an
-//! action waits for, and delivering messages.)
+//! (decisions, requests, holds, containment) take none: anybody may approve while any replica
+//! leads. Every write appends its audit rows in the same transaction, so nothing happens
+//! unrecorded. (Some writes decide nothing and append none: renewing the lease, telling how the
+//! leader works, replacing a source's last good content, noting what an action waits for, and
+//! delivering messages.)
 //!
 //! Instants are kept in microseconds; a finer fraction is cut off.
 
@@ -14,6 +15,7 @@ mod actions;
 mod approvals;
 mod audit;
 pub mod conformance;
+mod containments;
 mod error;
 mod holds;
 mod intents;
@@ -35,6 +37,7 @@ pub use self::approvals::{
     ApprovalFilter, Approvals, BatchMember, BatchOutcome, BatchRequest, Decision, DecisionRequest,
 };
 pub use self::audit::{Audit, AuditFilter};
+pub use self::containments::{ContainmentWrite, Containments, Ordered};
 pub use self::error::{BoxError, Category, Error};
 pub use self::holds::Holds;
 pub use self::intents::{Effects, Intent, IntentOutcome, Intents, OwnershipChange};
@@ -62,6 +65,7 @@ pub trait Store:
     + Revisions
     + Requests
     + Holds
+    + Containments
     + Sources
     + Audit
     + Ledger
