@@ -7,6 +7,7 @@
 mod backoff;
 mod controller;
 mod dependencies;
+mod disruption;
 mod error;
 pub mod history;
 mod images;
@@ -17,6 +18,7 @@ mod policy;
 mod rate;
 mod readiness;
 mod reconcile;
+mod refusals;
 mod report;
 mod rollout;
 mod sealing;

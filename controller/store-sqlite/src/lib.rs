@@ -28,6 +28,7 @@ mod ledger;
 mod length;
 mod location;
 mod outbox;
+mod overrides;
 mod ownership;
 mod requests;
 mod revisions;
