@@ -7,6 +7,7 @@
     reason = "tests report by panicking"
 )]
 
+mod contain;
 mod meeting;
 mod replace;
 mod rollout;
