@@ -458,7 +458,7 @@ fn a_wait_inside_of_a_window_goes_on_with_the_next_one() {
 #[test]
 fn who_waits_for_a_window_that_never_opens_lapses_all_the_same() {
     let mut broken = file(ASKS_AT_NIGHT);
-    broken.rules[0].maintenance_window = Some(skep_crds::policy::MaintenanceWindow::Never);
+    broken.rules[0].maintenance_window = Some(skep_crds::policy::MaintenanceWindow::NEVER);
     let policy = Policy::compile(&broken, Ok(&[]), Settings::default());
     let step = image("a", "a:2");
     let action = waits(approved(&policy, &step, LIVE, noon()), "OUTSIDE_WINDOW", noon());
