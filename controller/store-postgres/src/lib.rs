@@ -23,6 +23,7 @@
 mod actions;
 mod address;
 mod approvals;
+mod archive;
 mod audit;
 mod batches;
 mod clock;

@@ -14,6 +14,7 @@
 
 mod actions;
 mod approvals;
+mod archive;
 mod audit;
 mod batches;
 mod clock;
