@@ -15,13 +15,12 @@ use skep_runtime::{
     Controller, Options, Parts, PolicySource, Probing, SourceSet, SystemClock, SystemRandom,
 };
 use skep_store::Store;
-use skep_store_sqlite::{Location, OpenOptions, SqliteStore};
 use skep_swarm::{DockerEngine, Engine, EngineAddress};
 
-use crate::config::secret::Secret;
 use crate::config::{Config, Environment, table};
+use crate::database::{Access, Named};
 use crate::error::{Failure, Result};
-use crate::{codes, identity, key};
+use crate::{codes, identity};
 
 /// An open store with the key that belongs to it.
 pub(crate) struct OpenStore {
@@ -52,32 +51,18 @@ pub(crate) struct Wired {
 /// Opens the store that the settings name.
 ///
 /// # Errors
-/// When none is named, it is of another kind, or it cannot be used.
-pub(crate) async fn open_store(config: &Config, environment: &Environment) -> Result<OpenStore> {
-    let Some(written) = config.text(table::STORE) else {
-        return Err(Failure::new(codes::CONFIG_INVALID, "no store is named, and there is no HOME")
-            .next("name one: --store sqlite:PATH"));
-    };
-    let uri = Secret::parse(written).reveal(environment).map_err(|error| {
-        Failure::of(codes::CONFIG_INVALID, &error).next("skep config show --origin")
-    })?;
-    if uri.starts_with("postgres:") || uri.starts_with("postgresql:") {
-        return Err(Failure::new(
-            codes::STORE_UNSUPPORTED,
-            "this version of Skep keeps its records in SQLite only; Postgres comes later",
-        )
-        .next("use --store sqlite:PATH; one controller per database"));
-    }
-    let location: Location = uri.parse().map_err(|error: skep_store_sqlite::InvalidLocation| {
-        Failure::of(codes::CONFIG_INVALID, &error).next("use --store sqlite:PATH")
-    })?;
-    let store = SqliteStore::open_location(&location, OpenOptions { create: true }).await?;
-    let key = match &location {
-        Location::File(path) => key::beside(path)?,
-        Location::Memory => key::fleeting()?,
-    };
+/// When none is named, its key is missing, or it cannot be used.
+pub(crate) async fn open_store(
+    config: &Config,
+    environment: &Environment,
+    access: Access,
+) -> Result<OpenStore> {
+    let named = Named::in_force(config, environment)?;
+    let place = named.key(config.text(table::KEY), environment)?;
+    let key = named.keyed(place.as_ref(), environment).await?;
     let sealer = Sealer::new(&key).map_err(|error| Failure::of(codes::KEY_UNAVAILABLE, &error))?;
-    Ok(OpenStore { store: Arc::new(store), masking: Masking::new(key), sealer })
+    let store = named.open(access).await?.store();
+    Ok(OpenStore { store, masking: Masking::new(key), sealer })
 }
 
 /// Connects to the engine that the settings name.
@@ -116,8 +101,9 @@ pub(crate) async fn controller(
     environment: &Environment,
     only: &[String],
     command: &str,
+    access: Access,
 ) -> Result<Wired> {
-    assemble(config, environment, options(config, only, command)?).await
+    assemble(config, environment, options(config, only, command)?, access).await
 }
 
 /// Puts a controller together that behaves as these options say.
@@ -128,12 +114,13 @@ pub(crate) async fn assemble(
     config: &Config,
     environment: &Environment,
     options: Options,
+    access: Access,
 ) -> Result<Wired> {
     let probing = probing(config, environment)?;
     let probe_address = probing.address.clone();
     let probing = config.is_on(table::PROBE).then_some(probing);
     let options = Options { probing, ..options };
-    let OpenStore { store, masking, sealer } = open_store(config, environment).await?;
+    let OpenStore { store, masking, sealer } = open_store(config, environment, access).await?;
     let engine = connect(config, environment).await?;
     let sources = SourceSet::new(
         config.paths(table::REGISTRY).to_vec(),

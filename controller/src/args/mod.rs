@@ -2,12 +2,14 @@
 
 mod common;
 mod service;
+mod store;
 mod verbs;
 
 use clap::{Parser, Subcommand};
 
 pub(crate) use self::common::{FleetArgs, GlobalArgs, PolicyArgs, SourceArgs, StoreArgs};
 pub(crate) use self::service::{AskArgs, ChooseArgs, HistoryArgs, ServiceVerb, Side};
+pub(crate) use self::store::{CopyArgs, RestoreArgs, StoreVerb};
 pub(crate) use self::verbs::{
     ActionsVerb, ApprovalsVerb, ApproveArgs, ConfigVerb, DenyArgs, ExplainArgs, ImagesArgs,
     ImportArgs, ListApprovalsArgs, PlanArgs, PolicyVerb, ReconcileArgs, ReferencePage,
@@ -81,6 +83,9 @@ Examples:
   skep images --registry fleet.yml
   skep images --check -o json          # asks the image registries")]
     Images(Box<ImagesArgs>),
+    /// The database: its state, backups, and moves to another one.
+    #[command(subcommand)]
+    Store(StoreVerb),
     /// Registry files.
     #[command(subcommand)]
     Registry(RegistryVerb),

@@ -13,15 +13,22 @@ mod schema;
 mod serve;
 mod service;
 mod shell;
+mod store;
 mod view;
+
+use std::sync::Arc;
+
+use skep_store::Store;
 
 use crate::args::{ActionsVerb, PolicyVerb, RegistryVerb};
 use crate::args::{ApprovalsVerb, Cli, ConfigVerb, GlobalArgs, Verb};
 use crate::codes;
 use crate::config::{Config, Environment, Given, table};
+use crate::database::Access;
 use crate::error::{Failure, Result};
 use crate::output::Printer;
 use crate::telemetry::{self, Telemetry, Wish};
+use crate::wiring::{self, Wired};
 
 /// A verb that a person waits for.
 const COMMAND: Wish = Wish { service: false };
@@ -34,6 +41,33 @@ pub(crate) struct Session {
     pub(crate) config: Config,
     /// The variables, for references that are read late.
     pub(crate) environment: Environment,
+}
+
+impl Session {
+    /// The store; it is told when it can only be read.
+    async fn open_store(&self) -> Result<Arc<dyn Store>> {
+        let open = wiring::open_store(&self.config, &self.environment, Access::Any).await?;
+        self.tell_if_read_only(open.store.as_ref());
+        Ok(open.store)
+    }
+
+    /// A controller for a verb that may well only look; it is told when the store can only be
+    /// read.
+    async fn controller(&self, only: &[String], command: &str) -> Result<Wired> {
+        let (config, environment) = (&self.config, &self.environment);
+        let wired = wiring::controller(config, environment, only, command, Access::Any).await?;
+        self.tell_if_read_only(wired.store.as_ref());
+        Ok(wired)
+    }
+
+    fn tell_if_read_only(&self, store: &dyn Store) {
+        if store.is_read_only() {
+            self.printer.warn(
+                "the store is read-only: this shows what is on record, and nothing \
+                               can be decided or changed",
+            );
+        }
+    }
 }
 
 /// Runs the verb; gives the exit code.
@@ -128,6 +162,10 @@ fn dispatch(cli: Cli, printer: &Printer) -> Result<u8> {
                 }
             })?;
             in_runtime(&session, COMMAND, async |session, _| actions::run(session, verb).await)
+        }
+        Verb::Store(verb) => {
+            let session = session(&global, |given| verb.store().give(given))?;
+            in_runtime(&session, COMMAND, async |session, _| store::run(session, verb).await)
         }
         Verb::Service(verb) => {
             let session = session(&global, |given| verb.fleet().give(given))?;

@@ -10,6 +10,7 @@ use super::probe::LiveProbe;
 use super::shell::VERSION;
 use crate::args::ServeArgs;
 use crate::config::table;
+use crate::database::Access;
 use crate::error::{Failure, Result, exit};
 use crate::telemetry::Telemetry;
 use crate::wiring::{self, Wired};
@@ -25,7 +26,8 @@ pub(super) async fn run(session: &Session, args: &ServeArgs, telemetry: &Telemet
     let server = Server::bind(config.listen(), Limits::default()).await?;
     let address = server.address();
     let Wired { controller, store, engine, .. } =
-        wiring::controller(config, &session.environment, &args.fleet.only, "serve").await?;
+        wiring::controller(config, &session.environment, &args.fleet.only, "serve", Access::Write)
+            .await?;
     let has_sources = !config.paths(table::REGISTRY).is_empty();
     let probe = LiveProbe {
         store,

@@ -43,7 +43,7 @@ impl PostgresStore {
     /// # Errors
     /// Those of the database.
     pub async fn archive_to_write(&self) -> Result<Box<dyn Archive>> {
-        const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; \
+        const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; \
                              SET LOCAL lock_timeout = '5s'";
         let tx = connect::begin(&self.pool, BEGIN.to_owned(), WRITE).await?;
         Ok(Box::new(Opened { tx, reading: None, operation: WRITE }))

@@ -62,6 +62,7 @@ pub struct PostgresStore {
     pool: PgPool,
     clock: ClockShift,
     installation_id: String,
+    is_read_only: bool,
 }
 
 impl PostgresStore {
@@ -73,6 +74,14 @@ impl PostgresStore {
     /// this one cannot work with made them.
     pub async fn open(address: &Address, options: OpenOptions) -> Result<Self> {
         connect::open(address, options, ClockShift::default()).await
+    }
+
+    /// Whether nothing is in the database yet.
+    ///
+    /// # Errors
+    /// As [`PostgresStore::open`].
+    pub async fn is_new(address: &Address) -> Result<bool> {
+        connect::is_new(address).await
     }
 
     /// For tests: a store whose database clock can be moved.
@@ -132,6 +141,10 @@ impl Store for PostgresStore {
             .await
             .during(OPERATION)?;
         Ok(())
+    }
+
+    fn is_read_only(&self) -> bool {
+        self.is_read_only
     }
 
     fn installation_id(&self) -> &str {

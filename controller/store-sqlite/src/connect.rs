@@ -49,24 +49,30 @@ pub(crate) async fn file(
     let installation_id = schema::prepare(&writer).await?;
     // No write can slip past the write lock by taking the wrong pool.
     let readers = pool(READERS).connect_lazy_with(writing.pragma("query_only", "ON"));
-    Ok(SqliteStore { writer, readers, clock, installation_id })
+    Ok(SqliteStore { writer, readers, clock, installation_id, is_read_only: false })
 }
 
 pub(crate) async fn memory(clock: ClockShift) -> Result<SqliteStore> {
     // The database lives as long as its only connection.
     let only = pool(1).connect_lazy_with(connect_options().in_memory(true).filename(":memory:"));
     let installation_id = schema::prepare(&only).await?;
-    Ok(SqliteStore { writer: only.clone(), readers: only, clock, installation_id })
+    Ok(SqliteStore {
+        writer: only.clone(),
+        readers: only,
+        clock,
+        installation_id,
+        is_read_only: false,
+    })
 }
 
-fn connect_options() -> SqliteConnectOptions {
+pub(crate) fn connect_options() -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .create_if_missing(false)
         .foreign_keys(true)
         .busy_timeout(BUSY_TIMEOUT)
 }
 
-fn pool(connections: u32) -> SqlitePoolOptions {
+pub(crate) fn pool(connections: u32) -> SqlitePoolOptions {
     SqlitePoolOptions::new()
         .max_connections(connections)
         .acquire_timeout(ACQUIRE_TIMEOUT)

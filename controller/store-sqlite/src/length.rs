@@ -28,7 +28,7 @@ pub(crate) fn check(path: &Path) -> Result<(), Cause> {
     Err(Cause::CutOff { found, expected })
 }
 
-fn has_log(path: &Path) -> bool {
+pub(crate) fn has_log(path: &Path) -> bool {
     let mut log = path.as_os_str().to_owned();
     log.push("-wal");
     std::fs::metadata(PathBuf::from(log)).is_ok_and(|log| log.len() > 0)

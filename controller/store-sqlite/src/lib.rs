@@ -31,6 +31,7 @@ mod location;
 mod outbox;
 mod overrides;
 mod ownership;
+mod read_only;
 mod requests;
 mod revisions;
 mod row;
@@ -63,6 +64,7 @@ pub struct SqliteStore {
     readers: SqlitePool,
     clock: ClockShift,
     installation_id: String,
+    is_read_only: bool,
 }
 
 impl SqliteStore {
@@ -74,6 +76,16 @@ impl SqliteStore {
     /// this one cannot work with; [`skep_store::Error::Corrupt`] when it is damaged.
     pub async fn open(path: impl AsRef<Path>, options: OpenOptions) -> Result<Self> {
         connect::file(path.as_ref(), options, ClockShift::default()).await
+    }
+
+    /// Opens a database file that this user cannot write, such as one on a medium that is mounted
+    /// read-only. Reading works; every write fails with [`Cause::ReadOnly`].
+    ///
+    /// # Errors
+    /// As [`SqliteStore::open`], and when its schema is not up to date, which would have to be
+    /// written.
+    pub async fn open_read_only(path: impl AsRef<Path>) -> Result<Self> {
+        read_only::open(path.as_ref()).await
     }
 
     /// Opens an empty database that ends with the last clone of the returned store.
@@ -140,6 +152,10 @@ impl Store for SqliteStore {
             .await
             .during("answer")?;
         Ok(())
+    }
+
+    fn is_read_only(&self) -> bool {
+        self.is_read_only
     }
 
     fn installation_id(&self) -> &str {

@@ -1,0 +1,39 @@
+//! Opening a file that cannot be written.
+
+use std::path::Path;
+
+use skep_store::{Error, Result};
+
+use crate::connect::{self, OPERATION};
+use crate::error::{Cause, IntoStoreError as _};
+use crate::{ClockShift, SqliteStore, length, schema};
+
+/// Only to read; a few are enough, as beside a writer.
+const READERS: u32 = 4;
+
+pub(crate) async fn open(path: &Path) -> Result<SqliteStore> {
+    if !path.exists() {
+        return Err(Cause::Missing { path: path.to_owned() }).during(OPERATION);
+    }
+    length::check(path).during(OPERATION)?;
+    let plain = store(path, false).await;
+    // Without its side files, and a folder in which they could be made, SQLite opens such a file
+    // only when it is told that nobody changes it. With them, somebody else may be at work.
+    if matches!(plain, Err(Error::Unavailable { .. })) && !length::has_log(path) {
+        return store(path, true).await;
+    }
+    plain
+}
+
+async fn store(path: &Path, immutable: bool) -> Result<SqliteStore> {
+    let options = connect::connect_options().filename(path).read_only(true).immutable(immutable);
+    let readers = connect::pool(READERS).connect_lazy_with(options);
+    let installation_id = schema::verify(&readers).await?;
+    Ok(SqliteStore {
+        writer: readers.clone(),
+        readers,
+        clock: ClockShift::default(),
+        installation_id,
+        is_read_only: true,
+    })
+}
