@@ -1,5 +1,6 @@
 //! The database that the settings name, whichever kind it is, and the key that belongs to it.
 
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -139,6 +140,7 @@ impl Named {
             return Ok(key);
         }
         if self.is_new().await? {
+            self.make_folder()?;
             return place.create(&key::random()?);
         }
         // Another process may have made both meanwhile.
@@ -150,6 +152,22 @@ impl Named {
             failure.push_cause(format!(
                 "{self} holds records that were sealed with a key; another one would not open them"
             ));
+            failure
+        })
+    }
+
+    /// A file that cannot be made is an error of the store, not of the key beside it.
+    fn make_folder(&self) -> Result<()> {
+        let Some(folder) = self.file().and_then(Path::parent) else { return Ok(()) };
+        if folder.as_os_str().is_empty() {
+            return Ok(());
+        }
+        let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
+        made.map_err(|error| {
+            let message = format!("the folder {} cannot be made", folder.display());
+            let mut failure = Failure::new(codes::STORE_UNAVAILABLE, message)
+                .next("make it, writable for this user, or choose another --store");
+            failure.push_cause(error.to_string());
             failure
         })
     }

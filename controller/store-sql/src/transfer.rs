@@ -163,9 +163,11 @@ pub async fn carry(
     target.prepare(&there).await?;
     let mut contents = Contents::new();
     for table in &there {
+        // The same columns, each in the type that its database has for it.
+        let Some(from) = tables.iter().find(|from| from.name == table.name) else { continue };
         let mut content = Content::default();
         loop {
-            let rows = source.read(table).await?;
+            let rows = source.read(from).await?;
             if rows.is_empty() {
                 break;
             }
@@ -173,7 +175,7 @@ pub async fn carry(
             progress(&table.name, content.rows);
             target.write(table, rows).await?;
         }
-        if let Some(number) = source.highest_number(table).await? {
+        if let Some(number) = source.highest_number(from).await? {
             target.continue_after(table, number).await?;
         }
         contents.insert(table.name.clone(), content);

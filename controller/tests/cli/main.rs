@@ -19,6 +19,7 @@ mod receiver;
 mod registry;
 mod serve;
 mod shell;
+mod store;
 mod telemetry;
 
 use std::path::{Path, PathBuf};

@@ -84,7 +84,8 @@ pub(super) async fn run(session: &Session, args: &CopyArgs) -> Result<u8> {
     let view = CopyView {
         from: from.to_string(),
         to: to.to_string(),
-        installation_id: target.store().installation_id().to_owned(),
+        // The copy had another one until it was filled.
+        installation_id: source.store().installation_id().to_owned(),
         rows: rows(&carried),
         tables: views(&carried),
         key: to_key.as_ref().map(ToString::to_string),
