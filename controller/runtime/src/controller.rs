@@ -144,6 +144,7 @@ impl Context {
             Attempt::Retry(_) => {
                 self.retries().failed(name, now);
             }
+            Attempt::After(wait, _) => self.retries().later(name, now, *wait),
         }
     }
 

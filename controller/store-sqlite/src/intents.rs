@@ -11,7 +11,9 @@ use sqlx::{Sqlite, Transaction};
 
 use crate::error::IntoStoreError as _;
 use crate::transition::{Change, Head};
-use crate::{SqliteStore, approvals, audit, clock, holds, ownership, revisions, row};
+use crate::{
+    SqliteStore, approvals, attempts, audit, clock, holds, letters, ownership, revisions, row,
+};
 
 const WHAT: &str = "intent";
 
@@ -46,6 +48,12 @@ async fn close(
         start_by: None,
     };
     head.apply(tx, change, now, operation).await?;
+    if let Some(failed) = outcome.failed() {
+        letters::leave(tx, head, failed, outcome.detail(), now, operation).await?;
+    }
+    if let IntentOutcome::Retry { detail, attempt: Some(attempt) } = outcome {
+        attempts::count(tx, &head.id, attempt, detail, now, operation).await?;
+    }
     if outcome.event() == ActionEvent::Supersede {
         let status = ApprovalStatus::Superseded;
         approvals::end(tx, &head.id, status, None, now, operation).await?;
@@ -138,12 +146,12 @@ async fn insert(
 }
 
 /// An intent whose outcome is unknown.
-struct Open {
-    action: ActionId,
+pub(crate) struct Open {
+    pub(crate) action: ActionId,
     phase: IntentPhase,
 }
 
-async fn load_open(
+pub(crate) async fn load_open(
     tx: &mut Transaction<'_, Sqlite>,
     intent: &IntentId,
     operation: &'static str,

@@ -14,6 +14,7 @@
 
 mod actions;
 mod approvals;
+mod attempts;
 mod audit;
 mod clock;
 mod connect;
@@ -24,6 +25,7 @@ mod intents;
 mod leases;
 mod ledger;
 mod length;
+mod letters;
 mod location;
 mod ownership;
 mod requests;

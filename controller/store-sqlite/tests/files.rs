@@ -156,13 +156,13 @@ async fn a_newer_schema_is_refused_unless_it_says_that_we_may() {
     let mut newer = raw(&path).await;
     newer.execute(FROM_THE_FUTURE).await.unwrap();
     let error = refusal(&path).await;
-    assert!(matches!(cause(&error), Cause::Newer { found: 9000, known: 2 }), "{error:?}");
+    assert!(matches!(cause(&error), Cause::Newer { found: 9000, .. }), "{error:?}");
 
-    newer.execute("INSERT INTO schema_versions VALUES (9000, 3)").await.unwrap();
+    newer.execute("INSERT INTO schema_versions VALUES (9000, 8999)").await.unwrap();
     let error = refusal(&path).await;
-    assert!(matches!(cause(&error), Cause::Newer { found: 9000, known: 2 }), "{error:?}");
+    assert!(matches!(cause(&error), Cause::Newer { found: 9000, .. }), "{error:?}");
 
-    newer.execute("UPDATE schema_versions SET runs_with = 2 WHERE version = 9000").await.unwrap();
+    newer.execute("UPDATE schema_versions SET runs_with = 1 WHERE version = 9000").await.unwrap();
     let store = SqliteStore::open(&path, CREATE).await.unwrap();
     assert_eq!(store.lease_holder().await.unwrap().unwrap().holder, "first");
 }

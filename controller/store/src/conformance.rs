@@ -12,12 +12,14 @@
 
 mod actions;
 mod approvals;
+mod attempts;
 mod effects;
 mod fencing;
 mod fixtures;
 mod holds;
 mod intents;
 mod leases;
+mod letters;
 mod records;
 mod replacements;
 mod requests;
@@ -158,6 +160,26 @@ macro_rules! for_each_behaviour {
                 an_object_has_one_hold
                 holds_are_in_the_trail_under_their_own_words
                 holds_are_listed_by_cluster
+            }
+            attempts {
+                attempts_are_counted_by_action
+                a_retry_counts_when_it_was_an_attempt
+                the_count_survives_a_leader
+                only_open_actions_have_a_next_attempt
+                a_settled_intent_takes_no_attempt
+            }
+            letters {
+                a_failed_action_leaves_a_letter
+                every_way_to_fail_leaves_one
+                a_failure_that_is_refused_leaves_none
+                letters_are_listed_by_when_they_failed_and_filtered
+                letters_are_found_by_the_start_of_their_id
+                a_letter_is_requeued_once
+                fifty_requeues_leave_one
+                a_requeue_is_about_the_letters_own_object
+                a_letter_is_dropped_for_a_reason
+                a_rejected_event_is_kept_and_counted
+                a_letter_outlives_the_next_action
             }
             records {
                 what_one_process_writes_the_others_see

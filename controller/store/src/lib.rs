@@ -11,6 +11,7 @@
 
 mod actions;
 mod approvals;
+mod attempts;
 mod audit;
 pub mod conformance;
 mod error;
@@ -18,6 +19,7 @@ mod holds;
 mod intents;
 mod leases;
 mod ledger;
+mod letters;
 mod ownership;
 mod requests;
 mod revisions;
@@ -29,12 +31,17 @@ pub use self::actions::{
     ActionFilter, ActionList, Actions, Closing, NewAction, ProposeOutcome, UnreadableAction,
 };
 pub use self::approvals::{ApprovalFilter, Approvals, Decision, DecisionRequest};
+pub use self::attempts::{Attempts, FailedAttempt, Retries};
 pub use self::audit::{Audit, AuditFilter};
 pub use self::error::{BoxError, Category, Error};
 pub use self::holds::Holds;
 pub use self::intents::{Effects, Intent, IntentOutcome, Intents, OwnershipChange};
 pub use self::leases::{Fence, Lease, LeaseHolder, LeaseRequest, Leases};
 pub use self::ledger::{DecisionRow, Ledger, LedgerFilter};
+pub use self::letters::{
+    DeadLetters, DropLetter, Failed, LetterAnswer, LetterFilter, OpenLetters, Operator, Rejection,
+    Requeue, RequeueWith,
+};
 pub use self::ownership::{OwnedObject, Ownership};
 pub use self::requests::{RequestFilter, RequestOutcome, Requests};
 pub use self::revisions::{REVISIONS_KEPT, Revisions};
@@ -57,6 +64,8 @@ pub trait Store:
     + Sources
     + Audit
     + Ledger
+    + Retries
+    + DeadLetters
     + Send
     + Sync
 {
