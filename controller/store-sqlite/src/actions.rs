@@ -44,7 +44,7 @@ fn check(new: &NewAction) -> Result<()> {
 }
 
 /// The open action of a key, if it has one.
-async fn open_action(
+pub(crate) async fn open_action(
     tx: &mut Transaction<'_, Sqlite>,
     key: &ObjectKey,
     operation: &'static str,
@@ -67,7 +67,7 @@ async fn open_action(
     Ok(id.map(ActionId::new))
 }
 
-async fn insert(
+pub(crate) async fn insert(
     tx: &mut Transaction<'_, Sqlite>,
     action: &Action,
     operation: &'static str,

@@ -109,7 +109,7 @@ fn may_run(head: &Head) -> Result<()> {
     }
 }
 
-async fn insert(
+pub(crate) async fn insert(
     tx: &mut Transaction<'_, Sqlite>,
     intent: &Intent,
     operation: &'static str,

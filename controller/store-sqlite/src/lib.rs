@@ -18,6 +18,7 @@ mod attempts;
 mod audit;
 mod clock;
 mod connect;
+mod containments;
 mod error;
 mod fence;
 mod holds;
