@@ -16,10 +16,10 @@ use skep_store::{
     Requests as _, Retries as _,
 };
 
+use skep_swarm::fake::Fault;
 use tokio_util::sync::CancellationToken;
 
 use crate::World;
-use crate::engine::Fault;
 
 use ActionState::{Executing, Failed, RollingOut, Succeeded};
 use Fault::{HeldBefore, Lost, Passes, Refused};
@@ -288,7 +288,7 @@ const OTHER_IMAGE: &str = "host_port: 8200, env: {LEVEL: debug}";
 #[tokio::test]
 async fn a_rollout_that_hangs_ends_with_its_time_and_is_not_tried_again() {
     let mut world = World::deployed().await;
-    world.swarm.rollouts("updating");
+    world.swarm.hold_rollouts("updating");
     world.declare(OTHER_IMAGE);
     world.attempt(&[]).await;
     world.pass().await;
@@ -316,7 +316,7 @@ async fn a_rollout_that_hangs_ends_with_its_time_and_is_not_tried_again() {
 #[tokio::test]
 async fn a_rollout_that_swarm_ended_badly_leaves_a_letter() {
     let world = World::deployed().await;
-    world.swarm.rollouts("updating");
+    world.swarm.hold_rollouts("updating");
     world.declare(OTHER_IMAGE);
     world.attempt(&[]).await;
     world.swarm.fail_task("a", "No such image");

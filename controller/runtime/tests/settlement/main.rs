@@ -7,7 +7,6 @@
     reason = "tests report by panicking"
 )]
 
-mod engine;
 mod letters;
 mod meeting;
 mod replace;
@@ -15,16 +14,17 @@ mod rollout;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use skep_core::action::{ActionKind, ActionState, ActuatorMode};
 use skep_core::approval::ApprovalStatus;
 use skep_core::gate::Settings;
 use skep_core::plan::Masking;
-use skep_core::ports::Clock as _;
-use skep_core::retry::Pace;
+use skep_core::ports::Clock;
+use skep_core::retry;
 use skep_images::{Credentials, Limits, Resolver};
 use skep_runtime::{
     Controller, Options, Parts, PassReport, PolicySource, SourceSet, SystemClock, SystemRandom,
@@ -34,10 +34,9 @@ use skep_store::{
     Intents as _,
 };
 use skep_store_sqlite::SqliteStore;
+use skep_swarm::fake::{FakeSwarm, Fault, Pace};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
-
-use crate::engine::{FakeSwarm, Fault};
 
 struct World {
     swarm: Arc<FakeSwarm>,
@@ -51,13 +50,24 @@ struct World {
     action_timeout: Duration,
 }
 
+/// The swarm's clock: in the past, so that no service counts as fresh, and later at each look.
+#[derive(Default)]
+struct LongAgo(AtomicI64);
+
+impl Clock for LongAgo {
+    fn now(&self) -> Timestamp {
+        let start: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+        start + SignedDuration::from_millis(self.0.fetch_add(100, Ordering::Relaxed))
+    }
+}
+
 /// Long enough to be trusted for a while, short enough to wait for after a crash.
 const LEASE: Duration = Duration::from_secs(3);
 
 impl World {
     async fn new() -> Self {
         let world = Self {
-            swarm: Arc::default(),
+            swarm: Arc::new(FakeSwarm::new(Arc::new(LongAgo::default()), Pace::INSTANT, 1)),
             store: SqliteStore::open_in_memory().await.unwrap(),
             folder: TempDir::new().unwrap(),
             mode: ActuatorMode::Swarm,
@@ -129,7 +139,7 @@ impl World {
             wait_for_rollouts: false,
             max_actions: 1000,
             lease_ttl: LEASE,
-            pace: Pace { first: SignedDuration::ZERO },
+            pace: retry::Pace { first: SignedDuration::ZERO },
             conclude_after: self.conclude_after,
             action_timeout: self.action_timeout,
             ..Options::default()
