@@ -59,6 +59,16 @@ words! {
         RetriedByHand = "retried_by_hand",
         /// A hold ended before its time.
         HoldLifted = "hold_lifted",
+        /// A person put a rule in front of the policy file.
+        OverridePlaced = "override_placed",
+        /// A person froze matching actions.
+        Frozen = "frozen",
+        /// A person took an override away before its time.
+        OverrideLifted = "override_lifted",
+        /// A person lifted a freeze before its time.
+        Unfrozen = "unfrozen",
+        /// The policy refused to have an action proposed.
+        Refused = "refused",
         /// A person froze a service or a domain.
         Paused = "paused",
         /// A person killed a service or a domain.

@@ -104,6 +104,10 @@ text_type! {
     LetterId
 }
 text_type! {
+    /// One stored override of the policy, for example a freeze.
+    OverrideId
+}
+text_type! {
     /// One uninterrupted leadership of one process.
     TermId
 }
@@ -153,6 +157,13 @@ impl IntentId {
 }
 
 impl RequestId {
+    /// A new id.
+    pub fn generate(random: &dyn Random) -> Self {
+        Self(random.hex128())
+    }
+}
+
+impl OverrideId {
     /// A new id.
     pub fn generate(random: &dyn Random) -> Self {
         Self(random.hex128())

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use skep_core::action::ActionState;
 use skep_core::desired::{Desired, SourceState};
+use skep_core::gate::Policy;
 use skep_core::identity::{IntentId, ObjectKey, ServiceName};
 use skep_core::observed::Snapshot;
 use skep_core::plan::{Masking, Memo, Owned, Plan, Step, Waiting, plan_with};
@@ -18,6 +19,7 @@ use tokio::time::Instant;
 
 use crate::Error;
 use crate::backoff::Backoff;
+use crate::disruption::Disruption;
 use crate::history::VersionsSeen;
 use crate::leader::Leadership;
 use crate::metrics::Metrics;
@@ -27,6 +29,7 @@ use crate::readiness::ReadinessReport;
 use crate::reconcile::act::Attempt;
 use crate::reconcile::standing::{degraded, is_forgotten, retried_at};
 use crate::reconcile::{Memory, World};
+use crate::refusals::Refusals;
 use crate::sources::SourceSet;
 use crate::status::Status;
 
@@ -66,6 +69,8 @@ pub(crate) struct Context {
     pub(crate) options: Options,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) in_flight: InFlight,
+    pub(crate) disruption: Disruption,
+    pub(crate) refusals: Refusals,
     memo: Mutex<Memo>,
     retries: Mutex<Backoff>,
     asking: Mutex<HashMap<IntentId, Instant>>,
@@ -115,6 +120,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Context {
+    /// The policy in force now.
+    pub(crate) async fn policy(&self) -> Arc<Policy> {
+        self.policy.current(self.store.as_ref(), self.clock.now()).await
+    }
+
     /// What earlier passes compared and found equal.
     pub(crate) fn memo(&self) -> MutexGuard<'_, Memo> {
         lock(&self.memo)
@@ -246,6 +256,8 @@ impl Controller {
             options,
             metrics: Arc::new(Metrics::default()),
             in_flight: InFlight::default(),
+            disruption: Disruption::default(),
+            refusals: Refusals::default(),
             memo: Mutex::default(),
             retries: Mutex::default(),
             asking: Mutex::default(),
@@ -283,6 +295,8 @@ impl Controller {
             options,
             metrics: Arc::clone(&context.metrics),
             in_flight: context.in_flight.clone(),
+            disruption: context.disruption.clone(),
+            refusals: context.refusals.clone(),
             memo: Mutex::default(),
             retries: Mutex::default(),
             asking: Mutex::default(),

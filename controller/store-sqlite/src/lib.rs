@@ -28,6 +28,7 @@ mod ledger;
 mod length;
 mod letters;
 mod location;
+mod overrides;
 mod ownership;
 mod requests;
 mod revisions;

@@ -21,6 +21,7 @@ mod holds;
 mod intents;
 mod leases;
 mod letters;
+mod overrides;
 mod records;
 mod replacements;
 mod requests;
@@ -182,6 +183,16 @@ macro_rules! for_each_behaviour {
                 a_rejected_event_is_kept_and_counted
                 a_letter_outlives_the_next_action
             }
+            overrides {
+                an_override_comes_back_with_all_its_parts
+                an_override_ends_at_its_time_or_when_it_is_lifted
+                overrides_are_found_by_the_start_of_their_id
+                the_overrides_counter_moves_with_overrides_alone
+                a_hundred_overrides_are_the_most
+                fifty_last_overrides_leave_one
+                an_override_that_never_holds_is_refused
+                overrides_are_in_the_trail_under_their_own_words
+            }
             containments {
                 an_order_is_kept_and_wakes_the_loop
                 orders_follow_the_table
@@ -201,6 +212,8 @@ macro_rules! for_each_behaviour {
                 a_new_leader_settles_a_kill
             }
             records {
+                a_refusal_is_in_the_ledger_and_in_the_trail
+                a_decision_comes_back_with_all_its_parts
                 what_one_process_writes_the_others_see
                 the_change_counter_moves_with_what_is_recorded
                 last_good_content_comes_back_byte_for_byte

@@ -2,6 +2,7 @@
 //! reads the ledger), act (I/O), record (I/O).
 
 pub(crate) mod act;
+mod gate;
 pub(crate) mod propose;
 pub(crate) mod requests;
 pub(crate) mod scope;
@@ -76,7 +77,7 @@ pub(crate) async fn decide(
         waiting: plan.waiting.clone(),
         ..PassReport::default()
     };
-    let policy = context.policy.current();
+    let policy = context.policy().await;
     let now = Now {
         counter,
         snapshot: &world.snapshot,

@@ -29,8 +29,8 @@ use super::Harness;
 use crate::{
     ActionFilter, ApprovalFilter, AuditFilter, Closing, Decision, DecisionRequest, DecisionRow,
     Effects, Error, Failed, FailedAttempt, Fence, Intent, IntentOutcome, LastGoodContent, Lease,
-    LeaseRequest, LedgerFilter, LetterFilter, NewAction, OwnedObject, OwnershipChange,
-    ProposeOutcome, RequestFilter, Result, Store,
+    LeaseRequest, LedgerFilter, LetterFilter, NewAction, OverrideFilter, OwnedObject,
+    OwnershipChange, ProposeOutcome, Refusal, RequestFilter, Result, Store,
 };
 
 pub(super) const TTL: Duration = Duration::from_secs(6);
@@ -163,18 +163,33 @@ pub(super) fn granted(id: &str, name: &str) -> NewAction {
         },
         approval: None,
         decision: DecisionRow {
-            action: id,
+            action: Some(id),
             kind: ActionKind::DeployService,
             target,
             source: Source::Registry,
             decision: "allow".to_owned(),
             tier: "auto".to_owned(),
             rule: "default".to_owned(),
+            cause: "allowed".to_owned(),
             reason: "tier auto".to_owned(),
+            facts: None,
             decided_at: at(0),
         },
         request: None,
     }
+}
+
+/// A decision that kept an action from being proposed.
+pub(super) fn refusal(name: &str) -> Refusal {
+    let decision = DecisionRow {
+        action: None,
+        decision: "deny".to_owned(),
+        tier: "forbidden".to_owned(),
+        cause: "frozen".to_owned(),
+        reason: "frozen by alice".to_owned(),
+        ..granted("x", name).decision
+    };
+    Refusal { key: key(name), actor: "reconciler@host".to_owned(), decision }
 }
 
 /// An action of a kind that writes nothing to the engine.
@@ -389,6 +404,7 @@ pub(super) async fn everything(store: &Arc<dyn Store>) -> String {
     let last_good = store.last_good("registry").await.unwrap();
     let requests = store.requests(&RequestFilter::default()).await.unwrap();
     let holds = store.holds(&cluster()).await.unwrap();
+    let overrides = store.overrides(&OverrideFilter::default()).await.unwrap();
     let contained = store.contained(&cluster()).await.unwrap();
     let heads = store.revision_heads(&cluster()).await.unwrap();
     let mut revisions = Vec::new();
@@ -400,8 +416,8 @@ pub(super) async fn everything(store: &Arc<dyn Store>) -> String {
     let attempts = store.open_attempts().await.unwrap();
     format!(
         "{actions:#?}\n{approvals:#?}\n{intents:#?}\n{owned:#?}\n{audit:#?}\n{decisions:#?}\n\
-         {last_good:#?}\n{requests:#?}\n{holds:#?}\n{contained:#?}\n{heads:#?}\n{revisions:#?}\n\
-         {holder:#?}\n{letters:#?}\n{attempts:#?}"
+         {last_good:#?}\n{requests:#?}\n{holds:#?}\n{overrides:#?}\n{contained:#?}\n{heads:#?}\n\
+         {revisions:#?}\n{holder:#?}\n{letters:#?}\n{attempts:#?}"
     )
 }
 
