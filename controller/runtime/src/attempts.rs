@@ -25,9 +25,21 @@ pub(crate) async fn failed(
     context: &Context,
     action: &Action,
     reason: LetterReason,
-) -> Result<Failed, Error> {
+) -> Result<Option<Failed>, Error> {
     let attempts = failed_so_far(context, action).await?.saturating_add(1);
-    Ok(Failed { reason, attempts, host: context.options.host.clone() })
+    Ok(letter(context, action, reason, attempts))
+}
+
+/// What the letter of an action says that has failed after so many attempts. Containment leaves
+/// none: it goes on by itself, with an action for each attempt.
+pub(crate) fn letter(
+    context: &Context,
+    action: &Action,
+    reason: LetterReason,
+    attempts: u32,
+) -> Option<Failed> {
+    let host = context.options.host.clone();
+    (!action.is_containment()).then_some(Failed { reason, attempts, host })
 }
 
 /// What follows from a failure of the present attempt, with the number of that attempt.

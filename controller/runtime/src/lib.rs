@@ -6,6 +6,7 @@
 
 mod attempts;
 mod backoff;
+mod contain;
 mod controller;
 mod dependencies;
 mod disruption;

@@ -135,7 +135,8 @@ async fn fail(
     followed: &mut Followed,
 ) -> Result<(), Error> {
     let closing = closing(context, &action, ActionEvent::Fail, &verdict);
-    let failed = attempts::failed(context, &action, reason).await?;
+    // Containment has no rollouts.
+    let Some(failed) = attempts::failed(context, &action, reason).await? else { return Ok(()) };
     let now = context.clock.now();
     if ended(context.store.fail_action(leadership.fence(), &closing, &failed, now).await)? {
         context.metrics.count_letter(action.source.as_str());

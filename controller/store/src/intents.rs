@@ -71,8 +71,8 @@ pub enum IntentOutcome {
     Refused {
         /// Why, in the engine's words.
         detail: String,
-        /// What its dead letter says.
-        failed: Failed,
+        /// What its dead letter says; `None` for containment, which goes on by itself.
+        failed: Option<Failed>,
     },
     /// Half of it was done and could be taken back, under a new id: the action failed.
     PutBack {
@@ -80,8 +80,8 @@ pub enum IntentOutcome {
         detail: String,
         /// What changes on record.
         effects: Effects,
-        /// What its dead letter says.
-        failed: Failed,
+        /// What its dead letter says; `None` for containment, which goes on by itself.
+        failed: Option<Failed>,
     },
     /// It provably had no effect and the object has moved: the action is superseded.
     NoEffect {
@@ -124,11 +124,11 @@ impl IntentOutcome {
         }
     }
 
-    /// How the action failed; `None` when it did not.
+    /// What the dead letter of the action says; `None` when it leaves none.
     #[must_use]
     pub fn failed(&self) -> Option<&Failed> {
         match self {
-            Self::Refused { failed, .. } | Self::PutBack { failed, .. } => Some(failed),
+            Self::Refused { failed, .. } | Self::PutBack { failed, .. } => failed.as_ref(),
             Self::Done { .. }
             | Self::Accepted { .. }
             | Self::NoEffect { .. }

@@ -385,7 +385,7 @@ fn denied(step: &Step, verdict: &Verdict) -> Waiting {
     }
 }
 
-pub(super) async fn close(
+pub(crate) async fn close(
     context: &Context,
     leadership: &Leadership,
     action: &Action,

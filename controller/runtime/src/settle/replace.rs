@@ -16,7 +16,7 @@ use super::{Sending, carries, effects, live, store};
 use crate::controller::Context;
 use crate::leader::Leadership;
 use crate::reconcile::act::{Attempt, read_by_name};
-use crate::{Error, attempts};
+use crate::{Error, attempts, contain};
 
 /// One replacement at work.
 pub(super) struct Work<'a> {
@@ -116,9 +116,8 @@ impl Work<'_> {
         match found {
             Ok(Some(_)) => {
                 let detail = format!("the service was not removed: {}", earlier.detail);
-                let host = self.context.options.host.clone();
-                let attempts = earlier.failed;
-                let failed = Failed { reason: LetterReason::EngineError, attempts, host };
+                let reason = LetterReason::EngineError;
+                let failed = attempts::letter(self.context, self.action, reason, earlier.failed);
                 self.settle(IntentOutcome::Refused { detail, failed }).await
             }
             // It is gone after all; the next look goes on with the create.
@@ -128,12 +127,21 @@ impl Work<'_> {
     }
 
     async fn create(&self, replacement: &Replacement, sending: Sending) -> Result<Attempt, Error> {
-        if sending == Sending::Again {
+        let phase = IntentPhase::Create;
+        let killed = match contain::settle_held(self.context, self.action, phase).await? {
+            contain::Settling::OnlyLook(held) => Some(held.reason),
+            contain::Settling::AsAlways => None,
+        };
+        if sending == Sending::Again || killed.is_some() {
             match self.by_name().await {
                 Ok(Some(service)) => return self.settle_by(&service, replacement).await,
                 Ok(None) => {}
                 Err(error) => return Ok(self.unknown(&error)),
             }
+        }
+        if let Some(why) = killed {
+            let detail = format!("the former service is removed, the new one waits; {why}");
+            return Ok(Attempt::Waiting(detail));
         }
         self.may_write()?;
         let asking_since = self.context.asking_since(&self.intent.id);
@@ -250,7 +258,7 @@ impl Work<'_> {
         })
     }
 
-    async fn failed(&self, reason: LetterReason) -> Result<Failed, Error> {
+    async fn failed(&self, reason: LetterReason) -> Result<Option<Failed>, Error> {
         attempts::failed(self.context, self.action, reason).await
     }
 

@@ -24,7 +24,7 @@ pub(super) struct Write<'a> {
 /// What it means when nothing came of the request.
 pub(super) struct Refusal {
     said: String,
-    failed: Failed,
+    failed: Option<Failed>,
 }
 
 impl Write<'_> {
@@ -46,6 +46,9 @@ impl Write<'_> {
     /// The engine answered with an error of its own: one attempt has failed.
     pub(super) async fn engine_error(&self, detail: &str) -> Result<Attempt, Error> {
         let failure = Failure::EngineError;
+        if self.action.is_containment() {
+            return self.go_on_containing(detail).await;
+        }
         if self.intent.object.is_none() {
             return self.look_for_it(failure, detail).await;
         }
@@ -63,6 +66,18 @@ impl Write<'_> {
                 Ok(Attempt::After(attempts::wait(after), detail))
             }
             _ => self.conclude(&noted).await,
+        }
+    }
+
+    /// What people want contained has no number of attempts: the same bytes are sent until the
+    /// engine has given another answer, or for so long that none will come.
+    async fn go_on_containing(&self, detail: &str) -> Result<Attempt, Error> {
+        if attempts::still_unsure(self.context, self.intent).is_some() {
+            return Ok(Attempt::Retry(format!("the outcome is unknown: {detail}")));
+        }
+        match self.read_back(&self.refusal(detail).await?).await {
+            Ok(outcome) => self.settle(outcome).await,
+            Err(error) => Ok(unknown(self.intent, &error)),
         }
     }
 
@@ -109,8 +124,7 @@ impl Write<'_> {
             return Ok(attempts::making_sure(left, detail));
         }
         let detail = format!("{number} attempts came to nothing: {detail}");
-        let host = self.context.options.host.clone();
-        let failed = Failed { reason, attempts: number, host };
+        let failed = attempts::letter(self.context, self.action, reason, number);
         self.settle(IntentOutcome::Refused { detail, failed }).await
     }
 
@@ -121,10 +135,9 @@ impl Write<'_> {
             Next::Fail(reason) => reason,
             Next::Again | Next::Retry { .. } | Next::AskAgain => LetterReason::EngineError,
         };
-        let host = self.context.options.host.clone();
         let refusal = Refusal {
             said: format!("attempts that failed: {}; the last: {}", all.failed, all.detail),
-            failed: Failed { reason, attempts: all.failed, host },
+            failed: attempts::letter(self.context, self.action, reason, all.failed),
         };
         match (self.read_back(&refusal).await, attempts::still_unsure(self.context, self.intent)) {
             (Ok(IntentOutcome::Refused { .. }), Some(left)) => {
@@ -167,7 +180,9 @@ impl Write<'_> {
                      ({}): {said}",
                     intent.key.name, service.id
                 ),
-                failed: Failed { reason: LetterReason::ForeignName, ..failed.clone() },
+                failed: failed
+                    .clone()
+                    .map(|failed| Failed { reason: LetterReason::ForeignName, ..failed }),
             },
             (None, None) => refused(),
         })

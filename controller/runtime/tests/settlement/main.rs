@@ -7,6 +7,7 @@
     reason = "tests report by panicking"
 )]
 
+mod contain;
 mod letters;
 mod meeting;
 mod replace;

@@ -323,7 +323,8 @@ pub(super) fn failed(reason: LetterReason) -> Failed {
 
 /// The engine refused it, or it came to nothing in another way.
 pub(super) fn refused_for(reason: LetterReason) -> IntentOutcome {
-    IntentOutcome::Refused { detail: "the engine refused it".to_owned(), failed: failed(reason) }
+    let failed = Some(failed(reason));
+    IntentOutcome::Refused { detail: "the engine refused it".to_owned(), failed }
 }
 
 /// An attempt after which the next one waits until this second.

@@ -12,7 +12,7 @@ use super::fixtures::*;
 use crate::{AuditFilter, Decision, Error, Intent, IntentOutcome, OwnershipChange};
 
 fn refused() -> IntentOutcome {
-    let failed = failed(LetterReason::Refused);
+    let failed = Some(failed(LetterReason::Refused));
     IntentOutcome::Refused { detail: "port is already in use".to_owned(), failed }
 }
 

@@ -101,7 +101,7 @@ pub(super) async fn every_way_to_fail_leaves_one(harness: &dyn Harness) {
     let put_back = IntentOutcome::PutBack {
         detail: "the former one is back".to_owned(),
         effects: Effects::default(),
-        failed: failed(LetterReason::PutBack),
+        failed: Some(failed(LetterReason::PutBack)),
     };
     let refused = refused_for(LetterReason::Refused);
     for (id, outcome) in [("a", refused), ("b", put_back)] {
