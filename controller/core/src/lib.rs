@@ -17,6 +17,7 @@ pub mod image;
 pub mod import;
 pub mod labels;
 pub mod letter;
+pub mod notice;
 pub mod observed;
 pub mod plan;
 pub mod ports;

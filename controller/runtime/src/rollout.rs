@@ -108,6 +108,7 @@ fn closing(context: &Context, action: &Action, event: ActionEvent, verdict: &str
         event,
         actor: context.options.holder.clone(),
         detail: detail.join("; "),
+        moved: None,
     }
 }
 

@@ -14,7 +14,7 @@ use sqlx::{QueryBuilder, Sqlite, Transaction};
 
 use crate::error::IntoStoreError as _;
 use crate::transition::{Change, Head};
-use crate::{SqliteStore, attempts, audit, clock, holds, requests, row};
+use crate::{SqliteStore, attempts, audit, batches, clock, holds, requests, row};
 
 const WHAT: &str = "dead letter";
 
@@ -148,15 +148,11 @@ pub(crate) async fn leave(
         return Err(head.refused("it cannot have failed for a reason that is about events"));
     }
     let id = head.id.as_str();
-    let source = sqlx::query_scalar!("SELECT source FROM actions WHERE id = ?", id)
-        .fetch_one(&mut **tx)
-        .await
-        .during(operation)?;
     let earlier = attempts::load(tx, &head.id, operation).await?;
     let letter = DeadLetter {
         id: LetterId::new(id),
         kind: LetterKind::Dispatch,
-        source,
+        source: head.source.to_string(),
         event: head.kind.to_string(),
         host: failed.host.clone(),
         key: Some(head.key.clone()),
@@ -259,9 +255,11 @@ impl DeadLetters for SqliteStore {
             said: &closing.detail,
             detail: Some(&closing.detail),
             start_by: None,
+            moved: None,
         };
         head.apply(&mut tx, change, now, OPERATION).await?;
         leave(&mut tx, &head, failed, &closing.detail, now, OPERATION).await?;
+        batches::follow(&mut tx, &head, closing.event, &closing.detail, now, OPERATION).await?;
         tx.commit().await.during(OPERATION)
     }
 

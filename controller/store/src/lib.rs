@@ -5,8 +5,9 @@
 //! [`Error::Fenced`] when the lease has moved on, inside the same transaction. People's writes
 //! (decisions, requests, holds, overrides, containment) take none: anybody may approve while any
 //! replica leads. Every write appends its audit rows in the same transaction, so nothing happens
-//! unrecorded. (Three writes decide nothing and append none: renewing the lease, telling how the
-//! leader works, and replacing a source's last good content.)
+//! unrecorded. (Some writes decide nothing and append none: renewing the lease, telling how the
+//! leader works, replacing a source's last good content, noting what an action waits for, and
+//! delivering messages.)
 //!
 //! Instants are kept in microseconds; a finer fraction is cut off.
 
@@ -22,6 +23,7 @@ mod intents;
 mod leases;
 mod ledger;
 mod letters;
+mod outbox;
 mod overrides;
 mod ownership;
 mod requests;
@@ -32,8 +34,11 @@ use async_trait::async_trait;
 
 pub use self::actions::{
     ActionFilter, ActionList, Actions, Closing, NewAction, ProposeOutcome, UnreadableAction,
+    WaitNote,
 };
-pub use self::approvals::{ApprovalFilter, Approvals, Decision, DecisionRequest};
+pub use self::approvals::{
+    ApprovalFilter, Approvals, BatchMember, BatchOutcome, BatchRequest, Decision, DecisionRequest,
+};
 pub use self::attempts::{Attempts, FailedAttempt, Retries};
 pub use self::audit::{Audit, AuditFilter};
 pub use self::containments::{ContainmentWrite, Containments, Ordered};
@@ -45,6 +50,9 @@ pub use self::ledger::{DecisionRow, Ledger, LedgerFilter, Refusal};
 pub use self::letters::{
     DeadLetters, DropLetter, Failed, LetterAnswer, LetterFilter, OpenLetters, Operator, Rejection,
     Requeue, RequeueWith,
+};
+pub use self::outbox::{
+    AttemptOutcome, Attempted, Delivery, DeliveryFilter, Endpoint, Outbox, Tidied,
 };
 pub use self::overrides::{OverrideFilter, Overrides};
 pub use self::ownership::{OwnedObject, Ownership};
@@ -72,6 +80,7 @@ pub trait Store:
     + Ledger
     + Retries
     + DeadLetters
+    + Outbox
     + Overrides
     + Send
     + Sync

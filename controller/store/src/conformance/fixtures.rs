@@ -28,9 +28,9 @@ use skep_core::seal::Sealed;
 use super::Harness;
 use crate::{
     ActionFilter, ApprovalFilter, AuditFilter, Closing, Decision, DecisionRequest, DecisionRow,
-    Effects, Error, Failed, FailedAttempt, Fence, Intent, IntentOutcome, LastGoodContent, Lease,
-    LeaseRequest, LedgerFilter, LetterFilter, NewAction, OverrideFilter, OwnedObject,
-    OwnershipChange, ProposeOutcome, Refusal, RequestFilter, Result, Store,
+    DeliveryFilter, Effects, Error, Failed, FailedAttempt, Fence, Intent, IntentOutcome,
+    LastGoodContent, Lease, LeaseRequest, LedgerFilter, LetterFilter, NewAction, OverrideFilter,
+    OwnedObject, OwnershipChange, ProposeOutcome, Refusal, RequestFilter, Result, Store,
 };
 
 pub(super) const TTL: Duration = Duration::from_secs(6);
@@ -103,6 +103,8 @@ pub(super) fn pending(id: &str, name: &str) -> NewAction {
         expires_at: at(86_400),
         decided_at: None,
         decided_by: None,
+        decided_source: None,
+        batch: None,
         comment: None,
     });
     new.decision.decision = "queue_approval".to_owned();
@@ -160,6 +162,9 @@ pub(super) fn granted(id: &str, name: &str) -> NewAction {
             updated_at: at(0),
             granted_at: Some(at(0)),
             start_by: Some(at(600)),
+            wait: None,
+            runnable_since: None,
+            moved: None,
         },
         approval: None,
         decision: DecisionRow {
@@ -282,6 +287,7 @@ pub(super) fn closing(action: &str, revision: i64, event: ActionEvent) -> Closin
         event,
         actor: "policy".to_owned(),
         detail: "it no longer fits".to_owned(),
+        moved: None,
     }
 }
 
@@ -291,8 +297,10 @@ pub(super) fn decision(id: &str, decision: Decision) -> DecisionRequest {
         approval: ApprovalId::new(format!("action_approval:a-{id}")),
         decision,
         actor: "alice".to_owned(),
+        source: "host:operator".to_owned(),
         comment: Some("looks right".to_owned()),
         expected_revision: None,
+        expected_binding: None,
         start_by: (decision == Decision::Approve).then(|| at(700)),
     }
 }
@@ -415,10 +423,14 @@ pub(super) async fn everything(store: &Arc<dyn Store>) -> String {
     let holder = store.lease_holder().await.unwrap();
     let letters = store.letters(&LetterFilter::default()).await.unwrap();
     let attempts = store.open_attempts().await.unwrap();
+    let batches = store.batches(0).await.unwrap();
+    let notices = store.notices(0).await.unwrap();
+    let deliveries = store.deliveries(&DeliveryFilter::default()).await.unwrap();
     format!(
         "{actions:#?}\n{approvals:#?}\n{intents:#?}\n{owned:#?}\n{audit:#?}\n{decisions:#?}\n\
          {last_good:#?}\n{requests:#?}\n{holds:#?}\n{overrides:#?}\n{contained:#?}\n{heads:#?}\n\
-         {revisions:#?}\n{holder:#?}\n{letters:#?}\n{attempts:#?}"
+         {revisions:#?}\n{holder:#?}\n{batches:#?}\n{notices:#?}\n{deliveries:#?}\n\
+         {letters:#?}\n{attempts:#?}"
     )
 }
 
