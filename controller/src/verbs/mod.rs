@@ -3,6 +3,7 @@
 mod actions;
 mod approvals;
 mod config;
+mod dlq;
 mod images;
 mod plan;
 mod policy;
@@ -16,7 +17,7 @@ mod shell;
 mod view;
 
 use crate::args::{ActionsVerb, PolicyVerb, RegistryVerb};
-use crate::args::{ApprovalsVerb, Cli, ConfigVerb, GlobalArgs, Verb};
+use crate::args::{ApprovalsVerb, Cli, ConfigVerb, DlqVerb, GlobalArgs, Verb};
 use crate::codes;
 use crate::config::{Config, Environment, Given, table};
 use crate::error::{Failure, Result};
@@ -128,6 +129,15 @@ fn dispatch(cli: Cli, printer: &Printer) -> Result<u8> {
                 }
             })?;
             in_runtime(&session, COMMAND, async |session, _| actions::run(session, verb).await)
+        }
+        Verb::Dlq(verb) => {
+            let session = session(&global, |given| match &verb {
+                DlqVerb::List(args) => args.store.give(given),
+                DlqVerb::Show { store, .. } => store.give(given),
+                DlqVerb::Requeue(args) => args.fleet.give(given),
+                DlqVerb::Drop(args) => args.store.give(given),
+            })?;
+            in_runtime(&session, COMMAND, async |session, _| dlq::run(session, verb).await)
         }
         Verb::Service(verb) => {
             let session = session(&global, |given| verb.fleet().give(given))?;
