@@ -234,12 +234,15 @@ fn concerned(scope: &Scope, targets: &[ServiceName]) -> Vec<ServiceName> {
     }
 }
 
-/// The failure of an order that changed nothing.
+/// The failure of an order that is about nothing. One that only finds what is so already is none.
 fn nothing_matched(skipped: &[Skipped]) -> Option<Failure> {
     const HARMLESS: [&str; 3] =
         [codes::ALREADY_PAUSED, codes::ALREADY_KILLED, codes::NOT_CONTAINED];
     let is_harmless = |one: &&Skipped| HARMLESS.contains(&one.code.as_str());
-    let first = skipped.iter().find(|one| !is_harmless(one))?;
+    if skipped.iter().any(|one| is_harmless(&one)) {
+        return None;
+    }
+    let first = skipped.first()?;
     let code = codes::CODES.iter().find(|code| code.word == first.code);
     let mut failure = Failure::new(
         code.map_or(codes::NOT_FOUND, |code| code.word),

@@ -53,14 +53,12 @@ impl Emergency {
         self.spec(name)["Mode"]["Replicated"]["Replicas"].clone()
     }
 
-    /// A service made by hand, put on record as ours.
-    fn adopt(&self, suffix: &str, flags: &[&str]) -> String {
+    /// A service made by hand.
+    fn make(&self, suffix: &str, flags: &[&str]) -> String {
         let name = self.fleet.service(suffix);
         let create = ["service", "create", "--detach", "--name", &name];
         let image = ["skep-test/mcp:1"];
         self.fleet.engine.docker(&[&create[..], flags, &image[..]].concat()).unwrap();
-        let adopted = self.json(&["service", "adopt", &name, "--approve"]);
-        assert_eq!(items(&adopted)[0]["state"], "succeeded", "{adopted}");
         name
     }
 
@@ -100,14 +98,19 @@ fn without_our_labels(mut spec: Value) -> Value {
 #[test]
 fn every_mode_is_killed_in_its_way_and_resumed_exactly() {
     let emergency = Emergency::new("modes", &[("declared", "")]);
-    let three = emergency.adopt("three", &["--replicas", "3", "--label", "team=a"]);
-    let global = emergency.adopt("global", &["--mode", "global"]);
+    let three = emergency.make("three", &["--replicas", "3", "--label", "team=a"]);
+    let global = emergency.make("global", &["--mode", "global"]);
     let bound =
-        emergency.adopt("bound", &["--mode", "global", "--constraint", "node.role==manager"]);
+        emergency.make("bound", &["--mode", "global", "--constraint", "node.role==manager"]);
     let limited =
-        emergency.adopt("limited", &["--replicas", "2", "--placement-pref", "spread=node.id"]);
-    let job = emergency.adopt("job", &["--mode", "replicated-job"]);
-    let jobs = emergency.adopt("jobs", &["--mode", "global-job"]);
+        emergency.make("limited", &["--replicas", "2", "--placement-pref", "spread=node.id"]);
+    let job = emergency.make("job", &["--mode", "replicated-job"]);
+    let jobs = emergency.make("jobs", &["--mode", "global-job"]);
+    let names = [&three, &global, &bound, &limited, &job, &jobs].map(String::as_str);
+    let adopted = emergency.json(&[&["service", "adopt", "--approve"][..], &names].concat());
+    for adopted in items(&adopted) {
+        assert_eq!(adopted["state"], "succeeded", "{adopted}");
+    }
     let stoppable = [&three, &global, &bound, &limited];
     for (name, count) in [(&three, 3), (&global, 1), (&bound, 1), (&limited, 2)] {
         emergency.wait_for_tasks(name, count);
@@ -115,7 +118,6 @@ fn every_mode_is_killed_in_its_way_and_resumed_exactly() {
     let before: Vec<Value> = stoppable.map(|name| emergency.spec(name)).to_vec();
     let jobs_before = [&job, &jobs].map(|name| emergency.fleet.inspect(name));
 
-    let names = [&three, &global, &bound, &limited, &job, &jobs].map(String::as_str);
     let killed = emergency.json(&[&["kill"][..], &names, &["--reason", "drill"]].concat());
     assert_eq!((&killed["count"], &killed["dry_run"]), (&json!(4), &json!(false)), "{killed}");
     for name in stoppable {
