@@ -218,6 +218,8 @@ pub(crate) fn options(config: &Config, only: &[String], command: &str) -> Result
         protected: protected(config)?,
         only: chosen(only)?,
         holder: identity::holder(command),
+        host: identity::host(),
+        action_timeout: config.interval(table::ACTION_TIMEOUT),
         clocks: clocks(config),
         ..Options::default()
     })
