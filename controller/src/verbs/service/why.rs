@@ -95,7 +95,11 @@ fn decided(event: AuditEvent) -> Option<Line> {
         | AuditKind::RetriedByHand
         | AuditKind::LetterRequeued
         | AuditKind::LetterDropped
-        | AuditKind::HoldLifted => "person",
+        | AuditKind::HoldLifted
+        | AuditKind::Paused
+        | AuditKind::Killed
+        | AuditKind::Resumed
+        | AuditKind::ContainmentRehearsed => "person",
         AuditKind::Proposed
         | AuditKind::Allowed
         | AuditKind::Superseded
@@ -104,7 +108,10 @@ fn decided(event: AuditEvent) -> Option<Line> {
         | AuditKind::AttemptFailed
         | AuditKind::Retried
         | AuditKind::RequestRefused
-        | AuditKind::Rehearsed => "skep",
+        | AuditKind::Rehearsed
+        | AuditKind::Contained
+        | AuditKind::FormerStateRecorded
+        | AuditKind::Restored => "skep",
         // The revision of the same moment says more.
         _ => return None,
     };
