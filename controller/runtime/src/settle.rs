@@ -6,6 +6,7 @@
 //! A create has no Version: it is looked for by name, and asked of the gate again if it is not
 //! there. A replacement is both a removal and a create, see [`replace`].
 
+pub(crate) mod landed;
 mod replace;
 
 use std::time::Duration;
@@ -93,10 +94,11 @@ pub(crate) async fn send_and_settle(
     let decided = match send(context, intent).await {
         Ok(sent) => Ok(done(context, action, intent, sent).await),
         Err(EngineError::Refused { message, status, .. })
-            if sending == Sending::Again
+            if (sending == Sending::Again || intent.object.is_none())
                 && (status.is_client_error() || asking_since.elapsed() > GIVE_UP_AFTER) =>
         {
-            // Our own first copy may be what stands in the way, for example of its port.
+            // Our own first copy may be what stands in the way, for example of its port; that of
+            // a create may even be one of an earlier intent.
             read_back(context, action, intent, &message).await
         }
         Err(error) if error.may_have_had_effect() => return unknown(error),
@@ -259,6 +261,11 @@ async fn read_back(
             IntentOutcome::Done { detail: "found as wanted".to_owned(), effects }
         }
         (Some(service), Some(_)) if Some(service.version) == intent.version => refused(),
+        // What becomes of it is judged like any other rollout.
+        (Some(service), Some(_)) if rollout::has_gone_back(&action.step, &service) => {
+            let detail = "it arrived, and Swarm has gone back since; the reply had been lost";
+            recorded(context, action, intent, &service, detail)
+        }
         (Some(_), Some(_)) => IntentOutcome::NoEffect {
             detail: "somebody else changed the service meanwhile".to_owned(),
         },

@@ -19,6 +19,7 @@ use skep_swarm::{Error as EngineError, observe};
 use super::{World, requests};
 use crate::controller::Context;
 use crate::leader::Leadership;
+use crate::settle::landed::{self, has_landed};
 use crate::{Error, history, sealing, settle};
 
 /// What became of one attempt.
@@ -48,6 +49,11 @@ pub(crate) async fn carry_out(
     let closing = Closer { context, leadership, action };
     if action.key.cluster != world.snapshot.cluster {
         return closing.end(ActionEvent::Supersede, "it was decided for another swarm").await;
+    }
+    if let Some(live) = world.live(&name).filter(|live| has_landed(action, Some(live)))
+        && context.options.mode == ActuatorMode::Swarm
+    {
+        return landed::record(context, leadership, action, live).await;
     }
     let (fresh, secrets) = match plan_again(context, &world, action).await? {
         Again::Step(step, secrets) => (*step, secrets),

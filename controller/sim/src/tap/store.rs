@@ -1,0 +1,166 @@
+//! The store as one process reaches it. Every method of every repository is listed here; a new one
+//! does not compile until it is.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use skep_core::action::{Action, ActuatorMode, IntentPhase};
+use skep_core::approval::Approval;
+use skep_core::audit::AuditEvent;
+use skep_core::containment::{Confirmation, Contained, Containment, Order, RecordedState};
+use skep_core::hold::Hold;
+use skep_core::identity::{ActionId, ClusterId, IntentId, ObjectKey, RequestId};
+use skep_core::request::{NewRequest, ServiceRequest};
+use skep_core::revision::{NewRevision, Revision, RevisionHead};
+use skep_store::{
+    ActionFilter, ActionList, Actions, ApprovalFilter, Approvals, Audit, AuditFilter, Closing,
+    ContainmentWrite, Containments, DecisionRequest, DecisionRow, Fence, Holds, Intent,
+    IntentOutcome, Intents, LastGoodContent, Lease, LeaseHolder, LeaseRequest, Leases, Ledger,
+    LedgerFilter, NewAction, Ordered, OwnedObject, Ownership, ProposeOutcome, RequestFilter,
+    RequestOutcome, Requests, Result, Revisions, Sources, Store,
+};
+
+use super::Process;
+use crate::database::Database;
+use crate::time::while_time_stands;
+
+/// The database behind the moments of a process.
+#[derive(Debug)]
+pub struct TappedStore {
+    database: Arc<Database>,
+    process: Arc<Process>,
+}
+
+impl TappedStore {
+    /// The database as this process reaches it.
+    #[must_use]
+    pub fn new(database: Arc<Database>, process: Arc<Process>) -> Self {
+        Self { database, process }
+    }
+
+    /// One call, while no time goes by and nobody copies the files.
+    async fn alone<T>(&self, work: impl Future<Output = T>) -> T {
+        let _gate = self.database.gate.lock().await;
+        self.database.keep_time();
+        while_time_stands(work).await
+    }
+}
+
+/// Implements repositories by passing every call on.
+macro_rules! tapped {
+    ($($repository:ident {
+        $(fn $method:ident($($argument:ident: $kind:ty),*) -> $result:ty;)+
+    })+) => {
+        $(#[async_trait]
+        impl $repository for TappedStore {
+            $(async fn $method(&self, $($argument: $kind),*) -> Result<$result> {
+                let work = self.alone(self.database.store.$method($($argument),*));
+                self.process.call(stringify!($method), work).await
+            })+
+        })+
+    };
+}
+
+tapped! {
+    Leases {
+        fn acquire_lease(request: &LeaseRequest) -> std::result::Result<Lease, LeaseHolder>;
+        fn renew_lease(lease: &Lease) -> ();
+        fn release_lease(lease: &Lease) -> ();
+        fn lease_holder() -> Option<LeaseHolder>;
+    }
+    Actions {
+        fn propose(fence: &Fence, proposals: &[NewAction], now: Timestamp) -> Vec<ProposeOutcome>;
+        fn close_action(fence: &Fence, closing: &Closing, now: Timestamp) -> ();
+        fn action(id_or_prefix: &str) -> Action;
+        fn list_actions(filter: &ActionFilter) -> ActionList;
+    }
+    Approvals {
+        fn decide(request: &DecisionRequest, now: Timestamp) -> Approval;
+        fn approval(id_or_prefix: &str) -> Approval;
+        fn approvals(filter: &ApprovalFilter) -> Vec<Approval>;
+    }
+    Intents {
+        fn begin(fence: &Fence, revision: i64, intent: &Intent, now: Timestamp) -> ();
+        fn advance(
+            fence: &Fence,
+            intent: &IntentId,
+            from: IntentPhase,
+            to: IntentPhase,
+            now: Timestamp
+        ) -> ();
+        fn settle(fence: &Fence, intent: &IntentId, outcome: &IntentOutcome, now: Timestamp) -> ();
+        fn settle_without_write(
+            fence: &Fence,
+            action: &ActionId,
+            revision: i64,
+            outcome: &IntentOutcome,
+            now: Timestamp
+        ) -> ();
+        fn open_intents() -> Vec<Intent>;
+    }
+    Ownership {
+        fn owned(cluster: &ClusterId) -> Vec<OwnedObject>;
+        fn owned_of(keys: &[ObjectKey]) -> Vec<OwnedObject>;
+        fn owned_clusters() -> Vec<ClusterId>;
+    }
+    Revisions {
+        fn record_revision(fence: &Fence, revision: &NewRevision, now: Timestamp) -> u32;
+        fn revisions(key: &ObjectKey, limit: u32) -> Vec<Revision>;
+        fn revision(key: &ObjectKey, number: u32) -> Revision;
+        fn revision_heads(cluster: &ClusterId) -> Vec<RevisionHead>;
+    }
+    Requests {
+        fn submit(requests: &[NewRequest], now: Timestamp) -> Vec<ServiceRequest>;
+        fn requests(filter: &RequestFilter) -> Vec<ServiceRequest>;
+        fn resolve_request(
+            fence: &Fence,
+            request: &RequestId,
+            outcome: &RequestOutcome,
+            now: Timestamp
+        ) -> ();
+    }
+    Holds {
+        fn place_hold(hold: &Hold) -> ();
+        fn lift_hold(key: &ObjectKey, actor: &str, now: Timestamp) -> bool;
+        fn holds(cluster: &ClusterId) -> Vec<Hold>;
+    }
+    Containments {
+        fn order(cluster: &ClusterId, orders: &[Order], now: Timestamp) -> Vec<Ordered>;
+        fn rehearse_orders(cluster: &ClusterId, orders: &[Order], now: Timestamp) -> ();
+        fn confirm(confirmation: &Confirmation, now: Timestamp) -> bool;
+        fn contained(cluster: &ClusterId) -> Contained;
+        fn begin_containment(fence: &Fence, write: &ContainmentWrite, now: Timestamp) -> ();
+        fn record_former_state(fence: &Fence, recorded: &RecordedState, now: Timestamp) -> ();
+        fn forget_former_state(fence: &Fence, key: &ObjectKey, why: &str, now: Timestamp) -> bool;
+        fn end_containment(fence: &Fence, seen: &Containment, now: Timestamp) -> ();
+        fn declare_mode(fence: &Fence, mode: ActuatorMode) -> ();
+        fn leader_mode() -> Option<ActuatorMode>;
+    }
+    Sources {
+        fn put_last_good(fence: &Fence, content: &LastGoodContent) -> ();
+        fn last_good(source: &str) -> Option<LastGoodContent>;
+    }
+    Audit {
+        fn audit(filter: &AuditFilter) -> Vec<(i64, AuditEvent)>;
+    }
+    Ledger {
+        fn decisions(filter: &LedgerFilter) -> Vec<DecisionRow>;
+    }
+}
+
+#[async_trait]
+impl Store for TappedStore {
+    async fn change_counter(&self) -> Result<i64> {
+        let work = self.alone(self.database.store.change_counter());
+        self.process.call("change_counter", work).await
+    }
+
+    async fn ping(&self) -> Result<()> {
+        self.process.call("ping", self.alone(self.database.store.ping())).await
+    }
+
+    fn installation_id(&self) -> &str {
+        self.database.store.installation_id()
+    }
+}
