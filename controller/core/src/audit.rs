@@ -51,6 +51,24 @@ words! {
         RetriedByHand = "retried_by_hand",
         /// A hold ended before its time.
         HoldLifted = "hold_lifted",
+        /// One decision was made about several requests.
+        BatchDecided = "batch_decided",
+        /// Such a decision was halted by the failure of one of its actions.
+        BatchHalted = "batch_halted",
+        /// A message to the operators was given up.
+        NoticeGivenUp = "notice_given_up",
+        /// A person had messages sent again.
+        NoticeRetried = "notice_retried",
+        /// A person put a rule in front of the policy file.
+        OverridePlaced = "override_placed",
+        /// A person froze matching actions.
+        Frozen = "frozen",
+        /// A person took an override away before its time.
+        OverrideLifted = "override_lifted",
+        /// A person lifted a freeze before its time.
+        Unfrozen = "unfrozen",
+        /// The policy refused to have an action proposed.
+        Refused = "refused",
         /// A person froze a service or a domain.
         Paused = "paused",
         /// A person killed a service or a domain.

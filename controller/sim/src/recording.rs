@@ -10,7 +10,7 @@ use skep_swarm::Engine as _;
 use skep_swarm::fake::FakeSwarm;
 
 use crate::database::{Database, Image};
-use crate::tap::Place;
+use crate::tap::{MOMENTS, Moment, Place};
 use crate::time::VirtualClock;
 
 /// A write on its way to the engine.
@@ -73,6 +73,21 @@ pub struct Recording {
     pub left: Vec<Left>,
     /// Worlds with a write that is still on its way.
     pub on_its_way: Vec<Left>,
+}
+
+impl Recording {
+    /// How many calls were looked at in this moment.
+    #[must_use]
+    pub fn count(&self, moment: Moment) -> usize {
+        self.points.iter().filter(|point| point.place.moment == moment).count()
+    }
+
+    /// How many moments never came: a call that its own process gave up has fewer.
+    #[must_use]
+    pub fn given_up(&self) -> usize {
+        let begun = self.count(Moment::BeforeSend);
+        MOMENTS.iter().map(|moment| begun - self.count(*moment)).sum()
+    }
 }
 
 /// Keeps what is left at each moment.

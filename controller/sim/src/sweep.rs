@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::outcome::{Outcome, doubled};
 use crate::recording::{Left, Recording};
 use crate::scenario::{Scenario, Step};
-use crate::tap::{Fate, Intruder, MOMENTS};
+use crate::tap::{Fate, Intruder, MOMENTS, Moment};
 use crate::world::{Files, World};
 
 /// How many further passes must write nothing.
@@ -43,6 +43,8 @@ pub struct Covered {
     pub calls: usize,
     /// Moments at which a crash was looked at: three for each call.
     pub points: usize,
+    /// Moments that never came, because the process itself gave the call up when it ended.
+    pub given_up: usize,
     /// Different worlds that those crashes leave; each was lived to its end.
     pub worlds: usize,
     /// Lives in which a write of the crashed process arrived before a call of its successor.
@@ -57,13 +59,13 @@ impl Covered {
     /// True when each call was looked at in each of its moments and each life ended well.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        self.points == self.calls * MOMENTS.len() && self.failures.is_empty()
+        self.points == self.calls * MOMENTS.len() - self.given_up && self.failures.is_empty()
     }
 }
 
 impl fmt::Display for Covered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { scenario, calls, points, worlds, meetings, took, failures } = self;
+        let Self { scenario, calls, points, worlds, meetings, took, failures, .. } = self;
         write!(
             f,
             "{scenario:<28} {calls:>5} calls {points:>6} crash points {worlds:>5} worlds \
@@ -92,8 +94,9 @@ pub fn sweep(scenario: &Scenario, seed: u64, ticks: Ticks) -> Covered {
     let (recording, expected) = live(undisturbed(&life, Arc::clone(&files)));
     let mut covered = Covered {
         scenario: scenario.name,
-        calls: recording.points.len() / MOMENTS.len(),
+        calls: recording.count(Moment::BeforeSend),
         points: recording.points.len(),
+        given_up: recording.given_up(),
         worlds: recording.left.len(),
         ..Covered::default()
     };

@@ -282,7 +282,9 @@ impl World {
                 decision,
                 actor: "alice".to_owned(),
                 comment: None,
+                source: "simulated:operator".to_owned(),
                 expected_revision: None,
+                expected_binding: None,
                 start_by: start_by.filter(|_| decision == Decision::Approve),
             };
             match self.people.decide(&decision, now).await {

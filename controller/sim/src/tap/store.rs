@@ -6,19 +6,22 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use skep_core::action::{Action, ActuatorMode, IntentPhase};
-use skep_core::approval::Approval;
+use skep_core::approval::{Approval, Batch};
 use skep_core::audit::AuditEvent;
 use skep_core::containment::{Confirmation, Contained, Containment, Order, RecordedState};
+use skep_core::gate::Override;
 use skep_core::hold::Hold;
 use skep_core::identity::{ActionId, ClusterId, IntentId, ObjectKey, RequestId};
+use skep_core::notice::Notice;
 use skep_core::request::{NewRequest, ServiceRequest};
 use skep_core::revision::{NewRevision, Revision, RevisionHead};
 use skep_store::{
-    ActionFilter, ActionList, Actions, ApprovalFilter, Approvals, Audit, AuditFilter, Closing,
-    ContainmentWrite, Containments, DecisionRequest, DecisionRow, Fence, Holds, Intent,
-    IntentOutcome, Intents, LastGoodContent, Lease, LeaseHolder, LeaseRequest, Leases, Ledger,
-    LedgerFilter, NewAction, Ordered, OwnedObject, Ownership, ProposeOutcome, RequestFilter,
-    RequestOutcome, Requests, Result, Revisions, Sources, Store,
+    ActionFilter, ActionList, Actions, ApprovalFilter, Approvals, Attempted, Audit, AuditFilter,
+    BatchOutcome, BatchRequest, Closing, ContainmentWrite, Containments, DecisionRequest,
+    DecisionRow, Delivery, DeliveryFilter, Endpoint, Fence, Holds, Intent, IntentOutcome, Intents,
+    LastGoodContent, Lease, LeaseHolder, LeaseRequest, Leases, Ledger, LedgerFilter, NewAction,
+    Ordered, Outbox, OverrideFilter, Overrides, OwnedObject, Ownership, ProposeOutcome, Refusal,
+    RequestFilter, RequestOutcome, Requests, Result, Revisions, Sources, Store, Tidied, WaitNote,
 };
 
 use super::Process;
@@ -63,67 +66,24 @@ macro_rules! tapped {
 }
 
 tapped! {
-    Leases {
-        fn acquire_lease(request: &LeaseRequest) -> std::result::Result<Lease, LeaseHolder>;
-        fn renew_lease(lease: &Lease) -> ();
-        fn release_lease(lease: &Lease) -> ();
-        fn lease_holder() -> Option<LeaseHolder>;
-    }
     Actions {
         fn propose(fence: &Fence, proposals: &[NewAction], now: Timestamp) -> Vec<ProposeOutcome>;
         fn close_action(fence: &Fence, closing: &Closing, now: Timestamp) -> ();
+        fn note_waits(fence: &Fence, notes: &[WaitNote], now: Timestamp) -> ();
         fn action(id_or_prefix: &str) -> Action;
         fn list_actions(filter: &ActionFilter) -> ActionList;
     }
     Approvals {
         fn decide(request: &DecisionRequest, now: Timestamp) -> Approval;
+        fn decide_batch(request: &BatchRequest, now: Timestamp) -> BatchOutcome;
+        fn batch(id_or_prefix: &str) -> Batch;
+        fn batches(limit: u32) -> Vec<Batch>;
+        fn remind(fence: &Fence, before: Timestamp, now: Timestamp) -> u64;
         fn approval(id_or_prefix: &str) -> Approval;
         fn approvals(filter: &ApprovalFilter) -> Vec<Approval>;
     }
-    Intents {
-        fn begin(fence: &Fence, revision: i64, intent: &Intent, now: Timestamp) -> ();
-        fn advance(
-            fence: &Fence,
-            intent: &IntentId,
-            from: IntentPhase,
-            to: IntentPhase,
-            now: Timestamp
-        ) -> ();
-        fn settle(fence: &Fence, intent: &IntentId, outcome: &IntentOutcome, now: Timestamp) -> ();
-        fn settle_without_write(
-            fence: &Fence,
-            action: &ActionId,
-            revision: i64,
-            outcome: &IntentOutcome,
-            now: Timestamp
-        ) -> ();
-        fn open_intents() -> Vec<Intent>;
-    }
-    Ownership {
-        fn owned(cluster: &ClusterId) -> Vec<OwnedObject>;
-        fn owned_of(keys: &[ObjectKey]) -> Vec<OwnedObject>;
-        fn owned_clusters() -> Vec<ClusterId>;
-    }
-    Revisions {
-        fn record_revision(fence: &Fence, revision: &NewRevision, now: Timestamp) -> u32;
-        fn revisions(key: &ObjectKey, limit: u32) -> Vec<Revision>;
-        fn revision(key: &ObjectKey, number: u32) -> Revision;
-        fn revision_heads(cluster: &ClusterId) -> Vec<RevisionHead>;
-    }
-    Requests {
-        fn submit(requests: &[NewRequest], now: Timestamp) -> Vec<ServiceRequest>;
-        fn requests(filter: &RequestFilter) -> Vec<ServiceRequest>;
-        fn resolve_request(
-            fence: &Fence,
-            request: &RequestId,
-            outcome: &RequestOutcome,
-            now: Timestamp
-        ) -> ();
-    }
-    Holds {
-        fn place_hold(hold: &Hold) -> ();
-        fn lift_hold(key: &ObjectKey, actor: &str, now: Timestamp) -> bool;
-        fn holds(cluster: &ClusterId) -> Vec<Hold>;
+    Audit {
+        fn audit(filter: &AuditFilter) -> Vec<(i64, AuditEvent)>;
     }
     Containments {
         fn order(cluster: &ClusterId, orders: &[Order], now: Timestamp) -> Vec<Ordered>;
@@ -137,15 +97,63 @@ tapped! {
         fn declare_mode(fence: &Fence, mode: ActuatorMode) -> ();
         fn leader_mode() -> Option<ActuatorMode>;
     }
+    Holds {
+        fn place_hold(hold: &Hold) -> ();
+        fn lift_hold(key: &ObjectKey, actor: &str, now: Timestamp) -> bool;
+        fn holds(cluster: &ClusterId) -> Vec<Hold>;
+    }
+    Intents {
+        fn begin(fence: &Fence, revision: i64, intent: &Intent, now: Timestamp) -> ();
+        fn advance(fence: &Fence, intent: &IntentId, from: IntentPhase, to: IntentPhase, now: Timestamp) -> ();
+        fn settle(fence: &Fence, intent: &IntentId, outcome: &IntentOutcome, now: Timestamp) -> ();
+        fn settle_without_write(fence: &Fence, action: &ActionId, revision: i64, outcome: &IntentOutcome, now: Timestamp) -> ();
+        fn open_intents() -> Vec<Intent>;
+    }
+    Leases {
+        fn acquire_lease(request: &LeaseRequest) -> std::result::Result<Lease, LeaseHolder>;
+        fn renew_lease(lease: &Lease) -> ();
+        fn release_lease(lease: &Lease) -> ();
+        fn lease_holder() -> Option<LeaseHolder>;
+    }
+    Ledger {
+        fn record_refusals(fence: &Fence, refusals: &[Refusal], now: Timestamp) -> ();
+        fn decisions(filter: &LedgerFilter) -> Vec<DecisionRow>;
+    }
+    Outbox {
+        fn enqueue(notices: &[Notice]) -> ();
+        fn notices(limit: u32) -> Vec<Notice>;
+        fn spread(fence: &Fence, endpoints: &[Endpoint], now: Timestamp) -> u64;
+        fn due(endpoint: &str, now: Timestamp, limit: u32) -> Vec<Delivery>;
+        fn attempted(fence: &Fence, attempt: &Attempted, now: Timestamp) -> ();
+        fn deliveries(filter: &DeliveryFilter) -> Vec<Delivery>;
+        fn retry_deliveries(filter: &DeliveryFilter, actor: &str, now: Timestamp) -> u64;
+        fn tidy(fence: &Fence, give_up: Timestamp, forget: Timestamp, now: Timestamp) -> Tidied;
+    }
+    Overrides {
+        fn place_override(new: &Override) -> ();
+        fn lift_override(id: &str, actor: &str, now: Timestamp) -> Override;
+        fn overrides(filter: &OverrideFilter) -> Vec<Override>;
+        fn overrides_counter() -> i64;
+    }
+    Ownership {
+        fn owned(cluster: &ClusterId) -> Vec<OwnedObject>;
+        fn owned_of(keys: &[ObjectKey]) -> Vec<OwnedObject>;
+        fn owned_clusters() -> Vec<ClusterId>;
+    }
+    Requests {
+        fn submit(requests: &[NewRequest], now: Timestamp) -> Vec<ServiceRequest>;
+        fn requests(filter: &RequestFilter) -> Vec<ServiceRequest>;
+        fn resolve_request(fence: &Fence, request: &RequestId, outcome: &RequestOutcome, now: Timestamp) -> ();
+    }
+    Revisions {
+        fn record_revision(fence: &Fence, revision: &NewRevision, now: Timestamp) -> u32;
+        fn revisions(key: &ObjectKey, limit: u32) -> Vec<Revision>;
+        fn revision(key: &ObjectKey, number: u32) -> Revision;
+        fn revision_heads(cluster: &ClusterId) -> Vec<RevisionHead>;
+    }
     Sources {
         fn put_last_good(fence: &Fence, content: &LastGoodContent) -> ();
         fn last_good(source: &str) -> Option<LastGoodContent>;
-    }
-    Audit {
-        fn audit(filter: &AuditFilter) -> Vec<(i64, AuditEvent)>;
-    }
-    Ledger {
-        fn decisions(filter: &LedgerFilter) -> Vec<DecisionRow>;
     }
 }
 
