@@ -4,6 +4,7 @@
 //! allow. A trigger (event, approval, timer, changed file) only wakes the loop; every pass looks
 //! at the world again.
 
+mod attempts;
 mod backoff;
 mod contain;
 mod controller;

@@ -12,16 +12,19 @@ use skep_core::containment::{Confirmation, Contained, Containment, Order, Record
 use skep_core::gate::Override;
 use skep_core::hold::Hold;
 use skep_core::identity::{ActionId, ClusterId, IntentId, ObjectKey, RequestId};
+use skep_core::letter::DeadLetter;
 use skep_core::notice::Notice;
 use skep_core::request::{NewRequest, ServiceRequest};
 use skep_core::revision::{NewRevision, Revision, RevisionHead};
 use skep_store::{
-    ActionFilter, ActionList, Actions, ApprovalFilter, Approvals, Attempted, Audit, AuditFilter,
-    BatchOutcome, BatchRequest, Closing, ContainmentWrite, Containments, DecisionRequest,
-    DecisionRow, Delivery, DeliveryFilter, Endpoint, Fence, Holds, Intent, IntentOutcome, Intents,
-    LastGoodContent, Lease, LeaseHolder, LeaseRequest, Leases, Ledger, LedgerFilter, NewAction,
-    Ordered, Outbox, OverrideFilter, Overrides, OwnedObject, Ownership, ProposeOutcome, Refusal,
-    RequestFilter, RequestOutcome, Requests, Result, Revisions, Sources, Store, Tidied, WaitNote,
+    ActionFilter, ActionList, Actions, ApprovalFilter, Approvals, Attempted, Attempts, Audit,
+    AuditFilter, BatchOutcome, BatchRequest, Closing, ContainmentWrite, Containments, DeadLetters,
+    DecisionRequest, DecisionRow, Delivery, DeliveryFilter, DropLetter, Endpoint, Failed,
+    FailedAttempt, Fence, Holds, Intent, IntentOutcome, Intents, LastGoodContent, Lease,
+    LeaseHolder, LeaseRequest, Leases, Ledger, LedgerFilter, LetterAnswer, LetterFilter, NewAction,
+    OpenLetters, Ordered, Outbox, OverrideFilter, Overrides, OwnedObject, Ownership,
+    ProposeOutcome, Refusal, Rejection, RequestFilter, RequestOutcome, Requests, Requeue, Result,
+    Retries, Revisions, Sources, Store, Tidied, WaitNote,
 };
 
 use super::Process;
@@ -82,6 +85,11 @@ tapped! {
         fn approval(id_or_prefix: &str) -> Approval;
         fn approvals(filter: &ApprovalFilter) -> Vec<Approval>;
     }
+    Retries {
+        fn note_attempt(fence: &Fence, intent: &IntentId, attempt: &FailedAttempt, detail: &str, now: Timestamp) -> Attempts;
+        fn attempts(action: &ActionId) -> Option<Attempts>;
+        fn open_attempts() -> Vec<Attempts>;
+    }
     Audit {
         fn audit(filter: &AuditFilter) -> Vec<(i64, AuditEvent)>;
     }
@@ -118,6 +126,15 @@ tapped! {
     Ledger {
         fn record_refusals(fence: &Fence, refusals: &[Refusal], now: Timestamp) -> ();
         fn decisions(filter: &LedgerFilter) -> Vec<DecisionRow>;
+    }
+    DeadLetters {
+        fn fail_action(fence: &Fence, closing: &Closing, failed: &Failed, now: Timestamp) -> ();
+        fn reject_event(rejection: &Rejection, now: Timestamp) -> DeadLetter;
+        fn letters(filter: &LetterFilter) -> Vec<DeadLetter>;
+        fn letter(id_or_prefix: &str) -> DeadLetter;
+        fn open_letters() -> OpenLetters;
+        fn requeue_letter(requeue: &Requeue, now: Timestamp) -> LetterAnswer;
+        fn drop_letter(wish: &DropLetter, now: Timestamp) -> LetterAnswer;
     }
     Outbox {
         fn enqueue(notices: &[Notice]) -> ();
