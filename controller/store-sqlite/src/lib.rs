@@ -15,6 +15,7 @@
 mod actions;
 mod approvals;
 mod archive;
+mod attempts;
 mod audit;
 mod batches;
 mod clock;
@@ -27,6 +28,7 @@ mod intents;
 mod leases;
 mod ledger;
 mod length;
+mod letters;
 mod location;
 mod outbox;
 mod overrides;
