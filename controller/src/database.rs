@@ -143,6 +143,14 @@ impl Named {
             self.make_folder()?;
             return place.create(&key::random()?);
         }
+        if let Some(path) = self.file() {
+            // What is no store of ours at all is said first.
+            match SqliteStore::open_read_only(path).await {
+                Ok(store) => store.close().await,
+                Err(error @ skep_store::Error::Corrupt { .. }) => return Err(error.into()),
+                Err(_) => {}
+            }
+        }
         // Another process may have made both meanwhile.
         place.read(environment)?.ok_or_else(|| {
             let mut failure = place.missing().next(

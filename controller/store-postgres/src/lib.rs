@@ -44,6 +44,8 @@ mod requests;
 mod revisions;
 mod schema;
 mod sources;
+#[cfg(test)]
+mod tests;
 mod transition;
 mod waits;
 mod write;

@@ -90,6 +90,14 @@ impl SqliteStore {
         read_only::open(path.as_ref()).await
     }
 
+    /// Opens a backup: a file that nobody changes. Leaves nothing beside it.
+    ///
+    /// # Errors
+    /// As [`SqliteStore::open_read_only`].
+    pub async fn open_backup(path: impl AsRef<Path>) -> Result<Self> {
+        read_only::open_backup(path.as_ref()).await
+    }
+
     /// Opens an empty database that ends with the last clone of the returned store.
     ///
     /// # Errors

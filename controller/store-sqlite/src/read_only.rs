@@ -11,11 +11,21 @@ use crate::{ClockShift, SqliteStore, length, schema};
 /// Only to read; a few are enough, as beside a writer.
 const READERS: u32 = 4;
 
-pub(crate) async fn open(path: &Path) -> Result<SqliteStore> {
+fn check(path: &Path) -> Result<()> {
     if !path.exists() {
         return Err(Cause::Missing { path: path.to_owned() }).during(OPERATION);
     }
-    length::check(path).during(OPERATION)?;
+    length::check(path).during(OPERATION)
+}
+
+/// A file that was copied together with its log is complete only with it.
+pub(crate) async fn open_backup(path: &Path) -> Result<SqliteStore> {
+    check(path)?;
+    store(path, !length::has_log(path)).await
+}
+
+pub(crate) async fn open(path: &Path) -> Result<SqliteStore> {
+    check(path)?;
     let plain = store(path, false).await;
     // Without its side files, and a folder in which they could be made, SQLite opens such a file
     // only when it is told that nobody changes it. With them, somebody else may be at work.

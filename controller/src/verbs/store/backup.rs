@@ -58,7 +58,7 @@ pub(super) async fn run(session: &Session, file: &Path) -> Result<u8> {
 
 /// Reads the whole backup as whoever restores it would.
 async fn check(session: &Session, file: &Path) -> Result<Contents> {
-    let store = SqliteStore::open_read_only(file).await?;
+    let store = SqliteStore::open_backup(file).await?;
     let problems = store.check().await?;
     let contents =
         transfer::contents(store.archive().await?, progress(session, "checking")).await?;

@@ -38,7 +38,7 @@ pub(super) async fn run(session: &Session, args: &RestoreArgs) -> Result<u8> {
     if place.read(&session.environment)?.is_none() {
         return Err(place.missing().next("put the key there that belongs to the backup"));
     }
-    let backup = SqliteStore::open_read_only(&args.file).await?;
+    let backup = SqliteStore::open_backup(&args.file).await?;
     if let Some(problem) = backup.check().await?.first() {
         return Err(Failure::new(
             codes::STORE_CORRUPT,
