@@ -17,7 +17,12 @@ pub(crate) fn actor(environment: &Environment) -> String {
     format!("{user}@{}", host())
 }
 
+/// This process, for whoever reads the audit trail.
+pub(crate) fn process() -> String {
+    format!("{} pid {}", host(), std::process::id())
+}
+
 /// This process, for whoever finds the lease taken.
 pub(crate) fn holder(command: &str) -> String {
-    format!("{} pid {} ({command})", host(), std::process::id())
+    format!("{} ({command})", process())
 }

@@ -19,7 +19,6 @@ mod readiness;
 mod reconcile;
 mod report;
 mod rollout;
-mod sealing;
 mod serve;
 mod settle;
 mod sources;

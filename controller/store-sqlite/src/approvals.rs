@@ -8,18 +8,18 @@ use skep_core::action::ActionEvent;
 use skep_core::approval::{Approval, ApprovalStatus};
 use skep_core::identity::{APPROVAL_PREFIX, ActionId};
 use skep_store::{ApprovalFilter, Approvals, Decision, DecisionRequest, Error, Result};
-use sqlx::{QueryBuilder, Sqlite, Transaction};
+use sqlx::{QueryBuilder, Sqlite};
 
 use crate::error::IntoStoreError as _;
 use crate::row::ApprovalRow;
 use crate::transition::{Change, Head};
-use crate::{SqliteStore, clock, row};
+use crate::{SqliteStore, Tx, clock, row};
 
 const WHAT: &str = "approval";
 
 /// Files a request, in the transaction of its action.
 pub(crate) async fn insert(
-    tx: &mut Transaction<'_, Sqlite>,
+    tx: &mut Tx,
     approval: &Approval,
     operation: &'static str,
 ) -> Result<()> {
@@ -60,7 +60,7 @@ pub(crate) async fn insert(
 /// Ends the request of an action that ends, if it has one and nothing has ended it before.
 /// `denied` is who refused it and why; otherwise the record of the decision stays.
 pub(crate) async fn end(
-    tx: &mut Transaction<'_, Sqlite>,
+    tx: &mut Tx,
     action: &ActionId,
     status: ApprovalStatus,
     denied: Option<(&str, &str)>,
@@ -88,11 +88,7 @@ pub(crate) async fn end(
     Ok(())
 }
 
-async fn load(
-    tx: &mut Transaction<'_, Sqlite>,
-    id: &str,
-    operation: &'static str,
-) -> Result<Approval> {
+async fn load(tx: &mut Tx, id: &str, operation: &'static str) -> Result<Approval> {
     sqlx::query_as!(
         ApprovalRow,
         "SELECT id, action_id, kind, target, plan_id, binding, status, revision, created_at, \
@@ -188,7 +184,7 @@ impl Approvals for SqliteStore {
         }
         let full = format!("{APPROVAL_PREFIX}{part}");
         let (full_end, part_end) = (row::prefix_end(&full), row::prefix_end(part));
-        let mut tx = self.readers.begin().await.during(OPERATION)?;
+        let mut tx = self.read(OPERATION).await?;
         let rows = sqlx::query!(
             "SELECT id, action_id FROM approvals \
              WHERE (id >= ?1 AND id < ?2) OR (action_id >= ?3 AND action_id < ?4)",

@@ -4,14 +4,13 @@ use async_trait::async_trait;
 use skep_core::action::{ActionKind, Source};
 use skep_core::identity::{ActionId, ServiceName};
 use skep_store::{DecisionRow, Ledger, LedgerFilter, Result};
-use sqlx::{Sqlite, Transaction};
 
 use crate::error::IntoStoreError as _;
-use crate::{SqliteStore, clock, row};
+use crate::{SqliteStore, Tx, clock, row};
 
 /// Adds one decision, in the transaction of the action that it is about.
 pub(crate) async fn append(
-    tx: &mut Transaction<'_, Sqlite>,
+    tx: &mut Tx,
     decision: &DecisionRow,
     operation: &'static str,
 ) -> Result<()> {

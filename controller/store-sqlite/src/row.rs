@@ -9,9 +9,10 @@ use skep_core::canonical::Digest;
 use skep_core::identity::{
     ActionId, ApprovalId, ClusterId, ObjectKey, ObjectKind, PlanId, ServiceName, TenantId,
 };
-use skep_store::{Error, Result};
+use skep_store::{Error, Protection, Result};
 use sqlx::{QueryBuilder, Sqlite};
 
+use crate::actions::step_context;
 use crate::clock::from_column;
 
 /// A row of `actions`.
@@ -24,7 +25,7 @@ pub(crate) struct ActionRow {
     pub(crate) object_name: String,
     pub(crate) kind: String,
     pub(crate) plan_id: String,
-    pub(crate) step: String,
+    pub(crate) step: Vec<u8>,
     pub(crate) binding: String,
     pub(crate) source: String,
     pub(crate) actor: String,
@@ -42,14 +43,15 @@ pub(crate) struct ActionRow {
 }
 
 impl ActionRow {
-    pub(crate) fn read(self) -> Result<Action> {
+    pub(crate) fn read(self, protection: &Protection) -> Result<Action> {
         const WHAT: &str = "action";
+        let step = protection.open(WHAT, &step_context(&self.id), self.step)?;
         Ok(Action {
             id: ActionId::new(self.id),
             key: key(self.tenant, self.cluster, &self.object_kind, self.object_name, WHAT)?,
             kind: word(&self.kind, ActionKind::from_word, WHAT)?,
             plan: PlanId::new(self.plan_id),
-            step: serde_json::from_str(&self.step).map_err(|error| json_error(&error, WHAT))?,
+            step: serde_json::from_slice(&step).map_err(|error| json_error(&error, WHAT))?,
             binding: Digest::from_stored(self.binding),
             source: word(&self.source, Source::from_word, WHAT)?,
             actor: self.actor,

@@ -6,12 +6,21 @@ use skep_store::{Fence, LastGoodContent, Result, Sources};
 use crate::error::IntoStoreError as _;
 use crate::{SqliteStore, clock};
 
+const WHAT: &str = "source content";
+
+/// What the content of a source is sealed for.
+pub(crate) fn content_context(source: &str) -> Vec<u8> {
+    serde_json::json!(["source content", source]).to_string().into_bytes()
+}
+
 #[async_trait]
 impl Sources for SqliteStore {
     async fn put_last_good(&self, fence: &Fence, content: &LastGoodContent) -> Result<()> {
         const OPERATION: &str = "store the last good content of a source";
         let (mut tx, _) = self.write_fenced(fence, OPERATION).await?;
         let loaded_at = clock::to_column(content.loaded_at);
+        let context = content_context(&content.source);
+        let sealed = self.protection.seal(WHAT, &context, &content.content)?;
         sqlx::query!(
             "INSERT INTO source_contents (source, digest, content, loaded_at) \
              VALUES (?, ?, ?, ?) \
@@ -19,7 +28,7 @@ impl Sources for SqliteStore {
              content = excluded.content, loaded_at = excluded.loaded_at",
             content.source,
             content.digest,
-            content.content,
+            sealed,
             loaded_at
         )
         .execute(&mut *tx)
@@ -38,10 +47,10 @@ impl Sources for SqliteStore {
         .during("read the last good content of a source")?;
         row.map(|row| {
             Ok(LastGoodContent {
-                source: row.source,
                 digest: row.digest,
-                content: row.content,
-                loaded_at: clock::from_column(row.loaded_at, "source content")?,
+                content: self.protection.open(WHAT, &content_context(&row.source), row.content)?,
+                source: row.source,
+                loaded_at: clock::from_column(row.loaded_at, WHAT)?,
             })
         })
         .transpose()

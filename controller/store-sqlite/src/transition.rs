@@ -1,14 +1,13 @@
 //! The one place where the state of an action changes.
 
 use jiff::Timestamp;
-use skep_core::action::{ActionEvent, ActionKind, ActionState, ActuatorMode};
-use skep_core::audit::{AuditEvent, AuditKind};
+use skep_core::action::{ActionEvent, ActionKind, ActionState, ActuatorMode, Source};
+use skep_core::audit::{ActionFacts, AuditData, AuditEvent, AuditKind};
 use skep_core::identity::{ActionId, ObjectKey};
 use skep_store::{Error, Result};
-use sqlx::{Sqlite, Transaction};
 
 use crate::error::IntoStoreError as _;
-use crate::{audit, clock, row};
+use crate::{Tx, audit, clock, row};
 
 const WHAT: &str = "action";
 
@@ -18,21 +17,20 @@ pub(crate) struct Head {
     pub(crate) id: ActionId,
     pub(crate) key: ObjectKey,
     pub(crate) kind: ActionKind,
+    pub(crate) source: Source,
+    /// Who proposed it.
+    pub(crate) actor: String,
     pub(crate) mode: ActuatorMode,
     pub(crate) state: ActionState,
     pub(crate) revision: i64,
 }
 
 impl Head {
-    pub(crate) async fn load(
-        tx: &mut Transaction<'_, Sqlite>,
-        id: &ActionId,
-        operation: &'static str,
-    ) -> Result<Self> {
+    pub(crate) async fn load(tx: &mut Tx, id: &ActionId, operation: &'static str) -> Result<Self> {
         let text = id.as_str();
         let row = sqlx::query!(
-            "SELECT tenant, cluster, object_kind, object_name, kind, mode, state, revision \
-             FROM actions WHERE id = ?",
+            "SELECT tenant, cluster, object_kind, object_name, kind, source, actor, mode, state, \
+             revision FROM actions WHERE id = ?",
             text
         )
         .fetch_optional(&mut **tx)
@@ -43,6 +41,8 @@ impl Head {
             id: id.clone(),
             key: row::key(row.tenant, row.cluster, &row.object_kind, row.object_name, WHAT)?,
             kind: row::word(&row.kind, ActionKind::from_word, WHAT)?,
+            source: row::word(&row.source, Source::from_word, WHAT)?,
+            actor: row.actor,
             mode: row::word(&row.mode, ActuatorMode::from_word, WHAT)?,
             state: row::word(&row.state, ActionState::from_word, WHAT)?,
             revision: row.revision,
@@ -68,12 +68,13 @@ impl Head {
     /// Moves the action on. Nothing else writes its state.
     pub(crate) async fn apply(
         &self,
-        tx: &mut Transaction<'_, Sqlite>,
+        tx: &mut Tx,
         change: Change<'_>,
         now: Timestamp,
         operation: &'static str,
     ) -> Result<()> {
-        let state = self.state.after(change.event)?.as_str();
+        let after = self.state.after(change.event)?;
+        let state = after.as_str();
         let id = self.id.as_str();
         let updated_at = clock::to_column(now);
         let granted_at = (change.event == ActionEvent::Grant).then_some(updated_at);
@@ -105,8 +106,26 @@ impl Head {
             key: Some(self.key.clone()),
             action: Some(self.id.clone()),
             detail: change.said.to_owned(),
+            data: Some(self.facts(tx, after, operation).await?),
         };
         audit::append(tx, &event).await
+    }
+
+    /// What the trail says about the action beside the sentence.
+    pub(crate) async fn facts(
+        &self,
+        tx: &mut Tx,
+        state: ActionState,
+        operation: &'static str,
+    ) -> Result<AuditData> {
+        Ok(AuditData::Action(ActionFacts {
+            operation: self.kind,
+            source: self.source,
+            initiator: self.actor.clone(),
+            mode: self.mode,
+            state,
+            attempts_before: audit::attempts(tx, &self.id, operation).await?,
+        }))
     }
 }
 

@@ -19,6 +19,7 @@ mod intents;
 mod leases;
 mod ledger;
 mod ownership;
+mod protection;
 mod requests;
 mod revisions;
 mod sources;
@@ -29,13 +30,14 @@ pub use self::actions::{
     ActionFilter, ActionList, Actions, Closing, NewAction, ProposeOutcome, UnreadableAction,
 };
 pub use self::approvals::{ApprovalFilter, Approvals, Decision, DecisionRequest};
-pub use self::audit::{Audit, AuditFilter};
+pub use self::audit::{Audit, AuditFilter, TrailReader};
 pub use self::error::{BoxError, Category, Error};
 pub use self::holds::Holds;
 pub use self::intents::{Effects, Intent, IntentOutcome, Intents, OwnershipChange};
 pub use self::leases::{Fence, Lease, LeaseHolder, LeaseRequest, Leases};
 pub use self::ledger::{DecisionRow, Ledger, LedgerFilter};
 pub use self::ownership::{OwnedObject, Ownership};
+pub use self::protection::Protection;
 pub use self::requests::{RequestFilter, RequestOutcome, Requests};
 pub use self::revisions::{REVISIONS_KEPT, Revisions};
 pub use self::sources::{LastGoodContent, Sources};

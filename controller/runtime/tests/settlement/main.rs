@@ -26,6 +26,7 @@ use skep_images::{Credentials, Limits, Resolver};
 use skep_runtime::{
     Controller, Options, Parts, PassReport, PolicySource, SourceSet, SystemClock, SystemRandom,
 };
+use skep_store::conformance::protection;
 use skep_store::{
     ActionFilter, Actions as _, ApprovalFilter, Approvals as _, Decision, DecisionRequest,
     Intents as _,
@@ -52,7 +53,7 @@ impl World {
     async fn new() -> Self {
         let world = Self {
             swarm: Arc::default(),
-            store: SqliteStore::open_in_memory().await.unwrap(),
+            store: SqliteStore::open_in_memory(protection()).await.unwrap(),
             folder: TempDir::new().unwrap(),
             mode: ActuatorMode::Swarm,
             policy: None,

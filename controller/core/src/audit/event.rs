@@ -1,0 +1,148 @@
+//! One event as the program writes and reads it.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::AuditKind;
+use crate::action::{ActionKind, ActionState, ActuatorMode, Source};
+use crate::hold::HoldKind;
+use crate::identity::{ActionId, ObjectKey, RequestId};
+use crate::revision::RevisionOrigin;
+
+/// One row of the trail. Holds no spec and no value of the environment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AuditEvent {
+    /// When, on the store's clock.
+    pub at: Timestamp,
+    /// What.
+    pub kind: AuditKind,
+    /// Who: a person, or the machine's source and host.
+    pub actor: String,
+    /// The object, when it is about one.
+    pub key: Option<ObjectKey>,
+    /// The action, when it is about one.
+    pub action: Option<ActionId>,
+    /// One sentence.
+    pub detail: String,
+    /// What a program needs to know of it, in the shape that [`AuditKind::shape`] names.
+    pub data: Option<AuditData>,
+}
+
+/// The facts of an event, without a spec and without a value.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "about", rename_all = "snake_case")]
+pub enum AuditData {
+    /// An action changed its state.
+    Action(ActionFacts),
+    /// A request by hand.
+    Request {
+        /// Which.
+        request: RequestId,
+        /// What is asked for, in words.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        asks: Option<String>,
+        /// Why, in the words of who asked.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        reason: Option<String>,
+    },
+    /// A hold.
+    Hold {
+        /// What it does.
+        hold: HoldKind,
+        /// When it ends by itself.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        until: Option<Timestamp>,
+        /// Why, in the words of who placed it.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        reason: Option<String>,
+    },
+    /// The history of a service.
+    Revision(RevisionFacts),
+    /// The lease.
+    Lease {
+        /// The epoch that began or ended.
+        epoch: i64,
+    },
+}
+
+/// What is known of an action when its state changes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ActionFacts {
+    /// What the action does.
+    pub operation: ActionKind,
+    /// Which part of the system proposed it.
+    pub source: Source,
+    /// Who proposed it; the row's actor is who changed its state.
+    pub initiator: String,
+    /// The mode that it was proposed under.
+    pub mode: ActuatorMode,
+    /// Its state after this event.
+    pub state: ActionState,
+    /// How many times it had been started before.
+    pub attempts_before: u32,
+}
+
+/// What is known of a revision.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RevisionFacts {
+    /// Its number.
+    pub revision: u32,
+    /// How it came about.
+    pub origin: RevisionOrigin,
+    /// Who made it, as far as that is known.
+    pub author: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// The shapes of [`AuditData`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DataShape {
+    /// [`AuditData::Action`].
+    Action,
+    /// [`AuditData::Request`].
+    Request,
+    /// [`AuditData::Hold`].
+    Hold,
+    /// [`AuditData::Revision`].
+    Revision,
+    /// [`AuditData::Lease`].
+    Lease,
+}
+
+impl AuditData {
+    /// Which shape this is.
+    #[must_use]
+    pub const fn shape(&self) -> DataShape {
+        match self {
+            Self::Action(_) => DataShape::Action,
+            Self::Request { .. } => DataShape::Request,
+            Self::Hold { .. } => DataShape::Hold,
+            Self::Revision(_) => DataShape::Revision,
+            Self::Lease { .. } => DataShape::Lease,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn facts_are_stored_under_stable_names() {
+        let data = AuditData::Action(ActionFacts {
+            operation: ActionKind::DeployService,
+            source: Source::Registry,
+            initiator: "reconciler@host".to_owned(),
+            mode: ActuatorMode::Swarm,
+            state: ActionState::Executing,
+            attempts_before: 2,
+        });
+        let json = serde_json::to_string(&data).unwrap();
+        assert_eq!(
+            json,
+            r#"{"about":"action","operation":"deploy_service","source":"registry","initiator":"reconciler@host","mode":"swarm","state":"executing","attempts_before":2}"#
+        );
+        assert_eq!(serde_json::from_str::<AuditData>(&json).unwrap(), data);
+    }
+}
