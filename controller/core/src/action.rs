@@ -293,6 +293,14 @@ pub struct Action {
     pub start_by: Option<Timestamp>,
 }
 
+impl Action {
+    /// True when containment authorised it, not the policy.
+    #[must_use]
+    pub fn is_containment(&self) -> bool {
+        self.step.request.as_ref().is_some_and(crate::request::RequestVerb::is_containment)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

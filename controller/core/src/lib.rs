@@ -8,6 +8,7 @@ pub mod action;
 pub mod approval;
 pub mod audit;
 pub mod canonical;
+pub mod containment;
 pub mod desired;
 pub mod gate;
 pub mod hold;

@@ -44,7 +44,7 @@ fn check(new: &NewAction) -> Result<()> {
 }
 
 /// The open action of a key, if it has one.
-async fn open_action(
+pub(crate) async fn open_action(
     tx: &mut Tx,
     key: &ObjectKey,
     operation: &'static str,
@@ -73,7 +73,7 @@ pub(crate) fn step_context(action: &str) -> Vec<u8> {
 }
 
 /// What the trail says about a new action beside the sentence.
-fn facts(action: &Action) -> ActionFacts {
+pub(crate) fn facts(action: &Action) -> ActionFacts {
     ActionFacts {
         operation: action.kind,
         source: action.source,
@@ -84,7 +84,7 @@ fn facts(action: &Action) -> ActionFacts {
     }
 }
 
-async fn insert(tx: &mut Tx, action: &Action, operation: &'static str) -> Result<()> {
+pub(crate) async fn insert(tx: &mut Tx, action: &Action, operation: &'static str) -> Result<()> {
     let step = serde_json::to_vec(&action.step).map_err(|error| row::json_error(&error, WHAT))?;
     let id = action.id.as_str();
     let step = tx.protection.seal(WHAT, &step_context(id), &step)?;

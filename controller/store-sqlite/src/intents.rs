@@ -95,7 +95,7 @@ fn may_run(head: &Head) -> Result<()> {
     }
 }
 
-async fn insert(tx: &mut Tx, intent: &Intent, operation: &'static str) -> Result<()> {
+pub(crate) async fn insert(tx: &mut Tx, intent: &Intent, operation: &'static str) -> Result<()> {
     let id = intent.id.as_str();
     let action = intent.action.as_str();
     let tenant = intent.key.tenant.as_str();

@@ -17,6 +17,7 @@ mod approvals;
 mod audit;
 mod clock;
 mod connect;
+mod containments;
 mod error;
 mod fence;
 mod holds;

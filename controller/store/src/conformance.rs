@@ -12,6 +12,7 @@
 
 mod actions;
 mod approvals;
+mod containments;
 mod effects;
 mod fencing;
 mod fixtures;
@@ -171,6 +172,24 @@ macro_rules! for_each_behaviour {
                 attempts_are_counted
                 the_trail_is_read_from_a_number_on
                 the_trail_is_filtered_in_every_way
+            }
+            containments {
+                an_order_is_kept_and_wakes_the_loop
+                orders_follow_the_table
+                fifty_kills_leave_one
+                orders_are_in_the_trail_under_their_own_words
+                a_rehearsed_order_is_only_in_the_trail
+                a_confirmation_is_good_once
+                containments_are_listed_by_cluster
+                a_kill_begins_with_its_record_and_its_intent
+                a_kill_overtakes_what_is_open
+                a_kill_waits_for_a_create_and_for_a_replacement
+                a_write_follows_the_orders_of_this_moment
+                a_write_of_containment_is_nothing_else
+                a_former_state_is_kept_until_it_is_forgotten
+                only_what_is_being_resumed_ends
+                the_mode_of_the_leader_is_known_while_it_leads
+                a_new_leader_settles_a_kill
             }
             records {
                 what_one_process_writes_the_others_see

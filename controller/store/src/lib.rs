@@ -3,9 +3,10 @@
 //!
 //! Two kinds of writes exist. The leader's writes take a [`Fence`] and fail with
 //! [`Error::Fenced`] when the lease has moved on, inside the same transaction. People's writes
-//! (decisions, requests, holds) take none: anybody may approve while any replica leads. Every write appends its
-//! audit rows in the same transaction, so nothing happens unrecorded. (Two writes decide nothing
-//! and append none: renewing the lease, and replacing a source's last good content.)
+//! (decisions, requests, holds, containment) take none: anybody may approve while any replica
+//! leads. Every write appends its audit rows in the same transaction, so nothing happens
+//! unrecorded. (Three writes decide nothing and append none: renewing the lease, telling how the
+//! leader works, and replacing a source's last good content.)
 //!
 //! Instants are kept in microseconds; a finer fraction is cut off.
 
@@ -13,6 +14,7 @@ mod actions;
 mod approvals;
 mod audit;
 pub mod conformance;
+mod containments;
 mod error;
 mod holds;
 mod intents;
@@ -31,6 +33,7 @@ pub use self::actions::{
 };
 pub use self::approvals::{ApprovalFilter, Approvals, Decision, DecisionRequest};
 pub use self::audit::{Audit, AuditFilter, TrailReader};
+pub use self::containments::{ContainmentWrite, Containments, Ordered};
 pub use self::error::{BoxError, Category, Error};
 pub use self::holds::Holds;
 pub use self::intents::{Effects, Intent, IntentOutcome, Intents, OwnershipChange};
@@ -56,6 +59,7 @@ pub trait Store:
     + Revisions
     + Requests
     + Holds
+    + Containments
     + Sources
     + Audit
     + Ledger

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::AuditKind;
 use crate::action::{ActionKind, ActionState, ActuatorMode, Source};
+use crate::containment::ContainmentVerb;
 use crate::hold::HoldKind;
 use crate::identity::{ActionId, ObjectKey, RequestId};
 use crate::revision::RevisionOrigin;
@@ -58,6 +59,18 @@ pub enum AuditData {
     },
     /// The history of a service.
     Revision(RevisionFacts),
+    /// An order to stop a service or a domain, or to take that back.
+    Containment {
+        /// What was ordered.
+        order: ContainmentVerb,
+        /// Whether it is about a service or a domain.
+        scope: String,
+        /// The name of that.
+        name: String,
+        /// Why, in the words of who ordered it.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        reason: Option<String>,
+    },
     /// The lease.
     Lease {
         /// The epoch that began or ended.
@@ -106,6 +119,8 @@ pub enum DataShape {
     Hold,
     /// [`AuditData::Revision`].
     Revision,
+    /// [`AuditData::Containment`].
+    Containment,
     /// [`AuditData::Lease`].
     Lease,
 }
@@ -119,6 +134,7 @@ impl AuditData {
             Self::Request { .. } => DataShape::Request,
             Self::Hold { .. } => DataShape::Hold,
             Self::Revision(_) => DataShape::Revision,
+            Self::Containment { .. } => DataShape::Containment,
             Self::Lease { .. } => DataShape::Lease,
         }
     }

@@ -50,6 +50,22 @@ words! {
         RetriedByHand = "retried_by_hand",
         /// A hold ended before its time.
         HoldLifted = "hold_lifted",
+        /// A person froze a service or a domain.
+        Paused = "paused",
+        /// A person killed a service or a domain.
+        Killed = "killed",
+        /// A person took a pause or a kill back.
+        Resumed = "resumed",
+        /// A person was told what a kill would do, and has to order it once more.
+        ConfirmationAsked = "confirmation_asked",
+        /// An order that the dry run only writes down.
+        ContainmentRehearsed = "containment_rehearsed",
+        /// A kill, or the way back from one, was authorised; its write comes next.
+        Contained = "contained",
+        /// What a kill found was recorded; nothing had to be written.
+        FormerStateRecorded = "former_state_recorded",
+        /// What a kill changed is as it was, or is nobody's concern any more.
+        Restored = "restored",
         /// A leadership began.
         LeaderStarted = "leader_started",
         /// A leadership ended by itself.
@@ -75,7 +91,12 @@ impl AuditKind {
             | Self::Succeeded
             | Self::Failed
             | Self::Retried
-            | Self::Rehearsed => Some(DataShape::Action),
+            | Self::Rehearsed
+            | Self::Contained => Some(DataShape::Action),
+            Self::Paused | Self::Killed | Self::Resumed | Self::ContainmentRehearsed => {
+                Some(DataShape::Containment)
+            }
+            Self::ConfirmationAsked | Self::FormerStateRecorded | Self::Restored => None,
             Self::RevisionNoted => Some(DataShape::Revision),
             Self::Requested | Self::RequestFiled | Self::RequestRefused => Some(DataShape::Request),
             Self::DriftAccepted | Self::Held | Self::RetriedByHand | Self::HoldLifted => {

@@ -7,6 +7,7 @@
 
 mod assurance;
 mod authorised;
+mod contain;
 mod explain;
 mod ledger;
 mod pattern;
@@ -20,8 +21,10 @@ mod window;
 use skep_crds::policy::Tier;
 
 pub use self::authorised::Authorised;
+pub use self::contain::{Containing, Wanted, contain};
 pub use self::explain::{Explanation, Hypothesis, InvalidParameter, explain};
 pub use self::ledger::{LedgerView, Unreadable};
+pub(crate) use self::pattern::Pattern;
 pub use self::policy::{Policy, Settings};
 pub use self::request::{Parameters, Request};
 pub use self::rule::{RuleOrigin, RuleRef};

@@ -1,11 +1,13 @@
 //! No write of a process that no longer leads.
 
-use skep_core::action::{ActionEvent, ActionKind, IntentPhase};
+use skep_core::action::{ActionEvent, ActionKind, ActuatorMode, IntentPhase};
+use skep_core::containment::{ContainmentVerb, Order};
 use skep_core::identity::{ActionId, IntentId, RequestId, TermId};
 use skep_core::request::RequestVerb;
 use skep_core::revision::RevisionOrigin;
 
 use super::Harness;
+use super::containments::{kill, recorded, write};
 use super::fixtures::*;
 use crate::{Fence, Lease, OwnershipChange, RequestOutcome, Result};
 
@@ -21,6 +23,11 @@ async fn prepared(harness: &dyn Harness) -> (Leader, Lease) {
     leader.begin_replacement("to-replace", "six").await;
     let asked = [request("to-answer", "seven", RequestVerb::Restart)];
     leader.store.submit(&asked, at(0)).await.unwrap();
+    let resume = |name| Order { verb: ContainmentVerb::Resume, ..kill(name) };
+    let orders = [kill("nine"), kill("ten"), resume("ten")];
+    leader.store.order(&cluster(), &orders, at(0)).await.unwrap();
+    let state = recorded("eleven", None);
+    leader.store.record_former_state(&leader.fence, &state, at(0)).await.unwrap();
     (leader, lease)
 }
 
@@ -37,6 +44,10 @@ async fn attempts(leader: &Leader, fence: &Fence) -> Vec<(&'static str, Result<(
     let replacement = IntentId::new("i-to-replace");
     let (asked, no) = (RequestId::new("to-answer"), RequestOutcome::Refused("gone".to_owned()));
     let good = content("registry", b"connectors: []");
+    let kill = write("kill", "nine", ContainmentVerb::Kill);
+    let former = recorded("twelve", None);
+    let contained = store.contained(&cluster()).await.unwrap();
+    let seen = contained.containments().find(|one| one.scope.name() == "ten").unwrap();
     vec![
         ("propose", store.propose(fence, &new, at(9)).await.map(drop)),
         ("close_action", store.close_action(fence, &close, at(9)).await),
@@ -54,6 +65,14 @@ async fn attempts(leader: &Leader, fence: &Fence) -> Vec<(&'static str, Result<(
         ),
         ("record_revision", store.record_revision(fence, &note, at(9)).await.map(drop)),
         ("resolve_request", store.resolve_request(fence, &asked, &no, at(9)).await),
+        ("begin_containment", store.begin_containment(fence, &kill, at(9)).await),
+        ("record_former_state", store.record_former_state(fence, &former, at(9)).await),
+        (
+            "forget_former_state",
+            store.forget_former_state(fence, &key("eleven"), "gone", at(9)).await.map(drop),
+        ),
+        ("end_containment", store.end_containment(fence, seen, at(9)).await),
+        ("declare_mode", store.declare_mode(fence, ActuatorMode::Swarm).await),
         ("put_last_good", store.put_last_good(fence, &good).await),
     ]
 }

@@ -386,6 +386,7 @@ pub(super) async fn everything(store: &Arc<dyn Store>) -> String {
     let last_good = store.last_good("registry").await.unwrap();
     let requests = store.requests(&RequestFilter::default()).await.unwrap();
     let holds = store.holds(&cluster()).await.unwrap();
+    let contained = store.contained(&cluster()).await.unwrap();
     let heads = store.revision_heads(&cluster()).await.unwrap();
     let mut revisions = Vec::new();
     for head in &heads {
@@ -394,7 +395,7 @@ pub(super) async fn everything(store: &Arc<dyn Store>) -> String {
     let holder = store.lease_holder().await.unwrap();
     format!(
         "{actions:#?}\n{approvals:#?}\n{intents:#?}\n{owned:#?}\n{audit:#?}\n{decisions:#?}\n\
-         {last_good:#?}\n{requests:#?}\n{holds:#?}\n{heads:#?}\n{revisions:#?}\n{holder:#?}"
+         {last_good:#?}\n{requests:#?}\n{holds:#?}\n{contained:#?}\n{heads:#?}\n{revisions:#?}\n{holder:#?}"
     )
 }
 
