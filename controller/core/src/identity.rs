@@ -100,6 +100,10 @@ text_type! {
     RequestId
 }
 text_type! {
+    /// One stored override of the policy, for example a freeze.
+    OverrideId
+}
+text_type! {
     /// One uninterrupted leadership of one process.
     TermId
 }
@@ -149,6 +153,13 @@ impl IntentId {
 }
 
 impl RequestId {
+    /// A new id.
+    pub fn generate(random: &dyn Random) -> Self {
+        Self(random.hex128())
+    }
+}
+
+impl OverrideId {
     /// A new id.
     pub fn generate(random: &dyn Random) -> Self {
         Self(random.hex128())

@@ -5,8 +5,10 @@
 //! at the world again.
 
 mod backoff;
+mod contain;
 mod controller;
 mod dependencies;
+mod disruption;
 mod error;
 pub mod history;
 mod images;
@@ -17,6 +19,7 @@ mod policy;
 mod rate;
 mod readiness;
 mod reconcile;
+mod refusals;
 mod report;
 mod rollout;
 mod serve;

@@ -115,6 +115,10 @@ impl Workers {
                 }
                 Err(error) => return Err(error.into()),
             };
+            // The keeper settles its own.
+            if action.is_containment() {
+                continue;
+            }
             let (context, leadership) = (Arc::clone(&self.context), Arc::clone(&self.leadership));
             let work = async move {
                 let result = settle::settle(&context, &leadership, &action, &intent).await;

@@ -36,7 +36,7 @@ fn check(new: &NewAction) -> Result<()> {
     }
     if new.approval.as_ref().is_some_and(|approval| approval.action != action.id)
         || new.approval.as_ref().map(|approval| &approval.id) != action.approval.as_ref()
-        || new.decision.action != action.id
+        || new.decision.action.as_ref() != Some(&action.id)
     {
         return refuse("its request or its decision is about another action");
     }

@@ -26,6 +26,7 @@ mod leases;
 mod ledger;
 mod length;
 mod location;
+mod overrides;
 mod ownership;
 mod requests;
 mod revisions;

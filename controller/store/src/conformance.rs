@@ -19,6 +19,7 @@ mod fixtures;
 mod holds;
 mod intents;
 mod leases;
+mod overrides;
 mod records;
 mod replacements;
 mod requests;
@@ -173,6 +174,16 @@ macro_rules! for_each_behaviour {
                 the_trail_is_read_from_a_number_on
                 the_trail_is_filtered_in_every_way
             }
+            overrides {
+                an_override_comes_back_with_all_its_parts
+                an_override_ends_at_its_time_or_when_it_is_lifted
+                overrides_are_found_by_the_start_of_their_id
+                the_overrides_counter_moves_with_overrides_alone
+                a_hundred_overrides_are_the_most
+                fifty_last_overrides_leave_one
+                an_override_that_never_holds_is_refused
+                overrides_are_in_the_trail_under_their_own_words
+            }
             containments {
                 an_order_is_kept_and_wakes_the_loop
                 orders_follow_the_table
@@ -192,6 +203,8 @@ macro_rules! for_each_behaviour {
                 a_new_leader_settles_a_kill
             }
             records {
+                a_refusal_is_in_the_ledger_and_in_the_trail
+                a_decision_comes_back_with_all_its_parts
                 what_one_process_writes_the_others_see
                 the_change_counter_moves_with_what_is_recorded
                 last_good_content_comes_back_byte_for_byte

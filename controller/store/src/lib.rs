@@ -3,8 +3,8 @@
 //!
 //! Two kinds of writes exist. The leader's writes take a [`Fence`] and fail with
 //! [`Error::Fenced`] when the lease has moved on, inside the same transaction. People's writes
-//! (decisions, requests, holds, containment) take none: anybody may approve while any replica
-//! leads. Every write appends its audit rows in the same transaction, so nothing happens
+//! (decisions, requests, holds, overrides, containment) take none: anybody may approve while any
+//! replica leads. Every write appends its audit rows in the same transaction, so nothing happens
 //! unrecorded. (Three writes decide nothing and append none: renewing the lease, telling how the
 //! leader works, and replacing a source's last good content.)
 //!
@@ -20,6 +20,7 @@ mod holds;
 mod intents;
 mod leases;
 mod ledger;
+mod overrides;
 mod ownership;
 mod protection;
 mod requests;
@@ -38,7 +39,8 @@ pub use self::error::{BoxError, Category, Error};
 pub use self::holds::Holds;
 pub use self::intents::{Effects, Intent, IntentOutcome, Intents, OwnershipChange};
 pub use self::leases::{Fence, Lease, LeaseHolder, LeaseRequest, Leases};
-pub use self::ledger::{DecisionRow, Ledger, LedgerFilter};
+pub use self::ledger::{DecisionRow, Ledger, LedgerFilter, Refusal};
+pub use self::overrides::{OverrideFilter, Overrides};
 pub use self::ownership::{OwnedObject, Ownership};
 pub use self::protection::Protection;
 pub use self::requests::{RequestFilter, RequestOutcome, Requests};
@@ -63,6 +65,7 @@ pub trait Store:
     + Sources
     + Audit
     + Ledger
+    + Overrides
     + Send
     + Sync
 {

@@ -62,7 +62,10 @@ pub fn deadline(action: &Action, verdict: &Verdict) -> Option<Timestamp> {
 ///
 /// Under an automatic tier the person was asked *because* the window was closed, and said yes.
 /// Under `approval_required` the person was asked anyway, so the window says when it may happen.
-pub(super) fn window_to_wait_for(action: &Action, verdict: &Verdict) -> Option<MaintenanceWindow> {
+pub(super) fn window_to_wait_for<'a>(
+    action: &Action,
+    verdict: &'a Verdict,
+) -> Option<&'a MaintenanceWindow> {
     let waits = action.approval.is_some() && verdict.tier() == Tier::ApprovalRequired;
     verdict.window().filter(|_| waits)
 }

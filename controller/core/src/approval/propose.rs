@@ -153,11 +153,12 @@ fn action(proposal: &Proposal<'_>, state: ActionState) -> Action {
 /// Why the step is needed, and why a person is asked when the tier alone would not.
 fn reason(step: &Step, verdict: &Verdict) -> String {
     let is_asked = verdict.decision() == Decision::QueueApproval;
-    if is_asked && verdict.cause() != Cause::ApprovalRequired {
+    let reason = if is_asked && verdict.cause() != Cause::ApprovalRequired {
         format!("{}; a person is asked: {}", step.reason, verdict.reason())
     } else if let Some(confirm) = &step.confirm {
         format!("{}; look closely: {confirm}", step.reason)
     } else {
         step.reason.clone()
-    }
+    };
+    verdict.warnings().fold(reason, |reason, warning| format!("{reason}; warning: {warning}"))
 }

@@ -7,9 +7,10 @@ use serde_json::json;
 
 use super::*;
 use crate::action::{Action, ActionEvent, ActionState, ActuatorMode, Source};
-use crate::gate::fixtures::{at, file, noon, policy, restart, update, verdict};
+use crate::gate::fixtures::{at, file, noon, policy, restart, stored, update, verdict};
 use crate::gate::{
-    Authorised, Decision, LedgerView, Policy, Request, Settings, Unreadable, Verdict, decide,
+    Authorised, Decision, LedgerView, Override, Policy, Request, Settings, Unreadable, Verdict,
+    decide,
 };
 use crate::identity::{ActionId, ApprovalId, ClusterId, ObjectKey, PlanId, SwarmId};
 use crate::plan::{Blocked, Step};
@@ -258,7 +259,7 @@ fn a_confirmation_that_was_seen_counts_although_its_wording_moves() {
 }
 
 #[test]
-fn an_edited_policy_supersedes_and_a_freeze_denies() {
+fn an_edited_policy_supersedes_or_denies_and_a_freeze_keeps_waiting() {
     let step = image("a", "a:2");
     let before = policy(ASKS);
     let action = approved(&before, &step, LIVE, noon());
@@ -274,9 +275,19 @@ fn an_edited_policy_supersedes_and_a_freeze_denies() {
     }
     let unrelated = policy("rules: [{kind: x, tier: forbidden}, {tier: approval_required}]");
     assert!(try_at(&action, &step, &unrelated, LIVE, noon()).is_ok());
-    let freeze = &file("rules: [{tier: forbidden}]").rules;
-    let frozen = Policy::compile(&file(ASKS), Ok(freeze), Settings::default());
-    let refused = try_at(&action, &step, &frozen, LIVE, noon()).unwrap_err();
+    let freeze = stored(file("rules: [{tier: forbidden}]").rules.remove(0));
+    let frozen = Policy::compile(&file(ASKS), Ok(&[freeze.clone()]), Settings::default());
+    let waits = try_at(&action, &step, &frozen, LIVE, noon()).unwrap_err();
+    assert_eq!((waits.code(), waits.event()), ("FROZEN", None));
+    assert!(waits.to_string().contains("frozen by alice until it is lifted: release week"));
+    // Its own time runs on, and what expired or was lifted no longer holds.
+    let late = noon() + SignedDuration::from_mins(11);
+    assert_eq!(code(&try_at(&action, &step, &frozen, LIVE, late)), "EXPIRED");
+    let over = Override { expires_at: Some(noon()), ..freeze };
+    let thawed = Policy::compile(&file(ASKS), Ok(&[over]), Settings::default());
+    assert!(try_at(&action, &step, &thawed, LIVE, noon()).is_ok());
+    let forbidding = policy("rules: [{tier: forbidden}]");
+    let refused = try_at(&action, &step, &forbidding, LIVE, noon()).unwrap_err();
     assert_eq!(refused, RedeemError::Refused { reason: "forbidden by policy".to_owned() });
     assert_eq!((refused.code(), refused.event()), ("DENIED_BY_POLICY", Some(ActionEvent::Deny)));
 }
@@ -380,7 +391,7 @@ fn a_persons_yes_waits_for_the_window_of_a_rule_that_asks_anyway() {
 #[test]
 fn a_window_that_never_opens_lets_a_grant_lapse() {
     let mut broken = file(ASKS_AT_NIGHT);
-    broken.rules[0].maintenance_window = Some(skep_crds::policy::MaintenanceWindow::Never);
+    broken.rules[0].maintenance_window = Some(skep_crds::policy::MaintenanceWindow::NEVER);
     let policy = Policy::compile(&broken, Ok(&[]), Settings::default());
     let step = image("a", "a:2");
     let action = approved(&policy, &step, LIVE, noon());

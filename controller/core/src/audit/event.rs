@@ -7,7 +7,7 @@ use super::AuditKind;
 use crate::action::{ActionKind, ActionState, ActuatorMode, Source};
 use crate::containment::ContainmentVerb;
 use crate::hold::HoldKind;
-use crate::identity::{ActionId, ObjectKey, RequestId};
+use crate::identity::{ActionId, ObjectKey, OverrideId, RequestId};
 use crate::revision::RevisionOrigin;
 
 /// One row of the trail. Holds no spec and no value of the environment.
@@ -71,6 +71,30 @@ pub enum AuditData {
         #[serde(skip_serializing_if = "Option::is_none", default)]
         reason: Option<String>,
     },
+    /// A rule that a person put in front of the policy file.
+    Override {
+        /// Which.
+        id: OverrideId,
+        /// The kinds of action that it is about.
+        kind: String,
+        /// The services that it is about.
+        target: String,
+        /// When it ends by itself.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        until: Option<Timestamp>,
+        /// Why, in the words of who placed it.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        reason: Option<String>,
+    },
+    /// The policy refused to have an action proposed.
+    Refusal {
+        /// What the action would have done.
+        operation: ActionKind,
+        /// Which part of the system wanted it.
+        source: Source,
+        /// The rule that decided.
+        rule: String,
+    },
     /// The lease.
     Lease {
         /// The epoch that began or ended.
@@ -121,6 +145,10 @@ pub enum DataShape {
     Revision,
     /// [`AuditData::Containment`].
     Containment,
+    /// [`AuditData::Override`].
+    Override,
+    /// [`AuditData::Refusal`].
+    Refusal,
     /// [`AuditData::Lease`].
     Lease,
 }
@@ -135,6 +163,8 @@ impl AuditData {
             Self::Hold { .. } => DataShape::Hold,
             Self::Revision(_) => DataShape::Revision,
             Self::Containment { .. } => DataShape::Containment,
+            Self::Override { .. } => DataShape::Override,
+            Self::Refusal { .. } => DataShape::Refusal,
             Self::Lease { .. } => DataShape::Lease,
         }
     }

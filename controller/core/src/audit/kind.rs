@@ -50,6 +50,16 @@ words! {
         RetriedByHand = "retried_by_hand",
         /// A hold ended before its time.
         HoldLifted = "hold_lifted",
+        /// A person put a rule in front of the policy file.
+        OverridePlaced = "override_placed",
+        /// A person froze matching actions.
+        Frozen = "frozen",
+        /// A person took an override away before its time.
+        OverrideLifted = "override_lifted",
+        /// A person lifted a freeze before its time.
+        Unfrozen = "unfrozen",
+        /// The policy refused to have an action proposed.
+        Refused = "refused",
         /// A person froze a service or a domain.
         Paused = "paused",
         /// A person killed a service or a domain.
@@ -96,6 +106,10 @@ impl AuditKind {
             Self::Paused | Self::Killed | Self::Resumed | Self::ContainmentRehearsed => {
                 Some(DataShape::Containment)
             }
+            Self::OverridePlaced | Self::Frozen | Self::OverrideLifted | Self::Unfrozen => {
+                Some(DataShape::Override)
+            }
+            Self::Refused => Some(DataShape::Refusal),
             Self::ConfirmationAsked | Self::FormerStateRecorded | Self::Restored => None,
             Self::RevisionNoted => Some(DataShape::Revision),
             Self::Requested | Self::RequestFiled | Self::RequestRefused => Some(DataShape::Request),

@@ -26,6 +26,11 @@ impl Pattern {
         }
     }
 
+    /// Whether every text matches.
+    pub(super) fn matches_everything(&self) -> bool {
+        matches!(self, Self::Valid(pattern) if pattern.as_str() == "*")
+    }
+
     pub(crate) fn problem(&self) -> Option<&str> {
         match self {
             Self::Valid(_) => None,

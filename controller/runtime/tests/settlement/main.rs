@@ -7,21 +7,23 @@
     reason = "tests report by panicking"
 )]
 
-mod engine;
+mod contain;
 mod meeting;
 mod replace;
 mod rollout;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use skep_core::action::{ActionKind, ActionState, ActuatorMode};
 use skep_core::approval::ApprovalStatus;
 use skep_core::gate::Settings;
 use skep_core::plan::Masking;
-use skep_core::ports::Clock as _;
+use skep_core::ports::Clock;
 use skep_images::{Credentials, Limits, Resolver};
 use skep_runtime::{
     Controller, Options, Parts, PassReport, PolicySource, SourceSet, SystemClock, SystemRandom,
@@ -32,10 +34,9 @@ use skep_store::{
     Intents as _,
 };
 use skep_store_sqlite::SqliteStore;
+use skep_swarm::fake::{FakeSwarm, Fault, Pace};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
-
-use crate::engine::{FakeSwarm, Fault};
 
 struct World {
     swarm: Arc<FakeSwarm>,
@@ -46,13 +47,24 @@ struct World {
     key: u8,
 }
 
+/// The swarm's clock: in the past, so that no service counts as fresh, and later at each look.
+#[derive(Default)]
+struct LongAgo(AtomicI64);
+
+impl Clock for LongAgo {
+    fn now(&self) -> Timestamp {
+        let start: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+        start + jiff::SignedDuration::from_millis(self.0.fetch_add(100, Ordering::Relaxed))
+    }
+}
+
 /// Long enough to be trusted for a while, short enough to wait for after a crash.
 const LEASE: Duration = Duration::from_secs(3);
 
 impl World {
     async fn new() -> Self {
         let world = Self {
-            swarm: Arc::default(),
+            swarm: Arc::new(FakeSwarm::new(Arc::new(LongAgo::default()), Pace::INSTANT, 1)),
             store: SqliteStore::open_in_memory(protection()).await.unwrap(),
             folder: TempDir::new().unwrap(),
             mode: ActuatorMode::Swarm,

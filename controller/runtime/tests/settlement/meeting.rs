@@ -17,8 +17,9 @@ use skep_store::{
 };
 use tokio_util::sync::CancellationToken;
 
+use skep_swarm::fake::Fault;
+
 use crate::World;
-use crate::engine::Fault;
 
 use ActionState::{Executing, Failed, Pending, Succeeded, Superseded};
 

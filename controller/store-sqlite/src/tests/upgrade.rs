@@ -85,7 +85,11 @@ async fn every_row_of_the_first_schema_is_kept() {
     let statuses: Vec<_> = approvals.iter().map(|approval| approval.status).collect();
     assert_eq!(statuses, [ApprovalStatus::Approved, ApprovalStatus::Pending]);
     let all = LedgerFilter { since: Timestamp::UNIX_EPOCH, allowed_only: false };
-    assert_eq!(store.decisions(&all).await.unwrap().len(), 4);
+    let decisions = store.decisions(&all).await.unwrap();
+    assert_eq!(decisions.len(), 4);
+    let first = decisions.first().unwrap();
+    assert_eq!(first.action, Some(ActionId::new("done")));
+    assert_eq!((first.cause.as_str(), &first.facts), ("", &None), "as far as it is known");
     let cluster = ClusterId::new("cluster-1");
     assert_eq!(store.owned(&cluster).await.unwrap()[0].id, SwarmId::new("service-id"));
     assert_eq!(store.last_good("registry").await.unwrap().unwrap().content, [0, 255]);

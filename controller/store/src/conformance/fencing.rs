@@ -65,6 +65,7 @@ async fn attempts(leader: &Leader, fence: &Fence) -> Vec<(&'static str, Result<(
         ),
         ("record_revision", store.record_revision(fence, &note, at(9)).await.map(drop)),
         ("resolve_request", store.resolve_request(fence, &asked, &no, at(9)).await),
+        ("record_refusals", store.record_refusals(fence, &[refusal("nine")], at(9)).await),
         ("begin_containment", store.begin_containment(fence, &kill, at(9)).await),
         ("record_former_state", store.record_former_state(fence, &former, at(9)).await),
         (

@@ -29,8 +29,8 @@ use super::Harness;
 use crate::{
     ActionFilter, ApprovalFilter, AuditFilter, Closing, Decision, DecisionRequest, DecisionRow,
     Effects, Error, Fence, Intent, IntentOutcome, LastGoodContent, Lease, LeaseRequest,
-    LedgerFilter, NewAction, OwnedObject, OwnershipChange, ProposeOutcome, Protection,
-    RequestFilter, Result, Store,
+    LedgerFilter, NewAction, OverrideFilter, OwnedObject, OwnershipChange, ProposeOutcome,
+    Protection, Refusal, RequestFilter, Result, Store,
 };
 
 /// Another number each time, also in another process.
@@ -180,18 +180,33 @@ pub(super) fn granted(id: &str, name: &str) -> NewAction {
         },
         approval: None,
         decision: DecisionRow {
-            action: id,
+            action: Some(id),
             kind: ActionKind::DeployService,
             target,
             source: Source::Registry,
             decision: "allow".to_owned(),
             tier: "auto".to_owned(),
             rule: "default".to_owned(),
+            cause: "allowed".to_owned(),
             reason: "tier auto".to_owned(),
+            facts: None,
             decided_at: at(0),
         },
         request: None,
     }
+}
+
+/// A decision that kept an action from being proposed.
+pub(super) fn refusal(name: &str) -> Refusal {
+    let decision = DecisionRow {
+        action: None,
+        decision: "deny".to_owned(),
+        tier: "forbidden".to_owned(),
+        cause: "frozen".to_owned(),
+        reason: "frozen by alice".to_owned(),
+        ..granted("x", name).decision
+    };
+    Refusal { key: key(name), actor: "reconciler@host".to_owned(), decision }
 }
 
 /// An action of a kind that writes nothing to the engine.
@@ -386,6 +401,7 @@ pub(super) async fn everything(store: &Arc<dyn Store>) -> String {
     let last_good = store.last_good("registry").await.unwrap();
     let requests = store.requests(&RequestFilter::default()).await.unwrap();
     let holds = store.holds(&cluster()).await.unwrap();
+    let overrides = store.overrides(&OverrideFilter::default()).await.unwrap();
     let contained = store.contained(&cluster()).await.unwrap();
     let heads = store.revision_heads(&cluster()).await.unwrap();
     let mut revisions = Vec::new();
@@ -395,7 +411,8 @@ pub(super) async fn everything(store: &Arc<dyn Store>) -> String {
     let holder = store.lease_holder().await.unwrap();
     format!(
         "{actions:#?}\n{approvals:#?}\n{intents:#?}\n{owned:#?}\n{audit:#?}\n{decisions:#?}\n\
-         {last_good:#?}\n{requests:#?}\n{holds:#?}\n{contained:#?}\n{heads:#?}\n{revisions:#?}\n{holder:#?}"
+         {last_good:#?}\n{requests:#?}\n{holds:#?}\n{overrides:#?}\n{contained:#?}\n{heads:#?}\n\
+         {revisions:#?}\n{holder:#?}"
     )
 }
 

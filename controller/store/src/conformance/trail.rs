@@ -103,7 +103,7 @@ pub(super) async fn a_refused_write_leaves_the_chain_as_it_was(harness: &dyn Har
     let before = collect(leader.store.as_ref(), None).await;
     assert!(is_conflict(&leader.store.decide(&decision("a", Decision::Approve), at(2)).await));
     let mut other = granted("b", "two");
-    other.decision.action = skep_core::identity::ActionId::new("somebody-else");
+    other.decision.action = Some(skep_core::identity::ActionId::new("somebody-else"));
     let proposals = [granted("c", "three"), other];
     assert!(is_refused(&leader.store.propose(&leader.fence, &proposals, at(2)).await));
     let after = collect(leader.store.as_ref(), None).await;
