@@ -22,6 +22,11 @@ pub(crate) fn process() -> String {
     format!("{} pid {}", host(), std::process::id())
 }
 
+/// Where a decision comes from unless somebody says otherwise: the operators of this machine.
+pub(crate) fn source() -> String {
+    format!("{}:operator", host())
+}
+
 /// This process, for whoever finds the lease taken.
 pub(crate) fn holder(command: &str) -> String {
     format!("{} ({command})", process())

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use skep_core::action::{ActionEvent, ActionKind, ActionState, ActuatorMode, Source};
+use skep_core::approval::Moved;
 use skep_core::audit::{ActionFacts, AuditData, AuditEvent, AuditKind};
 use skep_core::identity::{ActionId, ObjectKey};
 use skep_store::{Error, Result};
@@ -17,10 +18,10 @@ pub(crate) struct Head {
     pub(crate) id: ActionId,
     pub(crate) key: ObjectKey,
     pub(crate) kind: ActionKind,
+    pub(crate) mode: ActuatorMode,
     pub(crate) source: Source,
     /// Who proposed it.
     pub(crate) actor: String,
-    pub(crate) mode: ActuatorMode,
     pub(crate) state: ActionState,
     pub(crate) revision: i64,
 }
@@ -29,8 +30,8 @@ impl Head {
     pub(crate) async fn load(tx: &mut Tx, id: &ActionId, operation: &'static str) -> Result<Self> {
         let text = id.as_str();
         let row = sqlx::query!(
-            "SELECT tenant, cluster, object_kind, object_name, kind, source, actor, mode, state, \
-             revision FROM actions WHERE id = ?",
+            "SELECT tenant, cluster, object_kind, object_name, kind, mode, source, \
+             actor, state, revision FROM actions WHERE id = ?",
             text
         )
         .fetch_optional(&mut **tx)
@@ -41,9 +42,9 @@ impl Head {
             id: id.clone(),
             key: row::key(row.tenant, row.cluster, &row.object_kind, row.object_name, WHAT)?,
             kind: row::word(&row.kind, ActionKind::from_word, WHAT)?,
+            mode: row::word(&row.mode, ActuatorMode::from_word, WHAT)?,
             source: row::word(&row.source, Source::from_word, WHAT)?,
             actor: row.actor,
-            mode: row::word(&row.mode, ActuatorMode::from_word, WHAT)?,
             state: row::word(&row.state, ActionState::from_word, WHAT)?,
             revision: row.revision,
         })
@@ -79,16 +80,20 @@ impl Head {
         let updated_at = clock::to_column(now);
         let granted_at = (change.event == ActionEvent::Grant).then_some(updated_at);
         let start_by = change.start_by.map(clock::to_column);
+        let moved = change.moved.map(serde_json::to_string).transpose();
+        let moved = moved.map_err(|error| row::json_error(&error, WHAT))?;
         let changed = sqlx::query!(
             "UPDATE actions SET state = ?, revision = revision + 1, updated_at = ?, \
              detail = coalesce(?, detail), granted_at = coalesce(?, granted_at), \
-             start_by = coalesce(?, start_by) \
+             start_by = coalesce(?, start_by), moved = coalesce(?, moved), \
+             wait_code = NULL, wait_reason = NULL, wait_since = NULL \
              WHERE id = ? AND revision = ?",
             state,
             updated_at,
             change.detail,
             granted_at,
             start_by,
+            moved,
             id,
             self.revision
         )
@@ -140,6 +145,8 @@ pub(crate) struct Change<'a> {
     pub(crate) detail: Option<&'a str>,
     /// Only with a grant.
     pub(crate) start_by: Option<Timestamp>,
+    /// Only when it is superseded.
+    pub(crate) moved: Option<&'a Moved>,
 }
 
 fn audit_kind(event: ActionEvent) -> AuditKind {

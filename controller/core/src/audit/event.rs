@@ -7,7 +7,7 @@ use super::AuditKind;
 use crate::action::{ActionKind, ActionState, ActuatorMode, Source};
 use crate::containment::ContainmentVerb;
 use crate::hold::HoldKind;
-use crate::identity::{ActionId, ObjectKey, OverrideId, RequestId};
+use crate::identity::{ActionId, BatchId, ObjectKey, OverrideId, RequestId};
 use crate::revision::RevisionOrigin;
 
 /// One row of the trail. Holds no spec and no value of the environment.
@@ -86,6 +86,20 @@ pub enum AuditData {
         #[serde(skip_serializing_if = "Option::is_none", default)]
         reason: Option<String>,
     },
+    /// One decision about many requests.
+    Batch {
+        /// Which.
+        batch: BatchId,
+        /// What was decided.
+        decision: String,
+        /// Where the decision came from.
+        from: String,
+        /// How many requests it covers, or how many do not start after a halt.
+        requests: u64,
+        /// What its maker put on record.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        comment: Option<String>,
+    },
     /// The policy refused to have an action proposed.
     Refusal {
         /// What the action would have done.
@@ -147,6 +161,8 @@ pub enum DataShape {
     Containment,
     /// [`AuditData::Override`].
     Override,
+    /// [`AuditData::Batch`].
+    Batch,
     /// [`AuditData::Refusal`].
     Refusal,
     /// [`AuditData::Lease`].
@@ -164,6 +180,7 @@ impl AuditData {
             Self::Revision(_) => DataShape::Revision,
             Self::Containment { .. } => DataShape::Containment,
             Self::Override { .. } => DataShape::Override,
+            Self::Batch { .. } => DataShape::Batch,
             Self::Refusal { .. } => DataShape::Refusal,
             Self::Lease { .. } => DataShape::Lease,
         }

@@ -50,6 +50,14 @@ words! {
         RetriedByHand = "retried_by_hand",
         /// A hold ended before its time.
         HoldLifted = "hold_lifted",
+        /// One decision was made about several requests.
+        BatchDecided = "batch_decided",
+        /// Such a decision was halted by the failure of one of its actions.
+        BatchHalted = "batch_halted",
+        /// A message to the operators was given up.
+        NoticeGivenUp = "notice_given_up",
+        /// A person had messages sent again.
+        NoticeRetried = "notice_retried",
         /// A person put a rule in front of the policy file.
         OverridePlaced = "override_placed",
         /// A person froze matching actions.
@@ -110,6 +118,8 @@ impl AuditKind {
                 Some(DataShape::Override)
             }
             Self::Refused => Some(DataShape::Refusal),
+            Self::BatchDecided | Self::BatchHalted => Some(DataShape::Batch),
+            Self::NoticeGivenUp | Self::NoticeRetried => None,
             Self::ConfirmationAsked | Self::FormerStateRecorded | Self::Restored => None,
             Self::RevisionNoted => Some(DataShape::Revision),
             Self::Requested | Self::RequestFiled | Self::RequestRefused => Some(DataShape::Request),

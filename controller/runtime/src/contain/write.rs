@@ -162,6 +162,9 @@ impl Work<'_> {
             updated_at: now,
             granted_at: Some(now),
             start_by: None,
+            wait: None,
+            runnable_since: None,
+            moved: None,
         }
     }
 

@@ -179,6 +179,7 @@ impl Closer<'_> {
             event,
             actor: self.context.options.holder.clone(),
             detail: detail.into(),
+            moved: None,
         };
         let now = self.context.clock.now();
         self.context.store.close_action(self.leadership.fence(), &closing, now).await?;
