@@ -2,12 +2,14 @@
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use skep_core::action::Action;
+use skep_core::action::{Action, ActionState};
 use skep_core::approval::ApprovalStatus;
+use skep_core::gate::Decision;
 use skep_core::identity::ActionId;
+use skep_core::notice::Notice;
 use skep_store::{
     ActionFilter, ActionList, Actions, Closing, Error, Fence, NewAction, ProposeOutcome,
-    RequestOutcome, Result,
+    RequestOutcome, Result, WaitNote,
 };
 use skep_store_sql::instant::to_column;
 use skep_store_sql::{
@@ -16,7 +18,9 @@ use skep_store_sql::{
 use sqlx::{PgConnection, Postgres, QueryBuilder};
 
 use crate::error::IntoStoreError as _;
-use crate::{PostgresStore, approvals, audit, ledger, query, requests, transition};
+use crate::{
+    PostgresStore, approvals, audit, batches, ledger, outbox, query, requests, transition, waits,
+};
 
 const WHAT: &str = "action";
 
@@ -106,6 +110,10 @@ async fn record(
     }
     if let Some(approval) = &new.approval {
         approvals::insert(tx, approval, operation).await?;
+        outbox::record(tx, &Notice::requested(&new.action, approval), operation).await?;
+    } else if new.decision.decision == Decision::AllowNotify.as_str() {
+        let notice = Notice::allowed(&new.action, &new.decision.reason);
+        outbox::record(tx, &notice, operation).await?;
     }
     ledger::append(tx, &new.decision, operation).await?;
     for event in events::proposed(new, now) {
@@ -140,6 +148,7 @@ impl Actions for PostgresStore {
     async fn close_action(&self, fence: &Fence, closing: &Closing, now: Timestamp) -> Result<()> {
         const OPERATION: &str = "close an action";
         let (mut tx, _) = self.write_fenced(fence, OPERATION).await?;
+        batches::lock(&mut tx, &closing.action, closing.event, OPERATION).await?;
         let head = transition::load(&mut tx, &closing.action, OPERATION).await?;
         let approval = head.may_close(closing)?;
         let change = Change::closing(closing);
@@ -147,9 +156,19 @@ impl Actions for PostgresStore {
         if let Some(status) = approval {
             let denied = (status == ApprovalStatus::Denied)
                 .then_some((closing.actor.as_str(), closing.detail.as_str()));
-            approvals::end(&mut tx, &closing.action, status, denied, now, OPERATION).await?;
+            let had =
+                approvals::end(&mut tx, &closing.action, status, denied, now, OPERATION).await?;
+            if had && head.state == ActionState::Granted && status == ApprovalStatus::Superseded {
+                let notice = Notice::superseded(&head.key, &head.id, &closing.detail, now);
+                outbox::record(&mut tx, &notice, OPERATION).await?;
+            }
         }
+        batches::follow(&mut tx, &head, closing.event, &closing.detail, now, OPERATION).await?;
         tx.commit().await
+    }
+
+    async fn note_waits(&self, fence: &Fence, notes: &[WaitNote], now: Timestamp) -> Result<()> {
+        waits::note(self, fence, notes, now).await
     }
 
     async fn action(&self, id_or_prefix: &str) -> Result<Action> {
@@ -171,7 +190,8 @@ impl Actions for PostgresStore {
             ActionRow,
             "SELECT id, tenant, cluster, object_kind, object_name, kind, plan_id, step, binding, \
              source, actor, reason, mode, rule, state, revision, approval_id, detail, created_at, \
-             updated_at, granted_at, start_by FROM actions WHERE id = $1",
+             updated_at, granted_at, start_by, wait_code, wait_reason, wait_since, \
+             runnable_since, moved FROM actions WHERE id = $1",
             id
         )
         .fetch_one(&mut *tx)
@@ -185,7 +205,8 @@ impl Actions for PostgresStore {
         let mut query = QueryBuilder::<Postgres>::new(
             "SELECT id, tenant, cluster, object_kind, object_name, kind, plan_id, step, binding, \
              source, actor, reason, mode, rule, state, revision, approval_id, detail, created_at, \
-             updated_at, granted_at, start_by FROM actions AS a WHERE true",
+             updated_at, granted_at, start_by, wait_code, wait_reason, wait_since, \
+             runnable_since, moved FROM actions AS a WHERE true",
         );
         if filter.latest_per_key {
             query.push(

@@ -2,15 +2,18 @@
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use skep_core::approval::{Approval, ApprovalStatus};
-use skep_core::identity::ActionId;
-use skep_store::{ApprovalFilter, Approvals, DecisionRequest, Error, Result};
+use skep_core::approval::{Approval, ApprovalStatus, Batch};
+use skep_core::identity::{ActionId, BatchId};
+use skep_core::notice::Notice;
+use skep_store::{
+    ApprovalFilter, Approvals, BatchOutcome, BatchRequest, DecisionRequest, Error, Fence, Result,
+};
 use skep_store_sql::instant::to_column;
-use skep_store_sql::{ApprovalPrefix, ApprovalRow, Decided, check_decision};
+use skep_store_sql::{ApprovalPrefix, ApprovalRow, Decided, check_decider, check_decision};
 use sqlx::{PgConnection, Postgres, QueryBuilder};
 
 use crate::error::IntoStoreError as _;
-use crate::{PostgresStore, query, transition};
+use crate::{PostgresStore, batches, outbox, query, transition};
 
 const WHAT: &str = "approval";
 
@@ -45,7 +48,8 @@ pub(crate) async fn insert(
 }
 
 /// Ends the request of an action that ends, if it has one and nothing has ended it before.
-/// `denied` is who refused it and why; otherwise the record of the decision stays.
+/// `denied` is who refused it and why; otherwise the record of the decision stays. True when there
+/// was one.
 pub(crate) async fn end(
     tx: &mut PgConnection,
     action: &ActionId,
@@ -53,9 +57,9 @@ pub(crate) async fn end(
     denied: Option<(&str, &str)>,
     now: Timestamp,
     operation: &'static str,
-) -> Result<()> {
+) -> Result<bool> {
     let (decided_by, comment) = denied.unzip();
-    sqlx::query!(
+    let ended = sqlx::query!(
         "UPDATE approvals SET status = $1, revision = revision + 1, \
          decided_at = coalesce($2, decided_at), decided_by = coalesce($3, decided_by), \
          comment = coalesce($4, comment) \
@@ -69,14 +73,15 @@ pub(crate) async fn end(
     .execute(&mut *tx)
     .await
     .during(operation)?;
-    Ok(())
+    Ok(ended.rows_affected() > 0)
 }
 
 async fn load(tx: &mut PgConnection, id: &str, operation: &'static str) -> Result<Approval> {
     sqlx::query_as!(
         ApprovalRow,
         "SELECT id, action_id, kind, target, plan_id, binding, status, revision, created_at, \
-         expires_at, decided_at, decided_by, comment FROM approvals WHERE id = $1",
+         expires_at, decided_at, decided_by, decided_source, batch_id, comment FROM approvals \
+         WHERE id = $1",
         id
     )
     .fetch_optional(&mut *tx)
@@ -86,35 +91,102 @@ async fn load(tx: &mut PgConnection, id: &str, operation: &'static str) -> Resul
     .read()
 }
 
+/// Decides about one request, alone or as a part of a decision about many.
+///
+/// The action is locked before its request, as everywhere; whoever changes the request has locked
+/// the action, so what is read after that stays.
+pub(crate) async fn decide(
+    tx: &mut PgConnection,
+    request: &DecisionRequest,
+    batch: Option<&BatchId>,
+    now: Timestamp,
+    operation: &'static str,
+) -> Result<Approval> {
+    let id = request.approval.as_str();
+    let seen = load(tx, id, operation).await?;
+    let head = transition::load(tx, &seen.action, operation).await?;
+    let approval = load(tx, id, operation).await?;
+    check_decision(&approval, request, now)?;
+    check_decider(request, &head)?;
+    let decided = Decided::new(request, batch);
+    transition::apply(tx, &head, &decided.change(), now, operation).await?;
+    sqlx::query!(
+        "UPDATE approvals SET status = $1, revision = revision + 1, decided_at = $2, \
+         decided_by = $3, decided_source = $4, batch_id = coalesce($5, batch_id), comment = $6 \
+         WHERE id = $7",
+        decided.status.as_str(),
+        to_column(now),
+        request.actor,
+        request.source,
+        batch.map(BatchId::as_str),
+        request.comment,
+        id
+    )
+    .execute(&mut *tx)
+    .await
+    .during(operation)?;
+    load(tx, id, operation).await
+}
+
 #[async_trait]
 impl Approvals for PostgresStore {
     async fn decide(&self, request: &DecisionRequest, now: Timestamp) -> Result<Approval> {
         const OPERATION: &str = "record a decision";
-        let id = request.approval.as_str();
         let mut tx = self.write(OPERATION).await?;
-        // The action is locked before its request, as everywhere; whoever changes the request
-        // has locked the action, so what is read after that stays.
-        let seen = load(&mut tx, id, OPERATION).await?;
-        let head = transition::load(&mut tx, &seen.action, OPERATION).await?;
-        let approval = load(&mut tx, id, OPERATION).await?;
-        check_decision(&approval, request, now)?;
-        let Decided { status, change } = Decided::new(request);
-        transition::apply(&mut tx, &head, &change, now, OPERATION).await?;
-        sqlx::query!(
-            "UPDATE approvals SET status = $1, revision = revision + 1, decided_at = $2, \
-             decided_by = $3, comment = $4 WHERE id = $5",
-            status.as_str(),
-            to_column(now),
-            request.actor,
-            request.comment,
-            id
-        )
-        .execute(&mut *tx)
-        .await
-        .during(OPERATION)?;
-        let decided = load(&mut tx, id, OPERATION).await?;
+        let decided = decide(&mut tx, request, None, now, OPERATION).await?;
         tx.commit().await?;
         Ok(decided)
+    }
+
+    async fn decide_batch(&self, request: &BatchRequest, now: Timestamp) -> Result<BatchOutcome> {
+        batches::decide(self, request, now).await
+    }
+
+    async fn batch(&self, id_or_prefix: &str) -> Result<Batch> {
+        batches::find(self, id_or_prefix).await
+    }
+
+    async fn batches(&self, limit: u32) -> Result<Vec<Batch>> {
+        batches::list(self, limit).await
+    }
+
+    async fn remind(&self, fence: &Fence, before: Timestamp, now: Timestamp) -> Result<u64> {
+        const OPERATION: &str = "remind of requests";
+        let mut reading = self.read(OPERATION).await?;
+        let due = sqlx::query_scalar!(
+            r#"SELECT EXISTS (SELECT 1 FROM approvals WHERE status = 'pending'
+               AND expires_at < $1 AND reminded_at IS NULL) AS "due!""#,
+            to_column(before)
+        )
+        .fetch_one(&mut *reading)
+        .await
+        .during(OPERATION)?;
+        drop(reading);
+        if !due {
+            return Ok(0);
+        }
+        let (mut tx, _) = self.write_fenced(fence, OPERATION).await?;
+        // Marking them first locks them: each is told once.
+        let rows = sqlx::query_as!(
+            ApprovalRow,
+            "UPDATE approvals SET reminded_at = $2 \
+             WHERE status = 'pending' AND expires_at < $1 AND reminded_at IS NULL \
+             RETURNING id, action_id, kind, target, plan_id, binding, status, revision, \
+             created_at, expires_at, decided_at, decided_by, decided_source, batch_id, comment",
+            to_column(before),
+            to_column(now)
+        )
+        .fetch_all(&mut *tx)
+        .await
+        .during(OPERATION)?;
+        let mut told = 0;
+        for row in rows {
+            let approval = row.read()?;
+            outbox::record(&mut tx, &Notice::expiring(&approval, now), OPERATION).await?;
+            told += 1;
+        }
+        tx.commit().await?;
+        Ok(told)
     }
 
     async fn approval(&self, id_or_prefix: &str) -> Result<Approval> {
@@ -140,13 +212,17 @@ impl Approvals for PostgresStore {
         const OPERATION: &str = "list approvals";
         let mut query = QueryBuilder::<Postgres>::new(
             "SELECT id, action_id, kind, target, plan_id, binding, status, revision, created_at, \
-             expires_at, decided_at, decided_by, comment FROM approvals WHERE true",
+             expires_at, decided_at, decided_by, decided_source, batch_id, comment \
+             FROM approvals WHERE true",
         );
         if let Some(status) = filter.status {
             query.push(" AND status = ").push_bind(status.as_str());
         }
         if let Some(plan) = &filter.plan {
             query.push(" AND plan_id = ").push_bind(plan.as_str());
+        }
+        if let Some(batch) = &filter.batch {
+            query.push(" AND batch_id = ").push_bind(batch.as_str());
         }
         query.push(" ORDER BY seq LIMIT ").push_bind(query::limit(filter.limit));
         let mut tx = self.read(OPERATION).await?;

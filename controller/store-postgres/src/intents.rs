@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use skep_core::action::{ActionEvent, IntentPhase};
 use skep_core::approval::ApprovalStatus;
 use skep_core::identity::{ActionId, IntentId, SwarmId};
+use skep_core::notice::Notice;
 use skep_store::{Effects, Fence, Intent, IntentOutcome, Intents, Result};
 use skep_store_sql::instant::to_column;
 use skep_store_sql::{
@@ -13,7 +14,9 @@ use skep_store_sql::{
 use sqlx::PgConnection;
 
 use crate::error::IntoStoreError as _;
-use crate::{PostgresStore, approvals, audit, holds, ownership, revisions, transition};
+use crate::{
+    PostgresStore, approvals, audit, batches, holds, outbox, ownership, revisions, transition,
+};
 
 const WHAT: &str = "intent";
 
@@ -32,9 +35,12 @@ async fn close(
     transition::apply(tx, head, &Change::outcome(outcome, actor), now, operation).await?;
     if outcome.event() == ActionEvent::Supersede {
         let status = ApprovalStatus::Superseded;
-        approvals::end(tx, &head.id, status, None, now, operation).await?;
+        if approvals::end(tx, &head.id, status, None, now, operation).await? {
+            let notice = Notice::superseded(&head.key, &head.id, outcome.detail(), now);
+            outbox::record(tx, &notice, operation).await?;
+        }
     }
-    Ok(())
+    batches::follow(tx, head, outcome.event(), outcome.detail(), now, operation).await
 }
 
 /// Stores what follows from the outcome, all of it about the action's own object.
@@ -164,6 +170,7 @@ impl Intents for PostgresStore {
         .execute(&mut *tx)
         .await
         .during(OPERATION)?;
+        batches::lock(&mut tx, &open.action, outcome.event(), OPERATION).await?;
         let head = transition::load(&mut tx, &open.action, OPERATION).await?;
         close(&mut tx, outcome, &head, &leader, now, OPERATION).await?;
         tx.commit().await
@@ -179,6 +186,7 @@ impl Intents for PostgresStore {
     ) -> Result<()> {
         const OPERATION: &str = "carry out a change of our own records";
         let (mut tx, leader) = self.write_fenced(fence, OPERATION).await?;
+        batches::lock(&mut tx, action, outcome.event(), OPERATION).await?;
         let head = transition::load(&mut tx, action, OPERATION).await?;
         head.may_settle_without_write(revision, outcome)?;
         // It passes through `executing` like every action, so that the trail has one form; nobody

@@ -18,8 +18,8 @@ pub(crate) async fn load(
 ) -> Result<Head> {
     let row = sqlx::query_as!(
         HeadRow,
-        "SELECT tenant, cluster, object_kind, object_name, kind, mode, state, revision \
-         FROM actions WHERE id = $1 FOR UPDATE",
+        "SELECT tenant, cluster, object_kind, object_name, kind, mode, source, actor, state, \
+         revision FROM actions WHERE id = $1 FOR UPDATE",
         id.as_str()
     )
     .fetch_optional(&mut *tx)
@@ -54,17 +54,19 @@ pub(crate) async fn apply(
     now: Timestamp,
     operation: &'static str,
 ) -> Result<()> {
-    let moved = head.moves(change, now)?;
+    let columns = head.moves(change, now)?;
     let changed = sqlx::query!(
         "UPDATE actions SET state = $1, revision = revision + 1, updated_at = $2, \
          detail = coalesce($3, detail), granted_at = coalesce($4, granted_at), \
-         start_by = coalesce($5, start_by) \
-         WHERE id = $6 AND revision = $7",
-        moved.state,
-        moved.updated_at,
+         start_by = coalesce($5, start_by), moved = coalesce($6, moved), \
+         wait_code = NULL, wait_reason = NULL, wait_since = NULL \
+         WHERE id = $7 AND revision = $8",
+        columns.state,
+        columns.updated_at,
         change.detail,
-        moved.granted_at,
-        moved.start_by,
+        columns.granted_at,
+        columns.start_by,
+        columns.moved,
         head.id.as_str(),
         head.revision
     )
@@ -75,5 +77,5 @@ pub(crate) async fn apply(
         // Cannot happen while the row is locked from the read on; never go on if it does.
         return Err(head.moved());
     }
-    audit::append(tx, &moved.event).await
+    audit::append(tx, &columns.event).await
 }

@@ -1,7 +1,7 @@
 //! Rows of `actions`, and what a proposal must be.
 
 use skep_core::action::{Action, ActionKind, ActionState, ActuatorMode, Source};
-use skep_core::approval::ApprovalStatus;
+use skep_core::approval::{ApprovalStatus, Wait};
 use skep_core::canonical::Digest;
 use skep_core::identity::{ActionId, ApprovalId, PlanId};
 use skep_store::{ActionList, Error, NewAction, Result, UnreadableAction};
@@ -37,6 +37,11 @@ pub struct ActionRow {
     pub updated_at: i64,
     pub granted_at: Option<i64>,
     pub start_by: Option<i64>,
+    pub wait_code: Option<String>,
+    pub wait_reason: Option<String>,
+    pub wait_since: Option<i64>,
+    pub runnable_since: Option<i64>,
+    pub moved: Option<String>,
 }
 
 impl ActionRow {
@@ -45,6 +50,12 @@ impl ActionRow {
     /// # Errors
     /// [`Error::Corrupt`] when a newer version wrote it or it is damaged.
     pub fn read(self) -> Result<Action> {
+        let since = instant_or_none(self.wait_since, WHAT)?;
+        let wait = match (self.wait_code, self.wait_reason, since) {
+            (Some(code), Some(reason), Some(since)) => Some(Wait { code, reason, since }),
+            _ => None,
+        };
+        let moved = self.moved.as_deref().map(serde_json::from_str).transpose();
         Ok(Action {
             id: ActionId::new(self.id),
             key: key(self.tenant, self.cluster, &self.object_kind, self.object_name, WHAT)?,
@@ -65,6 +76,9 @@ impl ActionRow {
             updated_at: from_column(self.updated_at, WHAT)?,
             granted_at: instant_or_none(self.granted_at, WHAT)?,
             start_by: instant_or_none(self.start_by, WHAT)?,
+            wait,
+            runnable_since: instant_or_none(self.runnable_since, WHAT)?,
+            moved: moved.map_err(|error| json_error(&error, WHAT))?,
         })
     }
 }

@@ -1,15 +1,15 @@
 //! Rows of `approvals`, and what a decision must be.
 
 use jiff::Timestamp;
-use skep_core::action::{ActionEvent, ActionKind};
-use skep_core::approval::{Approval, ApprovalStatus};
+use skep_core::action::{ActionEvent, ActionKind, ActionState};
+use skep_core::approval::{Approval, ApprovalStatus, Decider, may_decide};
 use skep_core::canonical::Digest;
-use skep_core::identity::{ActionId, ApprovalId, PlanId, ServiceName};
+use skep_core::identity::{ActionId, ApprovalId, BatchId, PlanId, ServiceName};
 use skep_store::{Decision, DecisionRequest, Error, Result};
 
 use crate::columns::{instant_or_none, word};
 use crate::instant::{from_column, to_column};
-use crate::transition::Change;
+use crate::transition::{Change, Head};
 
 const WHAT: &str = "approval";
 
@@ -29,6 +29,8 @@ pub struct ApprovalRow {
     pub expires_at: i64,
     pub decided_at: Option<i64>,
     pub decided_by: Option<String>,
+    pub decided_source: Option<String>,
+    pub batch_id: Option<String>,
     pub comment: Option<String>,
 }
 
@@ -51,12 +53,14 @@ impl ApprovalRow {
             expires_at: from_column(self.expires_at, WHAT)?,
             decided_at: instant_or_none(self.decided_at, WHAT)?,
             decided_by: self.decided_by,
+            decided_source: self.decided_source,
+            batch: self.batch_id.map(BatchId::new),
             comment: self.comment,
         })
     }
 }
 
-/// Whether the request can still be decided, by this person, now.
+/// Whether the request can still be decided, on what was seen, now.
 ///
 /// # Errors
 /// [`Error::Conflict`] when somebody or the clock was faster, [`Error::Refused`] for a grant
@@ -68,14 +72,22 @@ pub fn check_decision(
 ) -> Result<()> {
     let conflict =
         |current: String| Err(Error::Conflict { what: WHAT, id: approval.id.to_string(), current });
-    if approval.status != ApprovalStatus::Pending {
+    let (wanted, lapses) = match request.decision {
+        Decision::Approve | Decision::Deny => (ApprovalStatus::Pending, true),
+        // It was decided in time; whether it has started is the action's concern.
+        Decision::Revoke => (ApprovalStatus::Approved, false),
+    };
+    if approval.status != wanted {
         return conflict(approval.status.to_string());
     }
-    if to_column(now) >= to_column(approval.expires_at) {
+    if lapses && to_column(now) >= to_column(approval.expires_at) {
         return conflict(ApprovalStatus::Expired.to_string());
     }
     if request.expected_revision.is_some_and(|expected| expected != approval.revision) {
         return conflict(format!("{} at revision {}", approval.status, approval.revision));
+    }
+    if request.expected_binding.as_ref().is_some_and(|seen| *seen != approval.binding) {
+        return conflict(format!("{} for something else", approval.status));
     }
     if request.decision == Decision::Approve && request.start_by.is_none() {
         let why = "a grant needs a time by which the action must start";
@@ -84,41 +96,59 @@ pub fn check_decision(
     Ok(())
 }
 
+/// Whether this person may decide about the action, as it stands.
+///
+/// # Errors
+/// [`Error::Refused`] when [`may_decide`] says no, [`Error::Conflict`] when it is too late to take
+/// an approval back.
+pub fn check_decider(request: &DecisionRequest, head: &Head) -> Result<()> {
+    let id = request.approval.to_string();
+    let decider = Decider { actor: request.actor.clone(), source: request.source.clone() };
+    if let Err(refusal) = may_decide(&decider, head.source, &head.actor) {
+        return Err(Error::Refused { what: WHAT, id, why: refusal.why() });
+    }
+    if request.decision == Decision::Revoke && head.state != ActionState::Granted {
+        return Err(Error::Conflict { what: WHAT, id, current: head.state.to_string() });
+    }
+    Ok(())
+}
+
 /// What a decision does.
 pub struct Decided<'a> {
+    request: &'a DecisionRequest,
+    said: String,
+    event: ActionEvent,
     /// To the request.
     pub status: ApprovalStatus,
-    /// To the action.
-    pub change: Change<'a>,
 }
 
 impl<'a> Decided<'a> {
-    /// Reads the decision.
+    /// Reads the decision, alone or as a part of one about many.
     #[must_use]
-    pub fn new(request: &'a DecisionRequest) -> Self {
-        let said = request.comment.as_deref().unwrap_or_default();
-        let actor = request.actor.as_str();
-        match request.decision {
-            Decision::Approve => Self {
-                status: ApprovalStatus::Approved,
-                change: Change {
-                    event: ActionEvent::Grant,
-                    actor,
-                    said,
-                    detail: None,
-                    start_by: request.start_by,
-                },
-            },
-            Decision::Deny => Self {
-                status: ApprovalStatus::Denied,
-                change: Change {
-                    event: ActionEvent::Deny,
-                    actor,
-                    said,
-                    detail: Some(said),
-                    start_by: None,
-                },
-            },
+    pub fn new(request: &'a DecisionRequest, batch: Option<&BatchId>) -> Self {
+        let (status, event) = match request.decision {
+            Decision::Approve => (ApprovalStatus::Approved, ActionEvent::Grant),
+            Decision::Deny | Decision::Revoke => (ApprovalStatus::Denied, ActionEvent::Deny),
+        };
+        let said = match (batch, request.comment.as_deref().unwrap_or_default()) {
+            (None, comment) => comment.to_owned(),
+            (Some(batch), "") => format!("decision {batch}"),
+            (Some(batch), comment) => format!("decision {batch}: {comment}"),
+        };
+        Self { request, said, event, status }
+    }
+
+    /// To the action.
+    #[must_use]
+    pub fn change(&self) -> Change<'_> {
+        let comment = self.request.comment.as_deref().unwrap_or_default();
+        Change {
+            event: self.event,
+            actor: &self.request.actor,
+            said: &self.said,
+            detail: (self.event == ActionEvent::Deny).then_some(comment),
+            start_by: self.request.start_by.filter(|_| self.event == ActionEvent::Grant),
+            moved: None,
         }
     }
 }

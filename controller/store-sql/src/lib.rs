@@ -8,6 +8,7 @@
 mod actions;
 mod approvals;
 mod audit;
+pub mod batches;
 mod columns;
 pub mod containments;
 pub mod events;
@@ -16,6 +17,7 @@ pub mod instant;
 mod intents;
 mod leases;
 mod ledger;
+pub mod outbox;
 mod overrides;
 mod ownership;
 mod prefix;
@@ -24,7 +26,7 @@ mod revisions;
 mod transition;
 
 pub use self::actions::{ActionRow, check_proposal, list};
-pub use self::approvals::{ApprovalRow, Decided, check_decision};
+pub use self::approvals::{ApprovalRow, Decided, check_decider, check_decision};
 pub use self::audit::AuditRow;
 pub use self::columns::{
     instant_or_none, json, json_error, key, keys_json, number, stored_version, version, word,
@@ -41,4 +43,4 @@ pub use self::ownership::OwnedRow;
 pub use self::prefix::{ApprovalPrefix, prefix_end, whole_or_only};
 pub use self::requests::{Answer, AskedRow, RequestRow, filed};
 pub use self::revisions::{HeadOfHistoryRow, RevisionColumns, RevisionRow};
-pub use self::transition::{Change, Head, HeadRow, Moved};
+pub use self::transition::{Change, ChangedColumns, Head, HeadRow};

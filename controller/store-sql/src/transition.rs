@@ -2,14 +2,14 @@
 
 use jiff::Timestamp;
 use skep_core::action::{
-    ActionEvent, ActionKind, ActionState, ActuatorMode, IllegalTransition, IntentPhase,
+    ActionEvent, ActionKind, ActionState, ActuatorMode, IllegalTransition, IntentPhase, Source,
 };
-use skep_core::approval::ApprovalStatus;
+use skep_core::approval::{ApprovalStatus, Moved};
 use skep_core::audit::{AuditEvent, AuditKind};
 use skep_core::identity::{ActionId, ObjectKey};
 use skep_store::{Closing, Effects, Error, Intent, IntentOutcome, OwnershipChange, Result};
 
-use crate::columns::{key, word};
+use crate::columns::{json, key, word};
 use crate::instant::to_column;
 
 const WHAT: &str = "action";
@@ -23,6 +23,8 @@ pub struct HeadRow {
     pub object_name: String,
     pub kind: String,
     pub mode: String,
+    pub source: String,
+    pub actor: String,
     pub state: String,
     pub revision: i64,
 }
@@ -39,6 +41,8 @@ impl HeadRow {
             key: key(row.tenant, row.cluster, &row.object_kind, row.object_name, WHAT)?,
             kind: word(&row.kind, ActionKind::from_word, WHAT)?,
             mode: word(&row.mode, ActuatorMode::from_word, WHAT)?,
+            source: word(&row.source, Source::from_word, WHAT)?,
+            actor: row.actor,
             state: word(&row.state, ActionState::from_word, WHAT)?,
             revision: row.revision,
         })
@@ -56,6 +60,10 @@ pub struct Head {
     pub kind: ActionKind,
     /// Whether it is for real.
     pub mode: ActuatorMode,
+    /// Where it comes from.
+    pub source: Source,
+    /// Who proposed it.
+    pub actor: String,
     /// Where it stands.
     pub state: ActionState,
     /// How often it has changed.
@@ -183,14 +191,16 @@ impl Head {
     ///
     /// # Errors
     /// [`Error::Transition`] when it is not possible from where the action stands.
-    pub fn moves(&self, change: &Change<'_>, now: Timestamp) -> Result<Moved> {
+    pub fn moves(&self, change: &Change<'_>, now: Timestamp) -> Result<ChangedColumns> {
         let state = self.state.after(change.event)?.as_str();
         let updated_at = to_column(now);
-        Ok(Moved {
+        let moved = change.moved.map(serde_json::to_string);
+        Ok(ChangedColumns {
             state,
             updated_at,
             granted_at: (change.event == ActionEvent::Grant).then_some(updated_at),
             start_by: change.start_by.map(to_column),
+            moved: moved.map(|text| json(text, WHAT)).transpose()?,
             event: AuditEvent {
                 at: now,
                 kind: audit_kind(change.event),
@@ -211,7 +221,7 @@ fn object_of(change: &OwnershipChange) -> &ObjectKey {
 }
 
 /// The columns that a change writes, and its row of the audit trail.
-pub struct Moved {
+pub struct ChangedColumns {
     /// The new state.
     pub state: &'static str,
     /// When.
@@ -220,6 +230,8 @@ pub struct Moved {
     pub granted_at: Option<i64>,
     /// Only with a grant; otherwise what is there stays.
     pub start_by: Option<i64>,
+    /// Only when it is superseded; otherwise what is there stays.
+    pub moved: Option<String>,
     /// The row of the audit trail.
     pub event: AuditEvent,
 }
@@ -236,6 +248,8 @@ pub struct Change<'a> {
     pub detail: Option<&'a str>,
     /// Only with a grant.
     pub start_by: Option<Timestamp>,
+    /// What moved, only when it is superseded.
+    pub moved: Option<&'a Moved>,
 }
 
 impl<'a> Change<'a> {
@@ -248,20 +262,28 @@ impl<'a> Change<'a> {
             said: &closing.detail,
             detail: Some(&closing.detail),
             start_by: None,
+            moved: closing.moved.as_ref(),
         }
     }
 
     /// The beginning, with or without an intent.
     #[must_use]
     pub fn begin(actor: &'a str, said: &'a str) -> Self {
-        Self { event: ActionEvent::Begin, actor, said, detail: None, start_by: None }
+        Self { event: ActionEvent::Begin, actor, said, detail: None, start_by: None, moved: None }
     }
 
     /// What an outcome does.
     #[must_use]
     pub fn outcome(outcome: &'a IntentOutcome, actor: &'a str) -> Self {
         let said = outcome.detail();
-        Self { event: outcome.event(), actor, said, detail: Some(said), start_by: None }
+        Self {
+            event: outcome.event(),
+            actor,
+            said,
+            detail: Some(said),
+            start_by: None,
+            moved: None,
+        }
     }
 }
 

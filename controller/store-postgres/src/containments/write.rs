@@ -13,7 +13,7 @@ use skep_store_sql::{Change, json};
 use sqlx::PgConnection;
 
 use crate::error::IntoStoreError as _;
-use crate::{PostgresStore, actions, approvals, audit, intents, transition};
+use crate::{PostgresStore, actions, approvals, audit, batches, intents, transition};
 
 const WHAT: &str = "containment";
 const OPERATION: &str = "begin a write of containment";
@@ -91,6 +91,7 @@ async fn overtake(
     .fetch_optional(&mut *tx)
     .await
     .during(OPERATION)?;
+    batches::lock(tx, open, ActionEvent::Fail, OPERATION).await?;
     let head = transition::load(tx, open, OPERATION).await?;
     let said = format!("overtaken: {}", write.action.reason);
     if head.state == ActionState::Executing {
@@ -98,13 +99,14 @@ async fn overtake(
     }
     let event = shared::overtaken(head.state);
     let actor = write.action.actor.as_str();
-    let change = Change { event, actor, said: &said, detail: Some(&said), start_by: None };
+    let change =
+        Change { event, actor, said: &said, detail: Some(&said), start_by: None, moved: None };
     transition::apply(tx, &head, &change, now, OPERATION).await?;
     if event == ActionEvent::Supersede {
         let status = ApprovalStatus::Superseded;
         approvals::end(tx, open, status, None, now, OPERATION).await?;
     }
-    Ok(())
+    batches::follow(tx, &head, event, &said, now, OPERATION).await
 }
 
 /// An update cannot take effect once another write of its Version has: this one. A create or a
