@@ -31,6 +31,7 @@ mod containments;
 mod error;
 mod holds;
 mod intents;
+mod lanes;
 mod leases;
 mod ledger;
 mod outbox;
@@ -40,13 +41,14 @@ mod query;
 mod requests;
 mod revisions;
 mod schema;
+mod sealing;
 mod sources;
 mod transition;
 mod waits;
 mod write;
 
 use async_trait::async_trait;
-use skep_store::{Result, Store};
+use skep_store::{Protection, Result, Store};
 use sqlx::{PgPool, Postgres, Transaction};
 
 pub use self::address::{Address, InvalidAddress};
@@ -54,6 +56,7 @@ pub use self::clock::ClockShift;
 pub use self::connect::OpenOptions;
 pub use self::error::Cause;
 use crate::error::IntoStoreError as _;
+use crate::lanes::Trail;
 
 /// A store in one Postgres database. Cheap to clone; clones share the connections.
 #[derive(Debug, Clone)]
@@ -61,6 +64,8 @@ pub struct PostgresStore {
     pool: PgPool,
     clock: ClockShift,
     installation_id: String,
+    protection: Protection,
+    trail: Trail,
 }
 
 impl PostgresStore {

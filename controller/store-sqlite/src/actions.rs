@@ -10,7 +10,7 @@ use skep_core::identity::{ActionId, ObjectKey};
 use skep_core::notice::Notice;
 use skep_store::{
     ActionFilter, ActionList, Actions, Closing, Error, Fence, NewAction, ProposeOutcome,
-    RequestOutcome, Result, UnreadableAction, WaitNote,
+    RequestOutcome, Result, UnreadableAction, WaitNote, step_context,
 };
 use sqlx::{QueryBuilder, Sqlite};
 
@@ -69,11 +69,6 @@ pub(crate) async fn open_action(
     .await
     .during(operation)?;
     Ok(id.map(ActionId::new))
-}
-
-/// What the step of an action is sealed for.
-pub(crate) fn step_context(action: &str) -> Vec<u8> {
-    serde_json::json!(["action step", action]).to_string().into_bytes()
 }
 
 /// What the trail says about a new action beside the sentence.

@@ -9,10 +9,9 @@ use skep_core::canonical::Digest;
 use skep_core::identity::{
     ActionId, ApprovalId, BatchId, ClusterId, ObjectKey, ObjectKind, PlanId, ServiceName, TenantId,
 };
-use skep_store::{Error, Protection, Result};
+use skep_store::{Error, Protection, Result, step_context};
 use sqlx::{QueryBuilder, Sqlite};
 
-use crate::actions::step_context;
 use crate::clock::from_column;
 
 /// A row of `actions`.

@@ -2,12 +2,12 @@
 //! file.
 
 use skep_core::identity::{ActionId, IntentId};
-use skep_store::{Intent, Protection, Result};
+use skep_store::{Intent, Protection, Result, content_context, step_context};
 use sqlx::{Connection as _, SqliteConnection};
 
 use crate::connect::OPERATION;
 use crate::error::IntoStoreError as _;
-use crate::{actions, row, sources};
+use crate::row;
 
 /// Seals the steps of actions, the contents of sources and the bodies of open intents, when the
 /// migration that has them sealed was applied in this transaction. `unsealed_steps` is there from
@@ -51,7 +51,7 @@ async fn seal_steps(connection: &mut SqliteConnection, protection: &Protection) 
             .fetch_one(&mut *connection)
             .await
             .during(OPERATION)?;
-        let context = actions::step_context(id);
+        let context = step_context(id);
         let sealed = protection.seal("action", &context, clear.as_bytes())?;
         sqlx::query("UPDATE actions SET step = ? WHERE seq = ?")
             .bind(sealed)
@@ -73,7 +73,7 @@ async fn seal_contents(
             .await
             .during(OPERATION)?;
     for (source, clear) in &rows {
-        let context = sources::content_context(source);
+        let context = content_context(source);
         let sealed = protection.seal("source content", &context, clear)?;
         sqlx::query("UPDATE source_contents SET content = ? WHERE source = ?")
             .bind(sealed)

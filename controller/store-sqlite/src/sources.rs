@@ -1,17 +1,12 @@
 //! The last good content of every source.
 
 use async_trait::async_trait;
-use skep_store::{Fence, LastGoodContent, Result, Sources};
+use skep_store::{Fence, LastGoodContent, Result, Sources, content_context};
 
 use crate::error::IntoStoreError as _;
 use crate::{SqliteStore, clock};
 
 const WHAT: &str = "source content";
-
-/// What the content of a source is sealed for.
-pub(crate) fn content_context(source: &str) -> Vec<u8> {
-    serde_json::json!(["source content", source]).to_string().into_bytes()
-}
 
 #[async_trait]
 impl Sources for SqliteStore {

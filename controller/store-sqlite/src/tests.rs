@@ -201,7 +201,7 @@ async fn the_schema_refuses_a_second_open_action_for_a_key() {
 }
 
 fn insert_action(id: &str, name: &str, step: &str) -> sqlx::AssertSqlSafe<String> {
-    let context = crate::actions::step_context(id);
+    let context = skep_store::step_context(id);
     let sealed = protection().seal("action", &context, step.as_bytes()).unwrap();
     let step = sealed.iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
     sqlx::AssertSqlSafe(format!(

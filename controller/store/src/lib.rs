@@ -50,7 +50,7 @@ pub use self::outbox::{
 };
 pub use self::overrides::{OverrideFilter, Overrides};
 pub use self::ownership::{OwnedObject, Ownership};
-pub use self::protection::Protection;
+pub use self::protection::{Protection, content_context, step_context};
 pub use self::requests::{RequestFilter, RequestOutcome, Requests};
 pub use self::revisions::{REVISIONS_KEPT, Revisions};
 pub use self::sources::{LastGoodContent, Sources};

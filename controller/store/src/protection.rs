@@ -3,11 +3,24 @@
 
 use std::sync::Arc;
 
+use serde_json::json;
 use skep_core::audit::AuditKey;
 use skep_core::ports::Random;
 use skep_core::seal::{SealError, Sealed, Sealer};
 
 use crate::{Error, Result};
+
+/// What the step of an action is sealed for.
+#[must_use]
+pub fn step_context(action: &str) -> Vec<u8> {
+    json!(["action step", action]).to_string().into_bytes()
+}
+
+/// What the last good content of a source is sealed for.
+#[must_use]
+pub fn content_context(source: &str) -> Vec<u8> {
+    json!(["source content", source]).to_string().into_bytes()
+}
 
 /// Keys that are derived from the installation's, and the random numbers that sealing needs.
 /// Cheap to clone.
