@@ -36,7 +36,7 @@ pub(crate) struct Lane {
 
 impl Trail {
     pub(crate) fn new(protection: &Protection, writer: String) -> Self {
-        let process = format!("process:{}", protection.random().hex128());
+        let process = protection.random().hex128();
         Self { process, writer, state: Arc::default() }
     }
 
@@ -46,7 +46,11 @@ impl Trail {
 
     /// The first chain of a term, or of the process, that nobody uses.
     pub(crate) fn lane(&self, term: Option<&str>) -> Lane {
-        let first = term.map_or_else(|| self.process.clone(), |term| format!("term:{term}"));
+        // Also two openings that act for one term do not share a chain.
+        let first = match term {
+            Some(term) => format!("term:{term}/{}", self.process),
+            None => format!("process:{}", self.process),
+        };
         let mut state = self.state();
         let mut chain = first.clone();
         let mut number = 1_u64;
