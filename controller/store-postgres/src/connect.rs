@@ -39,7 +39,7 @@ impl OpenOptions {
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long a call waits for a connection of its own process: longer than a statement may take.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(15);
+pub(crate) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// How long finding out why there is no connection may take.
 const DIAGNOSIS_TIMEOUT: Duration = Duration::from_secs(2);
@@ -58,7 +58,7 @@ pub(crate) async fn open(
         .max_connections(options.max_connections.max(1))
         .acquire_timeout(ACQUIRE_TIMEOUT)
         .connect_lazy_with(connect);
-    let trail = Trail::new(&options.protection, options.writer);
+    let trail = Trail::new(&options.protection, options.writer, options.max_connections.max(1));
     let (installation_id, protection) = (installation_id?, options.protection);
     Ok(PostgresStore { pool, clock, installation_id, protection, trail })
 }

@@ -8,6 +8,9 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use skep_store::Protection;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::connect::ACQUIRE_TIMEOUT;
 
 /// The chains that one opening of the store writes. Cheap to clone; clones share them.
 #[derive(Debug, Clone)]
@@ -16,6 +19,8 @@ pub(crate) struct Trail {
     /// Who writes: host and process id.
     pub(crate) writer: String,
     state: Arc<Mutex<State>>,
+    /// As many as there are connections: whoever waits for one of those needs no chain yet.
+    room: Arc<Semaphore>,
 }
 
 #[derive(Debug, Default)]
@@ -32,20 +37,25 @@ pub(crate) struct Lane {
     /// The name of the chain.
     pub(crate) chain: String,
     trail: Trail,
+    _room: OwnedSemaphorePermit,
 }
 
 impl Trail {
-    pub(crate) fn new(protection: &Protection, writer: String) -> Self {
+    pub(crate) fn new(protection: &Protection, writer: String, connections: u32) -> Self {
+        let room = usize::try_from(connections).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
         let process = protection.random().hex128();
-        Self { process, writer, state: Arc::default() }
+        Self { process, writer, state: Arc::default(), room: Arc::new(Semaphore::new(room)) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The first chain of a term, or of the process, that nobody uses.
-    pub(crate) fn lane(&self, term: Option<&str>) -> Lane {
+    /// The first chain of a term, or of the process, that nobody uses; `None` when there was no
+    /// room in time.
+    pub(crate) async fn lane(&self, term: Option<&str>) -> Option<Lane> {
+        let room = tokio::time::timeout(ACQUIRE_TIMEOUT, Arc::clone(&self.room).acquire_owned());
+        let room = room.await.ok()?.ok()?;
         // Also two openings that act for one term do not share a chain.
         let first = match term {
             Some(term) => format!("term:{term}/{}", self.process),
@@ -59,7 +69,7 @@ impl Trail {
             chain = format!("{first}/{number}");
         }
         state.in_use.insert(chain.clone());
-        Lane { chain, trail: self.clone() }
+        Some(Lane { chain, trail: self.clone(), _room: room })
     }
 }
 

@@ -51,11 +51,13 @@ impl PostgresStore {
     /// Begins a writing transaction. Its settings end with it, as nothing may stay with the
     /// session.
     pub(crate) async fn write(&self, operation: &'static str) -> Result<Write> {
-        let lane = self.trail.lane(None);
-        self.write_in(lane, operation).await
+        self.write_in(None, operation).await
     }
 
-    async fn write_in(&self, lane: Lane, operation: &'static str) -> Result<Write> {
+    async fn write_in(&self, term: Option<&str>, operation: &'static str) -> Result<Write> {
+        let Some(lane) = self.trail.lane(term).await else {
+            return Err(Error::Busy(sqlx::Error::PoolTimedOut.into()));
+        };
         // In a transaction of its own, and only for a chain that is not known to be there: the
         // list of chains is locked meanwhile, and must not be for as long as this transaction is.
         audit::ensure_chain(self, &lane).await?;
@@ -85,8 +87,7 @@ impl PostgresStore {
         fence: &Fence,
         operation: &'static str,
     ) -> Result<(Write, String)> {
-        let lane = self.trail.lane(Some(fence.term.as_str()));
-        let mut tx = self.write_in(lane, operation).await?;
+        let mut tx = self.write_in(Some(fence.term.as_str()), operation).await?;
         let holder = sqlx::query_scalar!(
             "SELECT holder FROM lease_epoch WHERE epoch = $1 AND term = $2 FOR SHARE",
             fence.epoch,

@@ -62,7 +62,11 @@ pub(super) async fn every_row_is_in_a_chain_of_its_writer(harness: &dyn Harness)
         .iter()
         .map(|row| {
             let chained = row.chained.as_ref().unwrap();
-            (row.kind.as_str(), chained.chain.starts_with("term:term-leader@host"), chained.position)
+            (
+                row.kind.as_str(),
+                chained.chain.starts_with("term:term-leader@host"),
+                chained.position,
+            )
         })
         .collect();
     assert_eq!(places[0].0, "leader_started");
