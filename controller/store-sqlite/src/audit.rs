@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use skep_core::audit::{AuditData, AuditEvent, AuditKind, AuditRecord};
 use skep_core::identity::ActionId;
-use skep_store::{Audit, AuditFilter, Error, Result, TrailReader};
+use skep_store::{Audit, AuditFilter, Result, TrailReader};
 use sqlx::{QueryBuilder, Sqlite};
 
 pub(crate) use self::chains::{ensure_roots, fits};
@@ -114,16 +114,11 @@ struct AuditRow {
 
 impl AuditRow {
     fn read(self) -> Result<(i64, AuditEvent)> {
-        let key = match (self.tenant, self.cluster, self.object_kind, self.object_name) {
-            (Some(tenant), Some(cluster), Some(kind), Some(name)) => {
-                Some(row::key(tenant, cluster, &kind, name, WHAT)?)
-            }
-            (None, None, None, None) => None,
-            _ => {
-                let source = "half of an object's key".into();
-                return Err(Error::Corrupt { what: WHAT, source });
-            }
-        };
+        let key = row::optional_key(
+            (self.tenant, self.cluster),
+            (self.object_kind, self.object_name),
+            WHAT,
+        )?;
         let data = self.data.map(|json| serde_json::from_str::<AuditData>(&json)).transpose();
         let event = AuditEvent {
             at: clock::from_column(self.at, WHAT)?,

@@ -12,7 +12,8 @@ use skep_store::{Effects, Error, Fence, Intent, IntentOutcome, Intents, Ownershi
 use crate::error::IntoStoreError as _;
 use crate::transition::{Change, Head};
 use crate::{
-    SqliteStore, Tx, approvals, audit, batches, clock, holds, outbox, ownership, revisions, row,
+    SqliteStore, Tx, approvals, attempts, audit, batches, clock, holds, letters, outbox, ownership,
+    revisions, row,
 };
 
 const WHAT: &str = "intent";
@@ -49,6 +50,12 @@ async fn close(
         moved: None,
     };
     head.apply(tx, change, now, operation).await?;
+    if let Some(failed) = outcome.failed() {
+        letters::leave(tx, head, failed, outcome.detail(), now, operation).await?;
+    }
+    if let IntentOutcome::Retry { detail, attempt: Some(attempt) } = outcome {
+        attempts::count(tx, &head.id, attempt, detail, now, operation).await?;
+    }
     if outcome.event() == ActionEvent::Supersede {
         let status = ApprovalStatus::Superseded;
         if approvals::end(tx, &head.id, status, None, now, operation).await? {
@@ -137,12 +144,16 @@ pub(crate) async fn insert(tx: &mut Tx, intent: &Intent, operation: &'static str
 }
 
 /// An intent whose outcome is unknown.
-struct Open {
-    action: ActionId,
+pub(crate) struct Open {
+    pub(crate) action: ActionId,
     phase: IntentPhase,
 }
 
-async fn load_open(tx: &mut Tx, intent: &IntentId, operation: &'static str) -> Result<Open> {
+pub(crate) async fn load_open(
+    tx: &mut Tx,
+    intent: &IntentId,
+    operation: &'static str,
+) -> Result<Open> {
     let id = intent.as_str();
     let row = sqlx::query!("SELECT action_id, phase, outcome FROM intents WHERE id = ?", id)
         .fetch_optional(&mut **tx)

@@ -100,6 +100,8 @@ pub enum AuditData {
         #[serde(skip_serializing_if = "Option::is_none", default)]
         comment: Option<String>,
     },
+    /// A dead letter was handled.
+    Letter(LetterFacts),
     /// The policy refused to have an action proposed.
     Refusal {
         /// What the action would have done.
@@ -133,6 +135,27 @@ pub struct ActionFacts {
     pub attempts_before: u32,
 }
 
+/// Who did what with a dead letter.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LetterFacts {
+    /// `requeue` or `drop`.
+    pub op: String,
+    /// The letter.
+    pub id: String,
+    /// The kind of letter.
+    pub kind: String,
+    /// The host that it is about.
+    pub host: String,
+    /// Where the order came from: a person, a script.
+    pub initiator: String,
+    /// Through which door.
+    pub source: String,
+    /// Why, in the words of who did it.
+    pub reason: String,
+    /// How many times it had been tried before.
+    pub attempts_before_op: u32,
+}
+
 /// What is known of a revision.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RevisionFacts {
@@ -163,6 +186,8 @@ pub enum DataShape {
     Override,
     /// [`AuditData::Batch`].
     Batch,
+    /// [`AuditData::Letter`].
+    Letter,
     /// [`AuditData::Refusal`].
     Refusal,
     /// [`AuditData::Lease`].
@@ -181,6 +206,7 @@ impl AuditData {
             Self::Containment { .. } => DataShape::Containment,
             Self::Override { .. } => DataShape::Override,
             Self::Batch { .. } => DataShape::Batch,
+            Self::Letter(_) => DataShape::Letter,
             Self::Refusal { .. } => DataShape::Refusal,
             Self::Lease { .. } => DataShape::Lease,
         }

@@ -32,6 +32,14 @@ words! {
         Failed = "failed",
         /// It had no effect and may be tried again.
         Retried = "retried",
+        /// The engine answered an attempt with an error; its intent stays open.
+        AttemptFailed = "attempt_failed",
+        /// A person had a dead letter proposed again.
+        LetterRequeued = "letter_requeued",
+        /// A person put a dead letter away.
+        LetterDropped = "letter_dropped",
+        /// An event from outside could not be taken in.
+        EventRejected = "event_rejected",
         /// The dry run carried it out.
         Rehearsed = "rehearsed",
         /// A change that somebody else made was noted in the service's history.
@@ -110,6 +118,7 @@ impl AuditKind {
             | Self::Failed
             | Self::Retried
             | Self::Rehearsed
+            | Self::AttemptFailed
             | Self::Contained => Some(DataShape::Action),
             Self::Paused | Self::Killed | Self::Resumed | Self::ContainmentRehearsed => {
                 Some(DataShape::Containment)
@@ -119,7 +128,8 @@ impl AuditKind {
             }
             Self::Refused => Some(DataShape::Refusal),
             Self::BatchDecided | Self::BatchHalted => Some(DataShape::Batch),
-            Self::NoticeGivenUp | Self::NoticeRetried => None,
+            Self::LetterRequeued | Self::LetterDropped => Some(DataShape::Letter),
+            Self::EventRejected | Self::NoticeGivenUp | Self::NoticeRetried => None,
             Self::ConfirmationAsked | Self::FormerStateRecorded | Self::Restored => None,
             Self::RevisionNoted => Some(DataShape::Revision),
             Self::Requested | Self::RequestFiled | Self::RequestRefused => Some(DataShape::Request),

@@ -18,7 +18,7 @@ mod verify;
 
 pub use self::chain::{ChainHead, Checkpoint, Legacy, Link, Roster, Start, TrailSeals};
 pub use self::damage::Damage;
-pub use self::event::{ActionFacts, AuditData, AuditEvent, DataShape, RevisionFacts};
+pub use self::event::{ActionFacts, AuditData, AuditEvent, DataShape, LetterFacts, RevisionFacts};
 pub use self::export::{ExportError, ExportHead, ExportLine, ExportWriter};
 pub use self::key::{AuditKey, Mac};
 pub use self::kind::AuditKind;

@@ -139,7 +139,7 @@ pub(super) async fn facts_come_back_in_the_shape_of_their_kind(harness: &dyn Har
 pub(super) async fn attempts_are_counted(harness: &dyn Harness) {
     let leader = leader(harness).await;
     leader.begin("a", "one").await;
-    let retry = crate::IntentOutcome::Retry { detail: "moved".to_owned() };
+    let retry = crate::IntentOutcome::Retry { detail: "moved".to_owned(), attempt: None };
     leader.store.settle(&leader.fence, &"i-a".into(), &retry, at(2)).await.unwrap();
     leader.store.begin(&leader.fence, 3, &intent("i-2", "a", "one"), at(3)).await.unwrap();
     let filter = AuditFilter { kinds: vec![AuditKind::Started], ..AuditFilter::default() };
