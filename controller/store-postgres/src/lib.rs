@@ -23,6 +23,7 @@
 mod actions;
 mod address;
 mod approvals;
+mod attempts;
 mod audit;
 mod batches;
 mod clock;
@@ -34,6 +35,7 @@ mod intents;
 mod lanes;
 mod leases;
 mod ledger;
+mod letters;
 mod outbox;
 mod overrides;
 mod ownership;
