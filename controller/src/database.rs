@@ -4,7 +4,7 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use skep_store::Store;
+use skep_store::{Protection, Store};
 use skep_store_postgres::{Address, PostgresStore};
 use skep_store_sql::transfer::Archive;
 use skep_store_sqlite::{Location, OpenOptions, SqliteStore};
@@ -13,6 +13,7 @@ use crate::codes;
 use crate::config::secret::Secret;
 use crate::config::{Config, Environment, table};
 use crate::error::{Failure, Result};
+use crate::identity;
 use crate::key::{self, Place};
 
 /// What is to be done with a database.
@@ -144,12 +145,8 @@ impl Named {
             return place.create(&key::random()?);
         }
         if let Some(path) = self.file() {
-            // What is no store of ours at all is said first.
-            match SqliteStore::open_read_only(path).await {
-                Ok(store) => store.close().await,
-                Err(error @ skep_store::Error::Corrupt { .. }) => return Err(error.into()),
-                Err(_) => {}
-            }
+            // What is no database at all is said first.
+            SqliteStore::recognise(path)?;
         }
         // Another process may have made both meanwhile.
         place.read(environment)?.ok_or_else(|| {
@@ -184,15 +181,15 @@ impl Named {
     ///
     /// # Errors
     /// When it cannot be used, with what to do.
-    pub(crate) async fn open(&self, access: Access) -> Result<Database> {
+    pub(crate) async fn open(&self, access: Access, protection: &Protection) -> Result<Database> {
         match self {
             Self::Sqlite(location) => {
-                let options = OpenOptions { create: true };
-                let opened = SqliteStore::open_location(location, options).await;
+                let options = file_options(protection);
+                let opened = SqliteStore::open_location(location, options.clone()).await;
                 match (opened, self.file()) {
                     (Err(error), Some(path)) if access == Access::Any && path.exists() => {
                         // It is read where it can be; otherwise the first reason is the better.
-                        match SqliteStore::open_read_only(path).await {
+                        match SqliteStore::open_read_only(path, options).await {
                             Ok(store) => Ok(Database::Sqlite(store)),
                             Err(_) => Err(error.into()),
                         }
@@ -201,7 +198,10 @@ impl Named {
                 }
             }
             Self::Postgres(address) => {
-                let options = skep_store_postgres::OpenOptions::default();
+                let options = skep_store_postgres::OpenOptions {
+                    writer: identity::process(),
+                    ..skep_store_postgres::OpenOptions::new(protection.clone())
+                };
                 let store = PostgresStore::open(address, options).await?;
                 if store.is_read_only() && access == Access::Write {
                     return Err(Failure::new(
@@ -263,6 +263,11 @@ impl Database {
             Self::Postgres(store) => store.close().await,
         }
     }
+}
+
+/// How a file is opened, under the name of this process.
+pub(crate) fn file_options(protection: &Protection) -> OpenOptions {
+    OpenOptions { create: true, protection: protection.clone(), writer: identity::process() }
 }
 
 /// A path as it can be told apart from others.

@@ -15,7 +15,7 @@ use skep_images::{Credentials, Limits, Resolver};
 use skep_runtime::{
     Controller, Options, Parts, PolicySource, Probing, SourceSet, SystemClock, SystemRandom,
 };
-use skep_store::Store;
+use skep_store::{Protection, Store};
 use skep_swarm::{DockerEngine, Engine, EngineAddress};
 
 use crate::config::{Config, Environment, table};
@@ -62,8 +62,17 @@ pub(crate) async fn open_store(
     let place = named.key(config.text(table::KEY), environment)?;
     let key = named.keyed(place.as_ref(), environment).await?;
     let sealer = Sealer::new(&key).map_err(|error| Failure::of(codes::KEY_UNAVAILABLE, &error))?;
-    let store = named.open(access).await?.store();
+    let store = named.open(access, &protection(&key)?).await?.store();
     Ok(OpenStore { store, masking: Masking::new(key), sealer })
+}
+
+/// What a database keeps its rows safe with.
+///
+/// # Errors
+/// When the key does not have its length.
+pub(crate) fn protection(key: &[u8]) -> Result<Protection> {
+    Protection::new(key, Arc::new(SystemRandom))
+        .map_err(|error| Failure::of(codes::KEY_UNAVAILABLE, &error))
 }
 
 /// Connects to the engine that the settings name.

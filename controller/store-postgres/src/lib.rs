@@ -33,6 +33,7 @@ mod containments;
 mod error;
 mod holds;
 mod intents;
+mod lanes;
 mod leases;
 mod ledger;
 mod letters;
@@ -43,6 +44,7 @@ mod query;
 mod requests;
 mod revisions;
 mod schema;
+mod sealing;
 mod sources;
 #[cfg(test)]
 mod tests;
@@ -51,7 +53,7 @@ mod waits;
 mod write;
 
 use async_trait::async_trait;
-use skep_store::{Result, Store};
+use skep_store::{Protection, Result, Store};
 use sqlx::{PgPool, Postgres, Transaction};
 
 pub use self::address::{Address, InvalidAddress};
@@ -59,6 +61,7 @@ pub use self::clock::ClockShift;
 pub use self::connect::OpenOptions;
 pub use self::error::Cause;
 use crate::error::IntoStoreError as _;
+use crate::lanes::Trail;
 
 /// A store in one Postgres database. Cheap to clone; clones share the connections.
 #[derive(Debug, Clone)]
@@ -67,6 +70,8 @@ pub struct PostgresStore {
     clock: ClockShift,
     installation_id: String,
     is_read_only: bool,
+    protection: Protection,
+    trail: Trail,
 }
 
 impl PostgresStore {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use skep_core::hold::{Hold, HoldKind};
 use skep_core::identity::{ClusterId, ObjectKey, ServiceName, TermId};
+use skep_store::conformance::protection;
 use skep_store::{Error, Holds as _, LeaseRequest, Leases as _, Store as _};
 use skep_testkit::Postgres;
 use sqlx::{Connection as _, Executor as _, PgConnection};
@@ -18,11 +19,15 @@ fn fresh() -> (String, Address) {
 }
 
 async fn store() -> PostgresStore {
-    PostgresStore::open(&fresh().1, OpenOptions::default()).await.unwrap()
+    PostgresStore::open(&fresh().1, options()).await.unwrap()
 }
 
 async fn raw(url: &str) -> PgConnection {
     PgConnection::connect(url).await.unwrap()
+}
+
+fn options() -> OpenOptions {
+    OpenOptions::new(protection())
 }
 
 fn cause(error: &Error) -> &Cause {
@@ -73,7 +78,7 @@ async fn a_change_that_is_committed_late_is_noticed() {
 async fn a_takeover_waits_for_the_leaders_transaction() {
     let (url, address) = fresh();
     let clock = ClockShift::default();
-    let open = || PostgresStore::open_with_clock(&address, OpenOptions::default(), clock.clone());
+    let open = || PostgresStore::open_with_clock(&address, options(), clock.clone());
     let (old, new) = (open().await.unwrap(), open().await.unwrap());
     let lease = old.acquire_lease(&request("old")).await.unwrap().unwrap();
     let (write, _) = old.write_fenced(&lease.fence, "test").await.unwrap();
@@ -111,10 +116,8 @@ async fn asking_for_a_lease_that_is_held_waits_for_nobody() {
 #[tokio::test]
 async fn many_may_open_a_new_database_at_once() {
     let (_, address) = fresh();
-    let opened = futures::future::join_all(
-        (0..8).map(|_| PostgresStore::open(&address, OpenOptions::default())),
-    )
-    .await;
+    let opened =
+        futures::future::join_all((0..8).map(|_| PostgresStore::open(&address, options()))).await;
     let ids: BTreeSet<_> =
         opened.iter().map(|store| store.as_ref().unwrap().installation_id().to_owned()).collect();
     assert_eq!(ids.len(), 1);
@@ -123,7 +126,7 @@ async fn many_may_open_a_new_database_at_once() {
 #[tokio::test]
 async fn a_newer_schema_is_refused_unless_it_says_that_we_may() {
     let (url, address) = fresh();
-    let open = || PostgresStore::open(&address, OpenOptions::default());
+    let open = || PostgresStore::open(&address, options());
     open().await.unwrap();
     let mut newer = raw(&url).await;
     let known: i64 = sqlx::query_scalar("SELECT max(version) FROM schema_versions")
@@ -158,7 +161,7 @@ async fn a_newer_schema_is_refused_unless_it_says_that_we_may() {
 async fn a_database_of_something_else_is_left_alone() {
     let (url, address) = fresh();
     raw(&url).await.execute("CREATE TABLE people (name TEXT)").await.unwrap();
-    let error = PostgresStore::open(&address, OpenOptions::default()).await.unwrap_err();
+    let error = PostgresStore::open(&address, options()).await.unwrap_err();
     assert!(matches!(cause(&error), Cause::Foreign), "{error:?}");
     let tables: i64 =
         sqlx::query_scalar("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'")
@@ -171,7 +174,7 @@ async fn a_database_of_something_else_is_left_alone() {
 #[tokio::test]
 async fn what_the_server_refuses_says_what_to_do() {
     let (url, address) = fresh();
-    PostgresStore::open(&address, OpenOptions::default()).await.unwrap();
+    PostgresStore::open(&address, options()).await.unwrap();
     let mut admin = raw(&url).await;
     let role = format!("role_{}", std::process::id());
     let create = format!("CREATE ROLE {role} LOGIN CONNECTION LIMIT 1");
@@ -179,7 +182,7 @@ async fn what_the_server_refuses_says_what_to_do() {
     let as_role = url.replace("//skep@", &format!("//{role}@"));
     let open = |url: String| async move {
         let address: Address = url.parse().unwrap();
-        PostgresStore::open(&address, OpenOptions::default()).await.unwrap_err()
+        PostgresStore::open(&address, options()).await.unwrap_err()
     };
     let denied = open(as_role.clone()).await;
     assert!(matches!(cause(&denied), Cause::Denied(_)), "{denied:?}");
@@ -198,7 +201,7 @@ async fn what_the_server_refuses_says_what_to_do() {
 #[tokio::test]
 async fn a_read_only_database_is_read_and_not_written() {
     let (url, address) = fresh();
-    let open = || PostgresStore::open(&address, OpenOptions::default());
+    let open = || PostgresStore::open(&address, options());
     open().await.unwrap().place_hold(&hold()).await.unwrap();
     let set = "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_read_only \
                = on', current_database()); END $$";
@@ -223,7 +226,7 @@ async fn a_text_that_postgres_cannot_keep_is_refused() {
 #[tokio::test]
 async fn a_transaction_whose_server_process_ends_leaves_nothing() {
     let (url, address) = fresh();
-    let store = PostgresStore::open(&address, OpenOptions::default()).await.unwrap();
+    let store = PostgresStore::open(&address, options()).await.unwrap();
     let mut write = store.write("test").await.unwrap();
     crate::holds::place(&mut write, &hold(), "test").await.unwrap();
     let end = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \

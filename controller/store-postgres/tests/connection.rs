@@ -17,6 +17,7 @@ use jiff::Timestamp;
 use skep_core::hold::{Hold, HoldKind};
 use skep_core::identity::{ClusterId, ObjectKey, RequestId, ServiceName, TermId};
 use skep_core::request::{NewRequest, RequestVerb};
+use skep_store::conformance::protection;
 use skep_store::{
     Audit as _, AuditFilter, Category, Error, Holds as _, LeaseRequest, Leases as _, Requests as _,
     Store as _,
@@ -115,6 +116,10 @@ async fn message(from: &mut (impl tokio::io::AsyncRead + Unpin), typed: bool) ->
     Some(whole)
 }
 
+fn options() -> OpenOptions {
+    OpenOptions::new(protection())
+}
+
 struct Rig {
     proxy: Proxy,
     /// Through the proxy.
@@ -127,7 +132,7 @@ impl Rig {
     async fn new() -> Self {
         let url = Postgres::shared().unwrap().fresh_database().unwrap();
         let direct: Address = url.parse().unwrap();
-        let direct = PostgresStore::open(&direct, OpenOptions::default()).await.unwrap();
+        let direct = PostgresStore::open(&direct, options()).await.unwrap();
         let (rest, folder) = url.split_once("?host=").unwrap();
         let database = rest.rsplit_once('/').unwrap().1;
         let socket = PathBuf::from(folder.replace("%2F", "/")).join(".s.PGSQL.5432");
@@ -135,7 +140,7 @@ impl Rig {
         let through =
             format!("postgres://skep@127.0.0.1:{}/{database}?sslmode=disable", proxy.port);
         let through: Address = through.parse().unwrap();
-        let store = PostgresStore::open(&through, OpenOptions::default()).await.unwrap();
+        let store = PostgresStore::open(&through, options()).await.unwrap();
         Self { proxy, store, direct }
     }
 

@@ -111,7 +111,7 @@ pub trait Archive: Send {
 /// Tables that belong to the database itself.
 #[must_use]
 pub fn is_carried(table: &str) -> bool {
-    !matches!(table, "_sqlx_migrations" | "schema_versions" | "changes")
+    !matches!(table, "_sqlx_migrations" | "schema_versions" | "changes" | "unsealed_steps")
         && !table.starts_with("sqlite_")
 }
 

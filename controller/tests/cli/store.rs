@@ -23,16 +23,26 @@ fn in_runtime<T>(work: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
 }
 
-async fn open(store: &str) -> std::sync::Arc<dyn Store> {
+/// With the key that the command line made for it.
+fn protection(home: &Home, store: &str) -> skep_store::Protection {
+    let key = match store.strip_prefix("sqlite:") {
+        Some(path) => std::path::PathBuf::from(format!("{path}.key")),
+        None => home.path(".local/state/skep/postgres.key"),
+    };
+    let random = std::sync::Arc::new(skep_runtime::SystemRandom);
+    skep_store::Protection::new(&fs::read(key).unwrap(), random).unwrap()
+}
+
+async fn open(home: &Home, store: &str) -> std::sync::Arc<dyn Store> {
     match store.parse::<skep_store_postgres::Address>() {
         Ok(address) => {
-            let options = skep_store_postgres::OpenOptions::default();
+            let options = skep_store_postgres::OpenOptions::new(protection(home, store));
             let store = skep_store_postgres::PostgresStore::open(&address, options).await;
             std::sync::Arc::new(store.unwrap())
         }
         Err(_) => {
             let location = store.parse().unwrap();
-            let options = skep_store_sqlite::OpenOptions { create: true };
+            let options = skep_store_sqlite::OpenOptions::new(protection(home, store));
             let store =
                 skep_store_sqlite::SqliteStore::open_location(&location, options).await.unwrap();
             std::sync::Arc::new(store)
@@ -53,26 +63,26 @@ fn hold(name: &str) -> Hold {
 }
 
 /// Records in the store: `count` holds, and as many rows of the trail.
-fn fill(store: &str, count: usize) {
+fn fill(home: &Home, store: &str, count: usize) {
     in_runtime(async {
-        let store = open(store).await;
+        let store = open(home, store).await;
         for index in 0..count {
             store.place_hold(&hold(&format!("service-{index}"))).await.unwrap();
         }
     });
 }
 
-fn lead(store: &str) -> Lease {
+fn lead(home: &Home, store: &str) -> Lease {
     let request = LeaseRequest {
         term: TermId::new("term"),
         holder: "skep serve, elsewhere".to_owned(),
         ttl: Duration::from_secs(3600),
     };
-    in_runtime(async { open(store).await.acquire_lease(&request).await.unwrap().unwrap() })
+    in_runtime(async { open(home, store).await.acquire_lease(&request).await.unwrap().unwrap() })
 }
 
-fn release(store: &str, lease: &Lease) {
-    in_runtime(async { open(store).await.release_lease(lease).await.unwrap() });
+fn release(home: &Home, store: &str, lease: &Lease) {
+    in_runtime(async { open(home, store).await.release_lease(lease).await.unwrap() });
 }
 
 /// The verb on this store, and what it gave.
@@ -142,7 +152,7 @@ fn a_backup_is_restored_as_it_was() {
     let home = Home::new();
     let store = format!("sqlite:{}", home.path("skep.db").display());
     run(&home, &store, &["approvals", "list"]);
-    fill(&store, 3);
+    fill(&home, &store, 3);
     let backup = home.path("backup.db").display().to_string();
     let written = run(&home, &store, &["store", "backup", &backup]);
     let report = written.json();
@@ -153,17 +163,17 @@ fn a_backup_is_restored_as_it_was() {
     let again = run(&home, &store, &["store", "backup", &backup]);
     assert_eq!(code(&again), "STORE_UNAVAILABLE", "a backup is never overwritten: {again}");
 
-    fill(&store, 5);
+    fill(&home, &store, 5);
     let restore = ["store", "restore", &backup];
     assert_eq!(code(&run(&home, &store, &restore)), "STORE_NOT_EMPTY");
     let forced = ["store", "restore", &backup, "--force"];
-    let lease = lead(&store);
+    let lease = lead(&home, &store);
     for restore in [&restore[..], &forced] {
         let led = run(&home, &store, restore);
         assert_eq!(code(&led), "LEASE_HELD", "not even with --force");
         assert!(led.error(1).to_string().contains("skep serve, elsewhere"));
     }
-    release(&store, &lease);
+    release(&home, &store, &lease);
     let now = rows(&run(&home, &store, &["store", "check"]).json(), "audit");
     assert_eq!(now, 10, "nothing was changed");
     let restored = run(&home, &store, &forced).json();
@@ -185,7 +195,7 @@ fn a_damaged_backup_is_not_restored() {
     let home = Home::new();
     let store = format!("sqlite:{}", home.path("skep.db").display());
     run(&home, &store, &["approvals", "list"]);
-    fill(&store, 2);
+    fill(&home, &store, 2);
     let backup = home.path("backup.db");
     let verb = ["store", "backup", backup.to_str().unwrap()];
     assert_eq!(run(&home, &store, &verb).code(), 0);
@@ -219,13 +229,13 @@ fn a_store_moves_to_postgres_and_back() {
     let (middle, last) = (postgres(), format!("sqlite:{}", home.path("last.db").display()));
     let key = home.path("first.db.key").display().to_string();
     run(&home, &first, &["approvals", "list"]);
-    fill(&first, 1200);
+    fill(&home, &first, 1200);
     let before = run(&home, &first, &["store", "check"]).json();
 
-    let lease = lead(&first);
+    let lease = lead(&home, &first);
     let led = run(&home, &first, &["store", "copy", "--to", &middle]);
     assert_eq!(code(&led), "LEASE_HELD");
-    release(&first, &lease);
+    release(&home, &first, &lease);
     let copied = run(&home, &first, &["store", "copy", "--to", &middle]).json();
     assert_eq!((rows(&copied, "holds"), &copied["source"]), (1200, &"retired".into()));
     assert_eq!(copied["installation_id"], before["installation_id"]);
@@ -238,17 +248,19 @@ fn a_store_moves_to_postgres_and_back() {
         holder: "next".to_owned(),
         ttl: Duration::from_secs(1),
     };
-    let refused = in_runtime(async { open(&first).await.acquire_lease(&request).await.unwrap() });
+    let refused =
+        in_runtime(async { open(&home, &first).await.acquire_lease(&request).await.unwrap() });
     let holder = refused.unwrap_err().holder;
     assert!(holder.starts_with("skep store copy to postgres://skep@"), "{holder}");
-    let lease = in_runtime(async { open(&middle).await.acquire_lease(&request).await.unwrap() });
-    release(&middle, &lease.unwrap());
+    let lease =
+        in_runtime(async { open(&home, &middle).await.acquire_lease(&request).await.unwrap() });
+    release(&home, &middle, &lease.unwrap());
 
     let again = run(&home, &first, &["store", "copy", "--to", &postgres()]);
     assert_eq!(code(&again), "LEASE_HELD", "a retired store is not copied again: {again}");
     let other = format!("sqlite:{}", home.path("other.db").display());
     run(&home, &other, &["approvals", "list"]);
-    fill(&other, 1);
+    fill(&home, &other, 1);
     let full = run(
         &home,
         &other,
@@ -259,7 +271,7 @@ fn a_store_moves_to_postgres_and_back() {
     assert_eq!(code(&foreign), "KEY_UNAVAILABLE", "another installation's key is in its place");
 
     // What is written there comes back with it, and numbers go on.
-    fill(&middle, 1);
+    fill(&home, &middle, 1);
     let back = run(&home, &middle, &["store", "copy", "--to", &last, "--keep-source"]).json();
     assert_eq!(back["source"], "kept");
     let after = run(&home, &last, &["store", "check"]).json();
@@ -268,13 +280,13 @@ fn a_store_moves_to_postgres_and_back() {
     assert!(rows(&after, "audit") > rows(&before, "audit"));
     let numbers = |store: &str| -> Vec<i64> {
         in_runtime(async {
-            let trail = open(store).await.audit(&Default::default()).await.unwrap();
+            let trail = open(&home, store).await.audit(&Default::default()).await.unwrap();
             trail.into_iter().map(|(number, _)| number).collect()
         })
     };
     let (old, new) = (numbers(&middle), numbers(&last));
     assert_eq!(new[1..], old[1..], "the copy only released its own lease after that");
-    fill(&last, 1);
+    fill(&home, &last, 1);
     assert_eq!(numbers(&last)[0], new[0] + 1, "no number is given twice");
 }
 
@@ -283,12 +295,12 @@ fn a_postgres_store_is_backed_up_and_restored() {
     let home = Home::new();
     let store = postgres();
     run(&home, &store, &["approvals", "list"]);
-    fill(&store, 3);
+    fill(&home, &store, 3);
     let backup = home.path("backup.db").display().to_string();
     let report = run(&home, &store, &["store", "backup", &backup]).json();
     assert_eq!((rows(&report, "holds"), rows(&report, "audit")), (3, 3));
     assert_eq!(side_files(&home.path("backup.db")), 0, "one file is all there is");
-    fill(&store, 2);
+    fill(&home, &store, 2);
     assert_eq!(code(&run(&home, &store, &["store", "restore", &backup])), "STORE_NOT_EMPTY");
     let restored = run(&home, &store, &["store", "restore", &backup, "--force"]).json();
     assert_eq!(restored["replaced"], Value::Null);
@@ -314,7 +326,7 @@ fn a_read_only_postgres_is_read_and_says_so() {
     let home = Home::new();
     let store = postgres();
     run(&home, &store, &["approvals", "list"]);
-    fill(&store, 1);
+    fill(&home, &store, 1);
     let cluster = Postgres::shared().unwrap();
     let set = "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_read_only \
                = on', current_database()); END $$";

@@ -3,14 +3,16 @@
 use std::path::Path;
 
 use serde::Serialize;
+use skep_store::Protection;
 use skep_store_sql::transfer::{self, Contents};
 use skep_store_sqlite::{Location, SqliteStore};
 
 use super::{TableView, about_the_key, in_force, progress, rows, views};
 use crate::codes;
-use crate::database::{Access, Database, Named, absolute};
+use crate::database::{Access, Database, Named, absolute, file_options};
 use crate::error::{Failure, Result, exit};
 use crate::verbs::Session;
+use crate::wiring;
 
 #[derive(Debug, Serialize)]
 struct BackupView {
@@ -32,14 +34,15 @@ pub(super) async fn run(session: &Session, file: &Path) -> Result<u8> {
         )
         .next("see which store is used: skep config show --origin"));
     }
-    named.keyed(place.as_ref(), &session.environment).await?;
-    let database = named.open(Access::Any).await?;
+    let key = named.keyed(place.as_ref(), &session.environment).await?;
+    let protection = wiring::protection(&key)?;
+    let database = named.open(Access::Any, &protection).await?;
     let contents = match &database {
         Database::Sqlite(store) => {
             store.back_up(file).await?;
-            check(session, file).await?
+            check(session, file, &protection).await?
         }
-        Database::Postgres(_) => carry(session, &database, file).await?,
+        Database::Postgres(_) => carry(session, &database, file, &protection).await?,
     };
     let view = BackupView {
         store: named.to_string(),
@@ -57,8 +60,8 @@ pub(super) async fn run(session: &Session, file: &Path) -> Result<u8> {
 }
 
 /// Reads the whole backup as whoever restores it would.
-async fn check(session: &Session, file: &Path) -> Result<Contents> {
-    let store = SqliteStore::open_backup(file).await?;
+async fn check(session: &Session, file: &Path, protection: &Protection) -> Result<Contents> {
+    let store = SqliteStore::open_backup(file, file_options(protection)).await?;
     let problems = store.check().await?;
     let contents =
         transfer::contents(store.archive().await?, progress(session, "checking")).await?;
@@ -74,7 +77,12 @@ async fn check(session: &Session, file: &Path) -> Result<Contents> {
 }
 
 /// The records of another kind of database, in a new SQLite file.
-async fn carry(session: &Session, database: &Database, file: &Path) -> Result<Contents> {
+async fn carry(
+    session: &Session,
+    database: &Database,
+    file: &Path,
+    protection: &Protection,
+) -> Result<Contents> {
     if file.exists() {
         return Err(Failure::new(
             codes::STORE_NOT_EMPTY,
@@ -83,7 +91,8 @@ async fn carry(session: &Session, database: &Database, file: &Path) -> Result<Co
         .next("name a file that does not exist"));
     }
     let written: Result<Contents> = async {
-        let new = Named::Sqlite(Location::File(file.to_owned())).open(Access::Write).await?;
+        let new = Named::Sqlite(Location::File(file.to_owned()));
+        let new = new.open(Access::Write, protection).await?;
         let source = database.archive().await?;
         let target = new.archive_to_write().await?;
         let carried = transfer::carry(source, target, progress(session, "writing")).await?;
@@ -96,7 +105,7 @@ async fn carry(session: &Session, database: &Database, file: &Path) -> Result<Co
         // It holds half of the records.
         let _stays_if_it_must = std::fs::remove_file(file);
     }
-    let (carried, there) = (written?, check(session, file).await?);
+    let (carried, there) = (written?, check(session, file, protection).await?);
     super::copy::compare(&carried, &there)?;
     Ok(there)
 }

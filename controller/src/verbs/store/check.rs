@@ -8,6 +8,7 @@ use crate::database::{Access, Database};
 use crate::error::{Result, exit};
 use crate::output::table::Columns;
 use crate::verbs::Session;
+use crate::wiring;
 
 #[derive(Debug, Serialize)]
 struct CheckView {
@@ -23,8 +24,8 @@ struct CheckView {
 pub(super) async fn run(session: &Session) -> Result<u8> {
     let (named, place) = in_force(session)?;
     // A missing or a wrong key is found out here.
-    named.keyed(place.as_ref(), &session.environment).await?;
-    let database = named.open(Access::Any).await?;
+    let key = named.keyed(place.as_ref(), &session.environment).await?;
+    let database = named.open(Access::Any, &wiring::protection(&key)?).await?;
     let problems = match &database {
         Database::Sqlite(store) => store.check().await?,
         // A server checks its own pages as it reads them, and its references as they change.

@@ -20,6 +20,7 @@ use crate::database::{Access, Database, Named, absolute};
 use crate::error::{Failure, Result, exit};
 use crate::key::Place;
 use crate::verbs::Session;
+use crate::wiring;
 
 /// Longer than any copy takes; a copy that is killed does not keep others from leading for longer.
 const COPYING: Duration = Duration::from_secs(3600);
@@ -54,8 +55,9 @@ pub(super) async fn run(session: &Session, args: &CopyArgs) -> Result<u8> {
     let key = from.keyed(from_key.as_ref(), &session.environment).await?;
     let to_key = to.key(args.to_key.as_deref(), &session.environment)?;
     same_key(session, to_key.as_ref(), &key)?;
-    let source = from.open(Access::Any).await?;
-    let target = to.open(Access::Write).await?;
+    let protection = wiring::protection(&key)?;
+    let source = from.open(Access::Any, &protection).await?;
+    let target = to.open(Access::Write, &protection).await?;
     let there = transfer::contents(target.archive().await?, |_, _| {}).await?;
     if !is_empty(&there) {
         return Err(not_empty(&to, "name an empty database"));
@@ -70,6 +72,9 @@ pub(super) async fn run(session: &Session, args: &CopyArgs) -> Result<u8> {
         }
         (Err(failure), None) => return Err(failure),
     };
+    // What this process knew of the target is not what is in it any more.
+    target.close().await;
+    let target = to.open(Access::Write, &protection).await?;
     if let Some(lease) = &lease {
         // It was copied too, and whoever comes first may lead on the copy.
         target.store().release_lease(lease).await?;
@@ -84,8 +89,7 @@ pub(super) async fn run(session: &Session, args: &CopyArgs) -> Result<u8> {
     let view = CopyView {
         from: from.to_string(),
         to: to.to_string(),
-        // The copy had another one until it was filled.
-        installation_id: source.store().installation_id().to_owned(),
+        installation_id: target.store().installation_id().to_owned(),
         rows: rows(&carried),
         tables: views(&carried),
         key: to_key.as_ref().map(ToString::to_string),

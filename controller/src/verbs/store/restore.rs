@@ -10,15 +10,17 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use serde::Serialize;
+use skep_store::Protection;
 use skep_store_sql::transfer::{self, Contents};
 use skep_store_sqlite::SqliteStore;
 
 use super::{TableView, in_force, is_empty, nobody_leads, not_empty, progress, rows, views};
 use crate::args::RestoreArgs;
 use crate::codes;
-use crate::database::{Access, Database, Named, absolute};
+use crate::database::{Access, Database, Named, absolute, file_options};
 use crate::error::{Failure, Result, exit};
 use crate::verbs::Session;
+use crate::wiring;
 
 #[derive(Debug, Serialize)]
 struct RestoreView {
@@ -35,10 +37,11 @@ pub(super) async fn run(session: &Session, args: &RestoreArgs) -> Result<u8> {
     let Some(place) = place else {
         return Err(Failure::usage("a store in memory ends with this command"));
     };
-    if place.read(&session.environment)?.is_none() {
+    let Some(key) = place.read(&session.environment)? else {
         return Err(place.missing().next("put the key there that belongs to the backup"));
-    }
-    let backup = SqliteStore::open_backup(&args.file).await?;
+    };
+    let protection = wiring::protection(&key)?;
+    let backup = SqliteStore::open_backup(&args.file, file_options(&protection)).await?;
     if let Some(problem) = backup.check().await?.first() {
         return Err(Failure::new(
             codes::STORE_CORRUPT,
@@ -52,9 +55,11 @@ pub(super) async fn run(session: &Session, args: &RestoreArgs) -> Result<u8> {
             let contents =
                 transfer::contents(backup.archive().await?, progress(session, "reading")).await?;
             backup.close().await;
-            (contents, replace_file(&named, &path, args).await?)
+            (contents, replace_file(&named, &path, args, &protection).await?)
         }
-        Named::Postgres(_) => (replace_rows(session, &named, &backup, args).await?, None),
+        Named::Postgres(_) => {
+            (replace_rows(session, &named, &backup, args, &protection).await?, None)
+        }
     };
     let view = RestoreView {
         backup: absolute(&args.file).display().to_string(),
@@ -74,13 +79,18 @@ pub(super) async fn run(session: &Session, args: &RestoreArgs) -> Result<u8> {
 }
 
 /// Replaces the file of a SQLite store; gives where the old one is kept.
-async fn replace_file(named: &Named, path: &Path, args: &RestoreArgs) -> Result<Option<PathBuf>> {
+async fn replace_file(
+    named: &Named,
+    path: &Path,
+    args: &RestoreArgs,
+    protection: &Protection,
+) -> Result<Option<PathBuf>> {
     if absolute(path) == absolute(&args.file) {
         return Err(Failure::usage("the backup is the store itself"));
     }
     let is_there = fs::metadata(path).is_ok_and(|file| file.len() > 0);
     if is_there {
-        match named.open(Access::Any).await {
+        match named.open(Access::Any, protection).await {
             Ok(database) => {
                 nobody_leads(named, &database).await?;
                 database.close().await;
@@ -115,7 +125,7 @@ async fn replace_file(named: &Named, path: &Path, args: &RestoreArgs) -> Result<
         File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
     }
     // Brought up to date here, and not when somebody waits for it.
-    named.open(Access::Write).await?.close().await;
+    named.open(Access::Write, protection).await?.close().await;
     Ok(kept)
 }
 
@@ -124,8 +134,9 @@ async fn replace_rows(
     named: &Named,
     backup: &SqliteStore,
     args: &RestoreArgs,
+    protection: &Protection,
 ) -> Result<Contents> {
-    let target: Database = named.open(Access::Write).await?;
+    let target: Database = named.open(Access::Write, protection).await?;
     nobody_leads(named, &target).await?;
     let there = transfer::contents(target.archive().await?, |_, _| {}).await?;
     if !is_empty(&there) && !args.force {
