@@ -85,6 +85,9 @@ async fn pass(client: TcpStream, server: UnixStream, cut: Arc<AtomicU8>) {
         typed = true;
         let is_commit = message.starts_with(b"Q") && message[5..].starts_with(b"COMMIT");
         let now = cut.load(Ordering::SeqCst);
+        if now == Cut::Down as u8 {
+            return;
+        }
         if is_commit && now != Cut::Nowhere as u8 {
             answers.abort();
             let _gone = answers.await;
@@ -141,11 +144,14 @@ impl Rig {
             format!("postgres://skep@127.0.0.1:{}/{database}?sslmode=disable", proxy.port);
         let through: Address = through.parse().unwrap();
         let store = PostgresStore::open(&through, options()).await.unwrap();
+        // The first write of an opening begins its chain of the audit trail, with a COMMIT of its
+        // own; these tests are about the others.
+        store.place_hold(&hold("before")).await.unwrap();
         Self { proxy, store, direct }
     }
 
     async fn trail(&self) -> usize {
-        self.direct.audit(&AuditFilter::default()).await.unwrap().len()
+        self.direct.audit(&AuditFilter::default()).await.unwrap().len() - 1
     }
 }
 
@@ -181,7 +187,7 @@ async fn a_commit_whose_answer_is_lost_has_happened() {
     rig.proxy.cut(Cut::After);
     rig.store.place_hold(&hold("one")).await.unwrap();
     assert_eq!(rig.trail().await, 1);
-    assert_eq!(rig.direct.holds(&ClusterId::new("cluster")).await.unwrap().len(), 1);
+    assert_eq!(rig.direct.holds(&ClusterId::new("cluster")).await.unwrap().len(), 2);
 }
 
 #[tokio::test]
