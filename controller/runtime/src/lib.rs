@@ -14,6 +14,7 @@ pub mod history;
 mod images;
 mod leader;
 mod metrics;
+mod notify;
 mod options;
 mod policy;
 mod rate;
@@ -29,6 +30,7 @@ mod sources;
 mod status;
 mod system;
 mod updates;
+mod waits;
 mod wake;
 mod workers;
 

@@ -2,6 +2,7 @@
 //! is a dry run.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use skep_core::action::ActuatorMode;
@@ -9,6 +10,7 @@ use skep_core::approval::Clocks;
 use skep_core::containment::Protected;
 use skep_core::identity::{FleetName, ServiceName};
 use skep_core::resolution::ResolveImage;
+use skep_notify::Endpoint;
 
 use crate::readiness::Probing;
 
@@ -43,6 +45,8 @@ pub struct Options {
     pub clocks: Clocks,
     /// How `serve` asks connectors whether they answer; `None`: it does not.
     pub probing: Option<Probing>,
+    /// Who is told of what people should know, while `serve` leads.
+    pub notify: Vec<Arc<Endpoint>>,
     /// Whether a pass by hand waits for the rollouts that it began.
     pub wait_for_rollouts: bool,
     /// How long the lease is valid without renewal.
@@ -68,6 +72,7 @@ impl Default for Options {
             holder: "skep".to_owned(),
             clocks: Clocks::default(),
             probing: None,
+            notify: Vec::new(),
             wait_for_rollouts: true,
             // Renewed every quarter of it; long enough to survive a slow disk, short enough that
             // a crashed leader is replaced within seconds.

@@ -1,17 +1,22 @@
 //! The command line, as types. What it means is decided elsewhere.
 
+mod approvals;
 mod common;
+mod notify;
 mod service;
 mod verbs;
 
 use clap::{Parser, Subcommand};
 
+pub(crate) use self::approvals::{
+    ApprovalsVerb, ApproveArgs, DeciderArgs, DenyArgs, ListApprovalsArgs, RevokeArgs, SelectArgs,
+};
 pub(crate) use self::common::{FleetArgs, GlobalArgs, PolicyArgs, SourceArgs, StoreArgs};
+pub(crate) use self::notify::NotifyVerb;
 pub(crate) use self::service::{AskArgs, ChooseArgs, HistoryArgs, ServiceVerb, Side};
 pub(crate) use self::verbs::{
-    ActionsVerb, ApprovalsVerb, ApproveArgs, ConfigVerb, DenyArgs, ExplainArgs, ImagesArgs,
-    ImportArgs, ListApprovalsArgs, PlanArgs, PolicyVerb, ReconcileArgs, ReferencePage,
-    RegistryVerb, SchemaArgs, ServeArgs, ValidateArgs,
+    ActionsVerb, ConfigVerb, ExplainArgs, ImagesArgs, ImportArgs, PlanArgs, PolicyVerb,
+    ReconcileArgs, ReferencePage, RegistryVerb, SchemaArgs, ServeArgs, ValidateArgs,
 };
 
 /// Keeps a fleet of Docker Swarm services equal to what its owners declared.
@@ -69,6 +74,9 @@ Examples:
     /// Requests for a person's decision.
     #[command(subcommand)]
     Approvals(ApprovalsVerb),
+    /// Messages to the operators, and whether they arrive.
+    #[command(subcommand)]
+    Notify(NotifyVerb),
     /// What was proposed, and what became of it.
     #[command(subcommand)]
     Actions(ActionsVerb),

@@ -4,6 +4,8 @@ mod actions;
 mod approvals;
 mod config;
 mod images;
+mod moved;
+mod notify;
 mod plan;
 mod policy;
 mod probe;
@@ -16,7 +18,7 @@ mod shell;
 mod view;
 
 use crate::args::{ActionsVerb, PolicyVerb, RegistryVerb};
-use crate::args::{ApprovalsVerb, Cli, ConfigVerb, GlobalArgs, Verb};
+use crate::args::{Cli, ConfigVerb, GlobalArgs, Verb};
 use crate::codes;
 use crate::config::{Config, Environment, Given, table};
 use crate::error::{Failure, Result};
@@ -113,13 +115,16 @@ fn dispatch(cli: Cli, printer: &Printer) -> Result<u8> {
             in_runtime(&session, COMMAND, async |session, _| images::run(session, &args).await)
         }
         Verb::Approvals(verb) => {
-            let session = session(&global, |given| match &verb {
-                ApprovalsVerb::List(args) => args.store.give(given),
-                ApprovalsVerb::Show { store, .. } => store.give(given),
-                ApprovalsVerb::Approve(args) => args.store.give(given),
-                ApprovalsVerb::Deny(args) => args.store.give(given),
-            })?;
+            let session = session(&global, |given| verb.store().give(given))?;
             in_runtime(&session, COMMAND, async |session, _| approvals::run(session, verb).await)
+        }
+        Verb::Notify(verb) => {
+            let session = session(&global, |given| {
+                if let Some(store) = verb.store() {
+                    store.give(given);
+                }
+            })?;
+            in_runtime(&session, COMMAND, async |session, _| notify::run(session, verb).await)
         }
         Verb::Actions(verb) => {
             let session = session(&global, |given| match &verb {
