@@ -26,7 +26,8 @@ pub struct NewAction {
 pub enum ProposeOutcome {
     /// Recorded.
     Recorded,
-    /// The key already has this open action; nothing was written.
+    /// The key already has this open action, or the very action is recorded already: the answer to
+    /// a call that is repeated because its first answer was lost. Nothing was written.
     KeyBusy(ActionId),
 }
 
