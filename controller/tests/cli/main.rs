@@ -9,6 +9,7 @@
     reason = "tests report by panicking"
 )]
 
+mod approvals;
 mod config;
 mod engine;
 mod errors;
