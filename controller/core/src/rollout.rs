@@ -1,6 +1,8 @@
 //! When a change is over. The engine accepts an update at once and replaces the tasks afterwards;
 //! only when Swarm has ended that rollout is it known whether the change works.
 
+use std::time::Duration;
+
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
@@ -99,6 +101,28 @@ pub fn judge(action: &Action, live: Option<&ObservedService>, now: Timestamp) ->
             why(live, update)
         )),
         (false, _) => overtaken(),
+    }
+}
+
+/// True when Swarm has begun a rollout of the service since the step was planned and has gone back
+/// from it: the labels and the spec are those of before, so that nothing else would show that a
+/// write whose reply was lost had arrived. Both times are the swarm's own.
+#[must_use]
+pub fn has_gone_back(step: &Step, live: &ObservedService) -> bool {
+    let rollback = live.update.as_ref().filter(|update| update.is_rollback());
+    let began = rollback.and_then(|update| update.started_at);
+    follows(step, Some(live))
+        && began.zip(step.observed_at).is_some_and(|(began, observed)| began > observed)
+}
+
+/// Why a rollout has failed that had not ended when its time was over. `live` is the service as
+/// it is then.
+#[must_use]
+pub fn overdue(live: Option<&ObservedService>, timeout: Duration) -> String {
+    let late = format!("timeout: Swarm had not ended the rollout after {timeout:?}");
+    match live.and_then(|live| Some((live, live.update.as_ref()?))) {
+        Some((live, update)) => format!("{late} ({}: {})", update.state, why(live, update)),
+        None => late,
     }
 }
 

@@ -15,6 +15,8 @@ use crate::reconcile::act::Attempt;
 pub(crate) const CAPACITY: &str = "CAPACITY";
 /// The code of what waits for Swarm to end a rollout.
 pub(crate) const ROLLOUT_RUNNING: &str = "ROLLOUT_RUNNING";
+/// The code of what failed in a way that may pass, and is tried again after a pause.
+pub(crate) const NEXT_ATTEMPT: &str = "NEXT_ATTEMPT";
 /// Whoever freezes the fleet stops what was approved; its time runs on.
 const FROZEN: &str = "FROZEN";
 
@@ -74,6 +76,9 @@ pub(crate) async fn note_attempt(
     match attempt {
         Ok(Attempt::Waiting(code, reason)) if code != FROZEN => {
             waits.wait(action, code, reason);
+        }
+        Ok(Attempt::After(_, reason)) => {
+            waits.wait(action, NEXT_ATTEMPT, reason);
         }
         Ok(Attempt::Waiting(..) | Attempt::Retry(_)) | Err(_) => waits.end(action),
         Ok(Attempt::Ended(..)) => {}

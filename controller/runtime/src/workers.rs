@@ -1,9 +1,10 @@
 //! Stage 5 at work: granted actions are carried out side by side, one per key.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use skep_core::action::{Action, ActionState, ActuatorMode};
 use skep_core::identity::{ActionId, ClusterId, ServiceName};
 use skep_core::observed::Snapshot;
@@ -76,6 +77,7 @@ impl Workers {
     pub(crate) async fn follow(&mut self, snapshot: &Snapshot) -> Result<(), Error> {
         let followed = rollout::follow(&self.context, &self.leadership, snapshot).await?;
         self.context.metrics.rollouts.set(number(followed.running.len()));
+        self.context.metrics.overdue.set(number(followed.overdue));
         let now = self.context.clock.now();
         self.follow_until = followed.look_again.map(|at| {
             Instant::now() + Duration::try_from(at.duration_since(now)).unwrap_or_default()
@@ -95,8 +97,12 @@ impl Workers {
 
     /// Gives intents of a swarm that an earlier leader, or a lost reply, left open to workers.
     pub(crate) async fn settle(&mut self, open: Vec<Intent>, on: &ClusterId) -> Result<(), Error> {
+        let resting = if open.is_empty() { HashMap::new() } else { self.resting().await? };
         for intent in open {
             let name = ServiceName::new(intent.key.name.as_str());
+            if let Some(wait) = resting.get(&intent.action) {
+                self.context.retries().later(&name, Instant::now(), *wait);
+            }
             let is_ready = self.context.retries().is_ready(&name, Instant::now());
             if intent.key.cluster != *on || !is_ready || !self.is_chosen(&name) {
                 continue;
@@ -134,6 +140,17 @@ impl Workers {
         Ok(())
     }
 
+    /// The actions whose next attempt has to wait, whoever made the last one, and how long.
+    async fn resting(&self) -> Result<HashMap<ActionId, Duration>, Error> {
+        let now = self.context.clock.now();
+        let attempts = self.context.store.open_attempts().await?.into_iter();
+        let wait = |until: Timestamp| Duration::try_from(until.duration_since(now)).ok();
+        Ok(attempts
+            .filter_map(|attempts| Some((attempts.action, wait(attempts.not_before)?)))
+            .filter(|(_, wait)| !wait.is_zero())
+            .collect())
+    }
+
     fn is_chosen(&self, name: &ServiceName) -> bool {
         self.context.options.only.as_ref().is_none_or(|only| only.contains(name))
     }
@@ -156,6 +173,7 @@ impl Workers {
                 return Err(Error::Stale { reason });
             }
         }
+        let resting = if granted.is_empty() { HashMap::new() } else { self.resting().await? };
         let active = self.active(&granted).await?;
         let mut started = Started::default();
         let mut waits = Waits::new(pass.world.now);
@@ -167,6 +185,11 @@ impl Workers {
                 continue;
             }
             let now = Instant::now();
+            if let Some(wait) = resting.get(&action.id) {
+                self.context.retries().later(&name, now, *wait);
+                // The grant's time does not run while we make it wait.
+                waits.wait(&action, waits::NEXT_ATTEMPT, "waits for its next attempt");
+            }
             if !self.context.retries().is_ready(&name, now) {
                 started.more_to_come |= self.context.retries().is_retrying(&name, now);
                 continue;
@@ -322,7 +345,7 @@ impl Workers {
                 self.ended.push(report(&action, "waiting", detail));
                 return;
             }
-            Attempt::Retry(detail) => ("retrying", detail),
+            Attempt::Retry(detail) | Attempt::After(_, detail) => ("retrying", detail),
         };
         self.say(&action, state, detail);
     }

@@ -11,6 +11,7 @@
 
 mod approvals;
 mod config;
+mod contain;
 mod engine;
 mod errors;
 mod fleet;

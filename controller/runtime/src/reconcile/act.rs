@@ -3,6 +3,8 @@
 //! Read the object again, plan that key again, ask the gate again; only if all three still say
 //! what was decided is the step bound to bytes, the intent stored, and the request sent.
 
+use std::time::Duration;
+
 use serde_json::Value;
 use skep_core::action::{Action, ActionEvent, ActuatorMode, IntentPhase};
 use skep_core::approval::{Moved, PlannedNow, RedeemError, redeem, what_moved};
@@ -18,6 +20,7 @@ use super::gate::Gate;
 use super::{World, requests};
 use crate::controller::Context;
 use crate::leader::Leadership;
+use crate::settle::landed::{self, has_landed};
 use crate::{Error, contain, history, sealing, settle};
 
 /// What became of one attempt.
@@ -29,6 +32,8 @@ pub(crate) enum Attempt {
     Waiting(String, String),
     /// It stays granted or unknown: try again later, waiting longer each time.
     Retry(String),
+    /// It stays granted or unknown: look again when so much time has passed, and not before.
+    After(Duration, String),
 }
 
 /// The code of what waits for the policy's rate limit.
@@ -56,6 +61,11 @@ pub(crate) async fn carry_out(
     let closing = Closer { context, leadership, action };
     if action.key.cluster != world.snapshot.cluster {
         return closing.end(ActionEvent::Supersede, "it was decided for another swarm").await;
+    }
+    if let Some(live) = world.live(&name).filter(|live| has_landed(action, Some(live)))
+        && context.options.mode == ActuatorMode::Swarm
+    {
+        return landed::record(context, leadership, action, live).await;
     }
     if let Some(held) = contain::held(context, action).await? {
         let why = format!("{}: {}", held.code, held.reason);
