@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 
-use super::{FleetArgs, PolicyArgs, SourceArgs, StoreArgs};
+use super::{FleetArgs, OverrideVerb, PolicyArgs, SourceArgs, StoreArgs};
 
 /// `skep serve`.
 #[derive(Debug, Args)]
@@ -244,12 +244,16 @@ pub(crate) struct ValidateArgs {
 /// `skep policy`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum PolicyVerb {
-    /// Say what the policy makes of an action. Needs neither engine nor store.
+    /// Say what the policy makes of an action, with the overrides of the store in front if there
+    /// is one. Needs no engine.
     #[command(after_help = "\
 Examples:
   skep policy explain restart_service caddy-mcp
   skep policy explain scale_service gitlab-mcp --policy policies/supervised.yml --param replicas=3")]
     Explain(ExplainArgs),
+    /// Rules that people put in front of the policy file for some time.
+    #[command(subcommand)]
+    Override(OverrideVerb),
 }
 
 /// `skep policy explain`.
@@ -270,6 +274,11 @@ pub(crate) struct ExplainArgs {
     /// The domain of the service.
     #[arg(long, value_name = "NAME", default_value = "default")]
     pub(crate) domain: String,
+    /// The moment to say it for, for example 2026-12-24T18:00:00Z; now when left out.
+    #[arg(long, value_name = "TIME", value_parser = super::freeze::moment)]
+    pub(crate) at: Option<jiff::Timestamp>,
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
 }
 
 /// `skep config`.

@@ -3,6 +3,7 @@
 mod actions;
 mod approvals;
 mod config;
+mod freeze;
 mod images;
 mod plan;
 mod policy;
@@ -15,7 +16,7 @@ mod service;
 mod shell;
 mod view;
 
-use crate::args::{ActionsVerb, PolicyVerb, RegistryVerb};
+use crate::args::{ActionsVerb, FreezeVerb, OverrideVerb, PolicyVerb, RegistryVerb};
 use crate::args::{ApprovalsVerb, Cli, ConfigVerb, GlobalArgs, Verb};
 use crate::codes;
 use crate::config::{Config, Environment, Given, table};
@@ -77,8 +78,33 @@ fn dispatch(cli: Cli, printer: &Printer) -> Result<u8> {
         Verb::Policy(PolicyVerb::Explain(args)) => {
             let session = session(&global, |given| {
                 args.policy.give(given);
+                args.store.give(given);
             })?;
-            policy::explain(&session, &args)
+            in_runtime(&session, COMMAND, async |session, _| policy::explain(session, &args).await)
+        }
+        Verb::Policy(PolicyVerb::Override(verb)) => {
+            let session = session(&global, |given| match &verb {
+                OverrideVerb::Add(args) => args.store.give(given),
+                OverrideVerb::List { store, .. } | OverrideVerb::Lift { store, .. } => {
+                    store.give(given);
+                }
+            })?;
+            in_runtime(&session, COMMAND, async |session, _| freeze::overrides(session, verb).await)
+        }
+        Verb::Freeze(args) => {
+            let session = session(&global, |given| match &args.verb {
+                Some(FreezeVerb::List { store, .. }) => store.give(given),
+                None => args.store.give(given),
+            })?;
+            in_runtime(&session, COMMAND, async |session, _| freeze::freeze(session, *args).await)
+        }
+        Verb::Unfreeze(args) => {
+            let session = session(&global, |given| args.store.give(given))?;
+            in_runtime(&session, COMMAND, async |session, _| freeze::unfreeze(session, args).await)
+        }
+        Verb::Halt(args) => {
+            let session = session(&global, |given| args.store.give(given))?;
+            in_runtime(&session, COMMAND, async |session, _| freeze::halt(session, args).await)
         }
         Verb::Plan(args) => {
             let session = session(&global, |given| args.fleet.give(given))?;

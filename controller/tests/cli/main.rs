@@ -13,6 +13,7 @@ mod config;
 mod engine;
 mod errors;
 mod fleet;
+mod freeze;
 mod manual;
 mod policy;
 mod receiver;
