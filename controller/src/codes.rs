@@ -36,6 +36,7 @@ codes! {
     STORE_UNSUPPORTED = "The kind of database is not supported by this version.",
     STORE_CORRUPT = "The database, or a row in it, is damaged or of a newer version.",
     STORE_BUSY = "Another process holds the database for too long; nothing was written.",
+    STORE_OUTCOME_UNKNOWN = "The connection to the database was lost while it confirmed a write; it may have happened or not.",
     KEY_UNAVAILABLE = "The installation's key beside the database cannot be read or created.",
     ENGINE_UNREACHABLE = "The Docker engine does not answer, or not in time.",
     ENGINE_ERROR = "The Docker engine refused a request or answered something that cannot be understood.",

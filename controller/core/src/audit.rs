@@ -51,6 +51,14 @@ words! {
         RetriedByHand = "retried_by_hand",
         /// A hold ended before its time.
         HoldLifted = "hold_lifted",
+        /// One decision was made about several requests.
+        BatchDecided = "batch_decided",
+        /// Such a decision was halted by the failure of one of its actions.
+        BatchHalted = "batch_halted",
+        /// A message to the operators was given up.
+        NoticeGivenUp = "notice_given_up",
+        /// A person had messages sent again.
+        NoticeRetried = "notice_retried",
         /// A person put a rule in front of the policy file.
         OverridePlaced = "override_placed",
         /// A person froze matching actions.

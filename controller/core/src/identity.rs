@@ -112,6 +112,18 @@ text_type! {
     PlanId
 }
 text_type! {
+    /// One decision that covers several requests.
+    BatchId
+}
+text_type! {
+    /// What requests have in common whose change is the same apart from the service.
+    GroupKey
+}
+text_type! {
+    /// One message to the operators; the same at every attempt to deliver it.
+    NoticeId
+}
+text_type! {
     /// One step of a plan: eight characters of its digest, then the target.
     StepId
 }
@@ -153,6 +165,13 @@ impl IntentId {
 }
 
 impl RequestId {
+    /// A new id.
+    pub fn generate(random: &dyn Random) -> Self {
+        Self(random.hex128())
+    }
+}
+
+impl BatchId {
     /// A new id.
     pub fn generate(random: &dyn Random) -> Self {
         Self(random.hex128())

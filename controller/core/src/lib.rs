@@ -16,6 +16,7 @@ pub mod identity;
 pub mod image;
 pub mod import;
 pub mod labels;
+pub mod notice;
 pub mod observed;
 pub mod plan;
 pub mod ports;

@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use skep_core::action::ActionState;
+use skep_core::containment::Contained;
 use skep_core::desired::{Desired, SourceState};
 use skep_core::gate::Policy;
 use skep_core::identity::{IntentId, ObjectKey, ServiceName};
@@ -17,7 +18,6 @@ use skep_swarm::{Engine, reflector};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::Error;
 use crate::backoff::Backoff;
 use crate::disruption::Disruption;
 use crate::history::VersionsSeen;
@@ -32,6 +32,7 @@ use crate::reconcile::{Memory, World};
 use crate::refusals::Refusals;
 use crate::sources::SourceSet;
 use crate::status::Status;
+use crate::{Error, contain};
 
 /// What a controller works with.
 pub struct Parts {
@@ -224,6 +225,8 @@ async fn reflected(reflector: &reflector::Handle) -> Result<Arc<Snapshot>, Error
 pub struct Planned {
     /// The plan.
     pub plan: Plan,
+    /// What people paused and killed.
+    pub contained: Arc<Contained>,
     /// What was observed.
     pub snapshot: Arc<Snapshot>,
     /// What was declared.
@@ -324,10 +327,13 @@ impl Controller {
             &BTreeSet::new(),
         )
         .await?;
-        let mut plan = plan_with(&world.input(&self.context), &mut self.context.memo());
+        let plan = plan_with(&world.input(&self.context), &mut self.context.memo());
+        let mut plan = contain::guarded(&self.context, plan, &world.contained, &world.snapshot);
         let degraded = self.degraded(&plan, &world).await?;
         plan.waiting.extend(degraded);
-        Ok(Planned { plan, snapshot, desired, owned: Arc::unwrap_or_clone(world.owned) })
+        let contained = Arc::clone(&world.contained);
+        let owned = Arc::unwrap_or_clone(world.owned);
+        Ok(Planned { plan, contained, snapshot, desired, owned })
     }
 
     /// The steps that are not asked again because the newest action of their service failed at

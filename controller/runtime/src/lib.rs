@@ -5,6 +5,7 @@
 //! at the world again.
 
 mod backoff;
+mod contain;
 mod controller;
 mod dependencies;
 mod disruption;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use skep_core::action::ActuatorMode;
 use skep_core::approval::Clocks;
+use skep_core::containment::Protected;
 use skep_core::identity::{FleetName, ServiceName};
 use skep_core::resolution::ResolveImage;
 
@@ -30,6 +31,8 @@ pub struct Options {
     pub max_actions: u32,
     /// How many actions run side by side.
     pub max_parallel: usize,
+    /// What nobody may stop through Skep.
+    pub protected: Protected,
     /// Only these services, when given.
     pub only: Option<BTreeSet<ServiceName>>,
     /// True: file and carry out only what people asked for by hand.
@@ -59,6 +62,7 @@ impl Default for Options {
             max_actions: 5,
             // More gains little: the managers apply writes one after another.
             max_parallel: 16,
+            protected: Protected::default(),
             only: None,
             requests_only: false,
             holder: "skep".to_owned(),

@@ -88,6 +88,7 @@ async fn close(
         event,
         actor: context.options.holder.clone(),
         detail: detail.join("; "),
+        moved: None,
     };
     match context.store.close_action(leadership.fence(), &closing, context.clock.now()).await {
         Ok(()) => {

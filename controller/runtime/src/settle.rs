@@ -23,7 +23,7 @@ use skep_swarm::{Error as EngineError, observe};
 use crate::controller::Context;
 use crate::leader::Leadership;
 use crate::reconcile::act::{Attempt, read_by_name};
-use crate::{Error, history};
+use crate::{Error, contain, history};
 
 /// Whether an earlier copy of the request may have arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +52,13 @@ pub(crate) async fn settle(
     // A dry run writes nothing, not even the rest of what a live actuator began.
     if context.options.mode == ActuatorMode::DryRun {
         return look_and_settle(context, leadership, action, intent).await;
+    }
+    // While people hold the object nothing is sent for it, not even what may have been sent before.
+    if intent.object.is_some()
+        && let contain::Settling::OnlyLook(held) =
+            contain::settle_held(context, action, intent.phase).await?
+    {
+        return look_while_held(context, leadership, action, intent, &held.reason).await;
     }
     // A create has no Version that would fence an old copy. Where nothing is there, the action
     // goes back to the gate; should the first copy still land, the name refuses the second.
@@ -83,6 +90,9 @@ pub(crate) async fn send_and_settle(
     intent: &Intent,
     sending: Sending,
 ) -> Result<Attempt, Error> {
+    if let Some(outcome) = contain::before_sending(context, action, sending).await? {
+        return store(context, leadership, action, intent, outcome).await;
+    }
     if intent.phase != IntentPhase::Write {
         return replace::Work { context, leadership, action, intent }.carry_on(sending).await;
     }
@@ -164,6 +174,28 @@ async fn look_and_settle(
     }
 }
 
+/// The same for an update of something that people hold. Its Version tells when it can no longer
+/// arrive.
+async fn look_while_held(
+    context: &Context,
+    leadership: &Leadership,
+    action: &Action,
+    intent: &Intent,
+    why: &str,
+) -> Result<Attempt, Error> {
+    let outcome = match live(context, intent).await {
+        Ok(Some(service)) if carries(&service, intent) => {
+            recorded(context, action, intent, &service, "found done")
+        }
+        Ok(Some(service)) if Some(service.version) == intent.version => {
+            return Ok(Attempt::Waiting(format!("its outcome is unknown; {why}")));
+        }
+        Ok(_) => IntentOutcome::NoEffect { detail: format!("it moved meanwhile; {why}") },
+        Err(error) => return Ok(Attempt::Retry(error.to_string())),
+    };
+    store(context, leadership, action, intent, outcome).await
+}
+
 /// The state of an action that the engine has accepted and Swarm rolls out.
 pub(crate) const ROLLING_OUT: &str = "rolling_out";
 
@@ -174,6 +206,10 @@ async fn store(
     intent: &Intent,
     mut outcome: IntentOutcome,
 ) -> Result<Attempt, Error> {
+    // Containment looks again and begins anew; nobody may grant its action once more.
+    if let (true, IntentOutcome::Retry { detail }) = (action.is_containment(), &outcome) {
+        outcome = IntentOutcome::NoEffect { detail: detail.clone() };
+    }
     history::of_write(context, action, intent, &mut outcome);
     let now = context.clock.now();
     match context.store.settle(leadership.fence(), &intent.id, &outcome, now).await {
@@ -327,7 +363,8 @@ fn accepted(
     detail: String,
     effects: Effects,
 ) -> IntentOutcome {
-    if rollout::follows(&action.step, service) {
+    // A kill is done when the engine has it, and so is the way back.
+    if !action.is_containment() && rollout::follows(&action.step, service) {
         IntentOutcome::Accepted { detail, effects }
     } else {
         IntentOutcome::Done { detail, effects }

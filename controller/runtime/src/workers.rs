@@ -115,6 +115,10 @@ impl Workers {
                 }
                 Err(error) => return Err(error.into()),
             };
+            // The keeper settles its own.
+            if action.is_containment() {
+                continue;
+            }
             let intent = match sealing::opened(&self.context, intent) {
                 Ok(intent) => intent,
                 Err(error) => {

@@ -5,17 +5,19 @@ use jiff::Timestamp;
 use skep_core::action::{Action, ActionEvent, ActionState, IllegalTransition};
 use skep_core::approval::ApprovalStatus;
 use skep_core::audit::{AuditEvent, AuditKind};
+use skep_core::gate::Decision;
 use skep_core::identity::{ActionId, ObjectKey};
+use skep_core::notice::Notice;
 use skep_store::{
     ActionFilter, ActionList, Actions, Closing, Error, Fence, NewAction, ProposeOutcome,
-    RequestOutcome, Result, UnreadableAction,
+    RequestOutcome, Result, UnreadableAction, WaitNote,
 };
 use sqlx::{QueryBuilder, Sqlite, Transaction};
 
 use crate::error::IntoStoreError as _;
 use crate::row::ActionRow;
 use crate::transition::{Change, Head};
-use crate::{SqliteStore, approvals, audit, clock, ledger, requests, row};
+use crate::{SqliteStore, approvals, audit, batches, clock, ledger, outbox, requests, row, waits};
 
 const WHAT: &str = "action";
 
@@ -144,6 +146,10 @@ impl Actions for SqliteStore {
             insert(&mut tx, action, OPERATION).await?;
             if let Some(approval) = &new.approval {
                 approvals::insert(&mut tx, approval, OPERATION).await?;
+                outbox::record(&mut tx, &Notice::requested(action, approval), OPERATION).await?;
+            } else if new.decision.decision == Decision::AllowNotify.as_str() {
+                let notice = Notice::allowed(action, &new.decision.reason);
+                outbox::record(&mut tx, &notice, OPERATION).await?;
             }
             ledger::append(&mut tx, &new.decision, OPERATION).await?;
             let mut event = AuditEvent {
@@ -195,14 +201,25 @@ impl Actions for SqliteStore {
             said: &closing.detail,
             detail: Some(&closing.detail),
             start_by: None,
+            moved: closing.moved.as_ref(),
         };
         head.apply(&mut tx, change, now, OPERATION).await?;
         if let Some(status) = approval {
             let denied = (status == ApprovalStatus::Denied)
                 .then_some((closing.actor.as_str(), closing.detail.as_str()));
-            approvals::end(&mut tx, &closing.action, status, denied, now, OPERATION).await?;
+            let had =
+                approvals::end(&mut tx, &closing.action, status, denied, now, OPERATION).await?;
+            if had && head.state == ActionState::Granted && status == ApprovalStatus::Superseded {
+                let notice = Notice::superseded(&head.key, &head.id, &closing.detail, now);
+                outbox::record(&mut tx, &notice, OPERATION).await?;
+            }
         }
+        batches::follow(&mut tx, &head, closing.event, &closing.detail, now, OPERATION).await?;
         tx.commit().await.during(OPERATION)
+    }
+
+    async fn note_waits(&self, fence: &Fence, notes: &[WaitNote], now: Timestamp) -> Result<()> {
+        waits::note(self, fence, notes, now).await
     }
 
     async fn action(&self, id_or_prefix: &str) -> Result<Action> {
@@ -237,7 +254,8 @@ impl Actions for SqliteStore {
             ActionRow,
             "SELECT id, tenant, cluster, object_kind, object_name, kind, plan_id, step, binding, \
              source, actor, reason, mode, rule, state, revision, approval_id, detail, created_at, \
-             updated_at, granted_at, start_by FROM actions WHERE id = ?",
+             updated_at, granted_at, start_by, wait_code, wait_reason, wait_since, runnable_since, moved \
+             FROM actions WHERE id = ?",
             id
         )
         .fetch_one(&self.readers)
@@ -250,7 +268,8 @@ impl Actions for SqliteStore {
         let mut query = QueryBuilder::<Sqlite>::new(
             "SELECT id, tenant, cluster, object_kind, object_name, kind, plan_id, step, binding, \
              source, actor, reason, mode, rule, state, revision, approval_id, detail, created_at, \
-             updated_at, granted_at, start_by FROM actions AS a WHERE true",
+             updated_at, granted_at, start_by, wait_code, wait_reason, wait_since, \
+             runnable_since, moved FROM actions AS a WHERE true",
         );
         if filter.latest_per_key {
             query.push(

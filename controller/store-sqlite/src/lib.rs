@@ -15,6 +15,7 @@
 mod actions;
 mod approvals;
 mod audit;
+mod batches;
 mod clock;
 mod connect;
 mod containments;
@@ -26,6 +27,7 @@ mod leases;
 mod ledger;
 mod length;
 mod location;
+mod outbox;
 mod overrides;
 mod ownership;
 mod requests;
@@ -36,6 +38,7 @@ mod sources;
 #[cfg(test)]
 mod tests;
 mod transition;
+mod waits;
 
 use std::path::Path;
 
@@ -121,8 +124,7 @@ impl SqliteStore {
 
 #[async_trait]
 impl Store for SqliteStore {
-    // The number of the newest audit row: every write but a renewal of the lease and a new last
-    // good content appends one. `PRAGMA data_version` would move with every renewal and wake the
+    // The number of the newest audit row: every write that decides something appends one. `PRAGMA data_version` would move with every renewal and wake the
     // loop each time.
     async fn change_counter(&self) -> Result<i64> {
         sqlx::query_scalar!(r#"SELECT coalesce(max(seq), 0) AS "seq!: i64" FROM audit"#)

@@ -4,10 +4,10 @@
 
 use jiff::Timestamp;
 use skep_core::action::{Action, ActionKind, ActionState, ActuatorMode, Source};
-use skep_core::approval::{Approval, ApprovalStatus};
+use skep_core::approval::{Approval, ApprovalStatus, Wait};
 use skep_core::canonical::Digest;
 use skep_core::identity::{
-    ActionId, ApprovalId, ClusterId, ObjectKey, ObjectKind, PlanId, ServiceName, TenantId,
+    ActionId, ApprovalId, BatchId, ClusterId, ObjectKey, ObjectKind, PlanId, ServiceName, TenantId,
 };
 use skep_store::{Error, Result};
 use sqlx::{QueryBuilder, Sqlite};
@@ -39,11 +39,21 @@ pub(crate) struct ActionRow {
     pub(crate) updated_at: i64,
     pub(crate) granted_at: Option<i64>,
     pub(crate) start_by: Option<i64>,
+    pub(crate) wait_code: Option<String>,
+    pub(crate) wait_reason: Option<String>,
+    pub(crate) wait_since: Option<i64>,
+    pub(crate) runnable_since: Option<i64>,
+    pub(crate) moved: Option<String>,
 }
 
 impl ActionRow {
     pub(crate) fn read(self) -> Result<Action> {
         const WHAT: &str = "action";
+        let wait = match (self.wait_code, self.wait_reason, instant(self.wait_since, WHAT)?) {
+            (Some(code), Some(reason), Some(since)) => Some(Wait { code, reason, since }),
+            _ => None,
+        };
+        let moved = self.moved.as_deref().map(serde_json::from_str).transpose();
         Ok(Action {
             id: ActionId::new(self.id),
             key: key(self.tenant, self.cluster, &self.object_kind, self.object_name, WHAT)?,
@@ -64,6 +74,9 @@ impl ActionRow {
             updated_at: from_column(self.updated_at, WHAT)?,
             granted_at: instant(self.granted_at, WHAT)?,
             start_by: instant(self.start_by, WHAT)?,
+            wait,
+            runnable_since: instant(self.runnable_since, WHAT)?,
+            moved: moved.map_err(|error| json_error(&error, WHAT))?,
         })
     }
 }
@@ -83,6 +96,8 @@ pub(crate) struct ApprovalRow {
     pub(crate) expires_at: i64,
     pub(crate) decided_at: Option<i64>,
     pub(crate) decided_by: Option<String>,
+    pub(crate) decided_source: Option<String>,
+    pub(crate) batch_id: Option<String>,
     pub(crate) comment: Option<String>,
 }
 
@@ -102,6 +117,8 @@ impl ApprovalRow {
             expires_at: from_column(self.expires_at, WHAT)?,
             decided_at: instant(self.decided_at, WHAT)?,
             decided_by: self.decided_by,
+            decided_source: self.decided_source,
+            batch: self.batch_id.map(BatchId::new),
             comment: self.comment,
         })
     }

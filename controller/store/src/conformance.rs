@@ -12,6 +12,7 @@
 
 mod actions;
 mod approvals;
+mod batches;
 mod containments;
 mod effects;
 mod fencing;
@@ -19,12 +20,14 @@ mod fixtures;
 mod holds;
 mod intents;
 mod leases;
+mod outbox;
 mod overrides;
 mod records;
 mod replacements;
 mod requests;
 mod revisions;
 mod rollouts;
+mod waits;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -92,15 +95,49 @@ macro_rules! for_each_behaviour {
                 fifty_decisions_leave_one
                 a_decision_is_made_once
                 a_decision_compares_the_revision
+                a_decision_compares_what_was_seen
+                a_machine_decides_nothing
+                an_approval_is_revoked_until_it_starts
                 a_decision_comes_too_late_after_the_deadline
                 a_grant_needs_a_deadline
                 a_request_ends_with_its_action
                 approvals_are_found_by_the_start_of_any_of_their_ids
                 approvals_are_listed_oldest_first_and_filtered
             }
+            batches {
+                one_decision_covers_many
+                a_decision_leaves_out_what_has_moved
+                a_decision_that_fits_nothing_leaves_nothing
+                a_failure_halts_the_rest
+                a_rollout_that_is_undone_halts_the_rest
+                what_returns_after_a_halt_does_not_start_again
+                a_decision_may_go_on_after_failures
+                a_halt_reaches_nobody_else
+                many_are_denied_and_revoked_at_once
+                decisions_are_found_by_the_start_of_their_id
+            }
+            waits {
+                what_an_action_waits_for_is_kept
+                the_end_of_a_wait_is_kept
+                only_granted_actions_wait
+                waiting_wakes_nobody
+                what_moved_is_kept_with_the_action
+            }
+            outbox {
+                messages_come_with_what_they_tell
+                a_refused_write_tells_nobody
+                the_same_event_is_told_once
+                an_endpoint_gets_what_comes_after_it
+                a_delivery_is_tried_until_it_arrives
+                a_delivery_is_given_up_and_started_again
+                an_old_leader_delivers_nothing
+                requests_are_reminded_of_once
+                old_messages_are_forgotten
+            }
             intents {
                 beginning_stores_the_exact_bytes_as_unknown
                 fifty_beginnings_leave_one
+                a_thousand_beginnings_of_a_grant_leave_one
                 only_a_granted_action_begins
                 beginning_compares_the_revision
                 a_rehearsal_never_begins

@@ -5,8 +5,9 @@
 //! [`Error::Fenced`] when the lease has moved on, inside the same transaction. People's writes
 //! (decisions, requests, holds, overrides, containment) take none: anybody may approve while any
 //! replica leads. Every write appends its audit rows in the same transaction, so nothing happens
-//! unrecorded. (Three writes decide nothing and append none: renewing the lease, telling how the
-//! leader works, and replacing a source's last good content.)
+//! unrecorded. (Some writes decide nothing and append none: renewing the lease, telling how the
+//! leader works, replacing a source's last good content, noting what an action waits for, and
+//! delivering messages.)
 //!
 //! Instants are kept in microseconds; a finer fraction is cut off.
 
@@ -20,6 +21,7 @@ mod holds;
 mod intents;
 mod leases;
 mod ledger;
+mod outbox;
 mod overrides;
 mod ownership;
 mod requests;
@@ -30,8 +32,11 @@ use async_trait::async_trait;
 
 pub use self::actions::{
     ActionFilter, ActionList, Actions, Closing, NewAction, ProposeOutcome, UnreadableAction,
+    WaitNote,
 };
-pub use self::approvals::{ApprovalFilter, Approvals, Decision, DecisionRequest};
+pub use self::approvals::{
+    ApprovalFilter, Approvals, BatchMember, BatchOutcome, BatchRequest, Decision, DecisionRequest,
+};
 pub use self::audit::{Audit, AuditFilter};
 pub use self::containments::{ContainmentWrite, Containments, Ordered};
 pub use self::error::{BoxError, Category, Error};
@@ -39,6 +44,9 @@ pub use self::holds::Holds;
 pub use self::intents::{Effects, Intent, IntentOutcome, Intents, OwnershipChange};
 pub use self::leases::{Fence, Lease, LeaseHolder, LeaseRequest, Leases};
 pub use self::ledger::{DecisionRow, Ledger, LedgerFilter, Refusal};
+pub use self::outbox::{
+    AttemptOutcome, Attempted, Delivery, DeliveryFilter, Endpoint, Outbox, Tidied,
+};
 pub use self::overrides::{OverrideFilter, Overrides};
 pub use self::ownership::{OwnedObject, Ownership};
 pub use self::requests::{RequestFilter, RequestOutcome, Requests};
@@ -63,6 +71,7 @@ pub trait Store:
     + Sources
     + Audit
     + Ledger
+    + Outbox
     + Overrides
     + Send
     + Sync

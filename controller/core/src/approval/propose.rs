@@ -97,6 +97,8 @@ pub fn request(
         expires_at: clocks.expires_at(proposal.now),
         decided_at: None,
         decided_by: None,
+        decided_source: None,
+        batch: None,
         comment: None,
     };
     Ok((action, approval))
@@ -147,6 +149,9 @@ fn action(proposal: &Proposal<'_>, state: ActionState) -> Action {
         updated_at: now,
         granted_at: None,
         start_by: None,
+        wait: None,
+        runnable_since: None,
+        moved: None,
     }
 }
 

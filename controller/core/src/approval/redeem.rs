@@ -104,7 +104,7 @@ pub fn redeem(
         return Err(RedeemError::NotGranted { state: action.state });
     }
     // A granted action without a deadline was damaged; its time is over.
-    let deadline = deadline(action, verdict).unwrap_or(action.updated_at);
+    let deadline = deadline(action, verdict, now).unwrap_or(action.updated_at);
     if now > deadline {
         return Err(RedeemError::Expired { deadline });
     }

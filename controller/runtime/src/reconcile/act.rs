@@ -18,7 +18,7 @@ use super::gate::Gate;
 use super::{World, requests};
 use crate::controller::Context;
 use crate::leader::Leadership;
-use crate::{Error, history, sealing, settle};
+use crate::{Error, contain, history, sealing, settle};
 
 /// What became of one attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +47,10 @@ pub(crate) async fn carry_out(
     let closing = Closer { context, leadership, action };
     if action.key.cluster != world.snapshot.cluster {
         return closing.end(ActionEvent::Supersede, "it was decided for another swarm").await;
+    }
+    if let Some(held) = contain::held(context, action).await? {
+        let why = format!("{}: {}", held.code, held.reason);
+        return closing.end(ActionEvent::Supersede, why).await;
     }
     let (fresh, secrets) = match plan_again(context, &world, action).await? {
         Again::Step(step, secrets) => (*step, secrets),
@@ -119,7 +123,10 @@ async fn plan_again(context: &Context, world: &World, action: &Action) -> Result
     let name = &action.step.target;
     let Some(verb) = &action.step.request else {
         return Ok(match plan_key(&world.input(context), name) {
-            Finding::Step(step) => Again::Step(step, None),
+            Finding::Step(step) => {
+                let step = contain::protect_step(context, *step, world.live(name));
+                Again::Step(Box::new(step), None)
+            }
             Finding::Waiting(waiting) => Again::Waiting(waiting.reason),
             Finding::Unchanged => Again::Over("nothing differs any more".to_owned()),
         });
@@ -172,6 +179,7 @@ impl Closer<'_> {
             event,
             actor: self.context.options.holder.clone(),
             detail: detail.into(),
+            moved: None,
         };
         let now = self.context.clock.now();
         self.context.store.close_action(self.leadership.fence(), &closing, now).await?;

@@ -385,7 +385,7 @@ fn denied(step: &Step, verdict: &Verdict) -> Waiting {
     }
 }
 
-pub(super) async fn close(
+pub(crate) async fn close(
     context: &Context,
     leadership: &Leadership,
     action: &Action,
@@ -398,6 +398,7 @@ pub(super) async fn close(
         event,
         actor: context.options.holder.clone(),
         detail: why.to_owned(),
+        moved: None,
     };
     match context.store.close_action(leadership.fence(), &closing, context.clock.now()).await {
         // Somebody decided it, or a worker started it, in this very moment: the next pass sees it.

@@ -16,7 +16,7 @@ use super::propose::{Filed, Origin, close, described, file, latest_actions, reco
 use crate::controller::Context;
 use crate::leader::Leadership;
 use crate::report::PassReport;
-use crate::{Error, history};
+use crate::{Error, contain, history};
 
 /// Turns open requests into actions.
 pub(crate) async fn answer(
@@ -154,6 +154,10 @@ async fn look(
         return Ok(Answer::Later);
     }
     let name = ServiceName::new(request.key.name.as_str());
+    let domain = world.contained.domain(Some(&world.desired), &name);
+    if let Some(held) = world.contained.held(&name, domain) {
+        return Ok(Answer::Refused(format!("{}: {}", held.code, held.reason)));
+    }
     Ok(match replan(context, world, &name, &request.verb).await? {
         Requested::Step { mut step, .. } => {
             if let Some(why) = request.reason.as_deref().filter(|why| !why.is_empty()) {
@@ -202,7 +206,8 @@ pub(crate) async fn replan(
         }
         _ => None,
     };
-    Ok(plan_request(&world.input(context), name, verb, revision.as_ref()))
+    let requested = plan_request(&world.input(context), name, verb, revision.as_ref());
+    Ok(contain::protect_request(context, world, name, requested))
 }
 
 /// Why a request that waits for a decision, or to start, can no longer be what was asked for.

@@ -11,10 +11,10 @@ use skep_store::{Intent, IntentOutcome};
 use skep_swarm::Error as EngineError;
 
 use super::{GIVE_UP_AFTER, Sending, carries, effects, live, store};
-use crate::Error;
 use crate::controller::Context;
 use crate::leader::Leadership;
 use crate::reconcile::act::{Attempt, read_by_name};
+use crate::{Error, contain};
 
 /// One replacement at work.
 pub(super) struct Work<'a> {
@@ -97,12 +97,21 @@ impl Work<'_> {
     }
 
     async fn create(&self, replacement: &Replacement, sending: Sending) -> Result<Attempt, Error> {
-        if sending == Sending::Again {
+        let phase = IntentPhase::Create;
+        let killed = match contain::settle_held(self.context, self.action, phase).await? {
+            contain::Settling::OnlyLook(held) => Some(held.reason),
+            contain::Settling::AsAlways => None,
+        };
+        if sending == Sending::Again || killed.is_some() {
             match self.by_name().await {
                 Ok(Some(service)) => return self.settle_by(&service, replacement).await,
                 Ok(None) => {}
                 Err(error) => return Ok(self.unknown(&error)),
             }
+        }
+        if let Some(why) = killed {
+            let detail = format!("the former service is removed, the new one waits; {why}");
+            return Ok(Attempt::Waiting(detail));
         }
         self.may_write()?;
         let asking_since = self.context.asking_since(&self.intent.id);

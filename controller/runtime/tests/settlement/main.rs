@@ -7,6 +7,7 @@
     reason = "tests report by panicking"
 )]
 
+mod contain;
 mod meeting;
 mod replace;
 mod rollout;
@@ -185,8 +186,10 @@ impl World {
                 approval: request.id,
                 decision: Decision::Approve,
                 actor: "tester".to_owned(),
+                source: "host:operator".to_owned(),
                 comment: None,
                 expected_revision: None,
+                expected_binding: None,
                 start_by: Some(now + jiff::SignedDuration::from_mins(10)),
             };
             self.store.decide(&decision, now).await.unwrap();

@@ -13,7 +13,7 @@ use sqlx::{Sqlite, Transaction};
 use super::WHAT;
 use crate::error::IntoStoreError as _;
 use crate::transition::{Change, Head};
-use crate::{SqliteStore, actions, approvals, audit, clock, intents, row};
+use crate::{SqliteStore, actions, approvals, audit, batches, clock, intents, row};
 
 const OPERATION: &str = "begin a write of containment";
 
@@ -119,13 +119,14 @@ async fn overtake(
         _ => ActionEvent::Supersede,
     };
     let actor = write.action.actor.as_str();
-    let change = Change { event, actor, said: &said, detail: Some(&said), start_by: None };
+    let change =
+        Change { event, actor, said: &said, detail: Some(&said), start_by: None, moved: None };
     head.apply(tx, change, now, OPERATION).await?;
     if event == ActionEvent::Supersede {
         let status = ApprovalStatus::Superseded;
         approvals::end(tx, open, status, None, now, OPERATION).await?;
     }
-    Ok(())
+    batches::follow(tx, &head, event, &said, now, OPERATION).await
 }
 
 /// An update cannot take effect once another write of its Version has: this one. A create or a

@@ -26,9 +26,9 @@ use skep_core::seal::Sealed;
 use super::Harness;
 use crate::{
     ActionFilter, ApprovalFilter, AuditFilter, Closing, Decision, DecisionRequest, DecisionRow,
-    Effects, Error, Fence, Intent, IntentOutcome, LastGoodContent, Lease, LeaseRequest,
-    LedgerFilter, NewAction, OverrideFilter, OwnedObject, OwnershipChange, ProposeOutcome, Refusal,
-    RequestFilter, Result, Store,
+    DeliveryFilter, Effects, Error, Fence, Intent, IntentOutcome, LastGoodContent, Lease,
+    LeaseRequest, LedgerFilter, NewAction, OverrideFilter, OwnedObject, OwnershipChange,
+    ProposeOutcome, Refusal, RequestFilter, Result, Store,
 };
 
 pub(super) const TTL: Duration = Duration::from_secs(6);
@@ -101,6 +101,8 @@ pub(super) fn pending(id: &str, name: &str) -> NewAction {
         expires_at: at(86_400),
         decided_at: None,
         decided_by: None,
+        decided_source: None,
+        batch: None,
         comment: None,
     });
     new.decision.decision = "queue_approval".to_owned();
@@ -158,6 +160,9 @@ pub(super) fn granted(id: &str, name: &str) -> NewAction {
             updated_at: at(0),
             granted_at: Some(at(0)),
             start_by: Some(at(600)),
+            wait: None,
+            runnable_since: None,
+            moved: None,
         },
         approval: None,
         decision: DecisionRow {
@@ -275,6 +280,7 @@ pub(super) fn closing(action: &str, revision: i64, event: ActionEvent) -> Closin
         event,
         actor: "policy".to_owned(),
         detail: "it no longer fits".to_owned(),
+        moved: None,
     }
 }
 
@@ -284,8 +290,10 @@ pub(super) fn decision(id: &str, decision: Decision) -> DecisionRequest {
         approval: ApprovalId::new(format!("action_approval:a-{id}")),
         decision,
         actor: "alice".to_owned(),
+        source: "host:operator".to_owned(),
         comment: Some("looks right".to_owned()),
         expected_revision: None,
+        expected_binding: None,
         start_by: (decision == Decision::Approve).then(|| at(700)),
     }
 }
@@ -390,10 +398,13 @@ pub(super) async fn everything(store: &Arc<dyn Store>) -> String {
         revisions.extend(store.revisions(&head.key, 0).await.unwrap());
     }
     let holder = store.lease_holder().await.unwrap();
+    let batches = store.batches(0).await.unwrap();
+    let notices = store.notices(0).await.unwrap();
+    let deliveries = store.deliveries(&DeliveryFilter::default()).await.unwrap();
     format!(
         "{actions:#?}\n{approvals:#?}\n{intents:#?}\n{owned:#?}\n{audit:#?}\n{decisions:#?}\n\
          {last_good:#?}\n{requests:#?}\n{holds:#?}\n{overrides:#?}\n{contained:#?}\n{heads:#?}\n\
-         {revisions:#?}\n{holder:#?}"
+         {revisions:#?}\n{holder:#?}\n{batches:#?}\n{notices:#?}\n{deliveries:#?}"
     )
 }
 
