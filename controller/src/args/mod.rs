@@ -15,8 +15,8 @@ pub(crate) use self::freeze::{
 pub(crate) use self::service::{AskArgs, ChooseArgs, HistoryArgs, ServiceVerb, Side};
 pub(crate) use self::verbs::{
     ActionsVerb, ApprovalsVerb, ApproveArgs, ConfigVerb, DenyArgs, ExplainArgs, ImagesArgs,
-    ImportArgs, ListApprovalsArgs, PlanArgs, PolicyVerb, ReconcileArgs, ReferencePage,
-    RegistryVerb, SchemaArgs, ServeArgs, ValidateArgs,
+    ImportArgs, LintArgs, ListApprovalsArgs, PlanArgs, PolicyVerb, ReconcileArgs, ReferencePage,
+    RegistryVerb, ReplayArgs, SchemaArgs, ServeArgs, TestPolicyArgs, ValidateArgs,
 };
 
 /// Keeps a fleet of Docker Swarm services equal to what its owners declared.

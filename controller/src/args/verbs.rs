@@ -254,6 +254,68 @@ Examples:
     /// Rules that people put in front of the policy file for some time.
     #[command(subcommand)]
     Override(OverrideVerb),
+    /// Ask policy files the cases beside them (NAME.cases.yml) and compare the answers.
+    ///
+    /// Anything broken in a policy or in its cases fails too, with its place.
+    #[command(after_help = "\
+Examples:
+  skep policy test policies/supervised.yml
+  skep policy test policy.yml --cases more.cases.yml -o json")]
+    Test(TestPolicyArgs),
+    /// Find what the author of a policy can hardly mean: rules that never decide, windows that
+    /// never open, limits that limit nothing.
+    #[command(after_help = "\
+Exit code 1 when something must be corrected (deny), or with --deny-warnings when there is anything.
+
+Examples:
+  skep policy lint policies/supervised.yml
+  skep policy lint policy.yml --deny-warnings -o json")]
+    Lint(LintArgs),
+    /// Decide the last days of the ledger again with another policy file, and show what would have
+    /// been decided otherwise.
+    #[command(after_help = "\
+Each decision is asked again with what it was made from, under the overrides that held at the time;
+limits count what the new policy would have allowed. Nothing is written and nothing runs.
+
+Examples:
+  skep policy replay new.yml
+  skep policy replay new.yml --since 7d -o json")]
+    Replay(ReplayArgs),
+}
+
+/// `skep policy test`.
+#[derive(Debug, Args)]
+pub(crate) struct TestPolicyArgs {
+    /// The policy files.
+    #[arg(value_name = "FILE", required = true)]
+    pub(crate) files: Vec<PathBuf>,
+    /// The cases, in the place of those beside the policy.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) cases: Option<PathBuf>,
+}
+
+/// `skep policy lint`.
+#[derive(Debug, Args)]
+pub(crate) struct LintArgs {
+    /// The policy files.
+    #[arg(value_name = "FILE", required = true)]
+    pub(crate) files: Vec<PathBuf>,
+    /// Fail on warnings as well.
+    #[arg(long)]
+    pub(crate) deny_warnings: bool,
+}
+
+/// `skep policy replay`.
+#[derive(Debug, Args)]
+pub(crate) struct ReplayArgs {
+    /// The policy file to decide with.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// How far back, for example 7d.
+    #[arg(long, value_name = "TIME", default_value = "30d", value_parser = super::service::span_of_time)]
+    pub(crate) since: jiff::SignedDuration,
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
 }
 
 /// `skep policy explain`.

@@ -58,6 +58,8 @@ fn dispatch(cli: Cli, printer: &Printer) -> Result<u8> {
     match verb {
         // These read no settings, so that a broken configuration cannot stop them.
         Verb::Registry(RegistryVerb::Validate(args)) => registry::validate(printer, &args),
+        Verb::Policy(PolicyVerb::Test(args)) => policy::test(printer, &args),
+        Verb::Policy(PolicyVerb::Lint(args)) => policy::run_lint(printer, &args),
         Verb::Schema(args) => schema::run(printer, &args),
         Verb::Completions { shell } => shell::completions(printer, shell),
         Verb::Version => shell::version(printer),
@@ -81,6 +83,10 @@ fn dispatch(cli: Cli, printer: &Printer) -> Result<u8> {
                 args.store.give(given);
             })?;
             in_runtime(&session, COMMAND, async |session, _| policy::explain(session, &args).await)
+        }
+        Verb::Policy(PolicyVerb::Replay(args)) => {
+            let session = session(&global, |given| args.store.give(given))?;
+            in_runtime(&session, COMMAND, async |session, _| policy::replay(session, &args).await)
         }
         Verb::Policy(PolicyVerb::Override(verb)) => {
             let session = session(&global, |given| match &verb {

@@ -139,8 +139,10 @@ impl World {
                 approval: request.id.clone(),
                 decision: Decision::Approve,
                 actor: "tester".to_owned(),
+                source: "host:operator".to_owned(),
                 comment: None,
                 expected_revision: None,
+                expected_binding: None,
                 start_by: Some(now + SignedDuration::from_mins(10)),
             };
             store.decide(&decision, now).await.unwrap();

@@ -1,6 +1,8 @@
 //! The policy: what it would say, whether it is sound, what it would have said.
 
+mod check;
 mod explain;
+mod replay;
 
 use std::path::Path;
 
@@ -11,7 +13,9 @@ use skep_sources::{MAX_FILE_BYTES, read_file};
 use skep_store::{OverrideFilter, Store};
 use skep_store_sqlite::Location;
 
+pub(super) use self::check::{run_lint, test};
 pub(super) use self::explain::explain;
+pub(super) use self::replay::replay;
 use super::Session;
 use crate::codes;
 use crate::config::secret::Secret;
