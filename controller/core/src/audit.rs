@@ -33,6 +33,14 @@ words! {
         Failed = "failed",
         /// It had no effect and may be tried again.
         Retried = "retried",
+        /// The engine answered an attempt with an error; its intent stays open.
+        AttemptFailed = "attempt_failed",
+        /// A person had a dead letter proposed again.
+        LetterRequeued = "letter_requeued",
+        /// A person put a dead letter away.
+        LetterDropped = "letter_dropped",
+        /// An event from outside could not be taken in.
+        EventRejected = "event_rejected",
         /// The dry run carried it out.
         Rehearsed = "rehearsed",
         /// A change that somebody else made was noted in the service's history.

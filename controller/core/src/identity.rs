@@ -100,6 +100,10 @@ text_type! {
     RequestId
 }
 text_type! {
+    /// One dead letter; the id of the action or the event that it is about.
+    LetterId
+}
+text_type! {
     /// One stored override of the policy, for example a freeze.
     OverrideId
 }

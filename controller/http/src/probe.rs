@@ -86,6 +86,8 @@ pub struct Status {
     pub last_pass: Value,
     /// Why the last pass failed, when it did.
     pub last_error: Option<String>,
+    /// What people paused and killed, as far as this process leads.
+    pub containments: Value,
     /// How each source stands.
     pub sources: Value,
     /// Whether the connectors answer as MCP servers; null until they were asked.

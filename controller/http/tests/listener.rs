@@ -54,6 +54,7 @@ impl Probe for Fake {
             last_pass_at: None,
             last_pass: Value::Null,
             last_error: None,
+            containments: Value::Array(Vec::new()),
             sources: Value::Array(Vec::new()),
             readiness: Value::Null,
             services: Value::Null,

@@ -155,6 +155,7 @@ impl Context {
             Attempt::Retry(_) => {
                 self.retries().failed(name, now);
             }
+            Attempt::After(wait, _) => self.retries().later(name, now, *wait),
         }
     }
 

@@ -62,7 +62,7 @@ pub(crate) fn of_write(
         IntentOutcome::Done { effects, .. } | IntentOutcome::Accepted { effects, .. } => {
             (effects, None)
         }
-        IntentOutcome::PutBack { effects, detail } => (effects, Some(detail)),
+        IntentOutcome::PutBack { effects, detail, .. } => (effects, Some(detail)),
         IntentOutcome::Refused { .. }
         | IntentOutcome::NoEffect { .. }
         | IntentOutcome::Retry { .. } => return,

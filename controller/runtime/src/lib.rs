@@ -4,6 +4,7 @@
 //! allow. A trigger (event, approval, timer, changed file) only wakes the loop; every pass looks
 //! at the world again.
 
+mod attempts;
 mod backoff;
 mod contain;
 mod controller;
@@ -27,6 +28,7 @@ mod serve;
 mod settle;
 mod sources;
 mod status;
+mod survey;
 mod system;
 mod updates;
 mod wake;
@@ -42,4 +44,5 @@ pub use self::readiness::{Probing, ReadinessReport, ask, ask_all};
 pub use self::report::{ActionReport, PassReport};
 pub use self::sources::SourceSet;
 pub use self::status::Status;
+pub use self::survey::Survey;
 pub use self::system::{SystemClock, SystemRandom};

@@ -291,6 +291,10 @@ impl<'a> Lead<'a> {
         if self.context.options.propose {
             self.workers.start(&mut pass).instrument(tracing::info_span!("act")).await?;
         }
+        // Monitoring only; a store that cannot be read stops the next pass by itself.
+        if let Ok(open) = self.context.store.open_letters().await {
+            self.context.metrics.show_letters(open);
+        }
         tracing::info_span!("record").in_scope(|| self.record(pass));
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! The command line, as types. What it means is decided elsewhere.
 
 mod common;
+mod contain;
 mod freeze;
 mod service;
 mod verbs;
@@ -8,6 +9,7 @@ mod verbs;
 use clap::{Parser, Subcommand};
 
 pub(crate) use self::common::{FleetArgs, GlobalArgs, PolicyArgs, SourceArgs, StoreArgs};
+pub(crate) use self::contain::{ContainArgs, ContainVerb, KillArgs};
 pub(crate) use self::freeze::{
     AddOverrideArgs, FreezeArgs, FreezeVerb, HaltArgs, OverrideVerb, ScopeArgs, TimeArgs,
     UnfreezeArgs,
@@ -80,6 +82,37 @@ Examples:
     /// The declared services beside the live ones.
     #[command(subcommand)]
     Service(ServiceVerb),
+    /// Freeze services: nothing is proposed and nothing is carried out for them.
+    ///
+    /// What runs goes on running, and so does a rollout that Swarm has begun already. What was
+    /// granted before is superseded: after `skep resume` the plan looks again.
+    #[command(after_help = "\
+Examples:
+  skep pause caddy-mcp --reason \"looking into the 502s\"
+  skep pause --domain finance
+  skep contain list")]
+    Pause(ContainArgs),
+    /// Scale services to zero, now, and keep them there. No rule, freeze or window can stop it.
+    ///
+    /// A global service is kept from every node by a constraint; jobs and protected services are
+    /// skipped. What was there before is recorded and comes back with `skep resume`. Killing a
+    /// large domain, or the domain `default`, has to be confirmed by the same command within a
+    /// minute.
+    #[command(after_help = "\
+Examples:
+  skep kill caddy-mcp --reason \"it leaks tokens\"
+  skep kill --domain finance            # a large one: once more within 60 seconds confirms
+  skep kill --domain finance --confirm  # asks here instead, on a terminal")]
+    Kill(KillArgs),
+    /// Take a pause or a kill back; what a kill changed is put back exactly as it was.
+    #[command(after_help = "\
+Examples:
+  skep resume caddy-mcp
+  skep resume --domain finance")]
+    Resume(ContainArgs),
+    /// What is paused and killed.
+    #[command(subcommand)]
+    Contain(ContainVerb),
     /// The images that the fleet runs, and whether their tags stand for something newer.
     #[command(after_help = "\
 Examples:

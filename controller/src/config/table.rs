@@ -92,6 +92,13 @@ settings! {
         doc: "The database: 'sqlite:PATH', created when missing, or 'sqlite::memory:'. \
               May be a reference: 'env:NAME' or 'file:/abs/path'.",
     }
+    PROTECTED = "fleet_protected" {
+        variables: ["FLEET_PROTECTED"], flag: None, form: Form::Words, default: None,
+        blank: Blank::None,
+        doc: "What nobody may kill, stop, scale to zero or remove through Skep, separated by ',': \
+              service names, globs such as 'skep-*', 'label:KEY' or 'label:KEY=VALUE'. Name Skep \
+              itself, its database and its proxy here.",
+    }
     HOST = "docker_host" {
         variables: ["DOCKER_HOST"], flag: Some("--host"), form: Form::Text,
         default: Some("unix:///var/run/docker.sock"),
@@ -168,6 +175,12 @@ settings! {
         variables: ["FLEET_APPROVAL_BULK_START_WITHIN"], flag: None, form: Form::Interval,
         default: Some("1h"),
         doc: "The same for actions that were approved together.",
+    }
+    ACTION_TIMEOUT = "fleet_action_timeout" {
+        variables: ["FLEET_ACTION_TIMEOUT"], flag: None, form: Form::Interval,
+        default: Some("30m"),
+        doc: "How long an action may execute or roll out. A rollout that takes longer has failed; \
+              a request whose outcome is still unknown then is settled and not tried again.",
     }
     BIND = "fleet_control_plane_bind" {
         variables: ["FLEET_CONTROL_PLANE_BIND"], flag: Some("--listen"), form: Form::Ip,

@@ -73,6 +73,7 @@ impl Probe for LiveProbe {
             services: json(&services.map(|plan| plan.summary)),
             last_pass: json(&status.last_pass),
             last_error: status.last_error.or(status.stale_reason),
+            containments: json(&status.containments),
             sources: json(&status.sources),
             readiness: json(&status.readiness.as_deref()),
         }

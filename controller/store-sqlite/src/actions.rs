@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use skep_core::action::{Action, ActionEvent, ActionState, IllegalTransition};
+use skep_core::action::{Action, ActionEvent, ActionState};
 use skep_core::approval::ApprovalStatus;
 use skep_core::audit::{AuditEvent, AuditKind};
 use skep_core::gate::Decision;
@@ -186,15 +186,15 @@ impl Actions for SqliteStore {
             ActionEvent::Expire => Some(ApprovalStatus::Expired),
             ActionEvent::Deny => Some(ApprovalStatus::Denied),
             // What was approved was a rehearsal or a rollout, and it took place.
-            ActionEvent::Rehearse | ActionEvent::Succeed | ActionEvent::Fail => None,
-            ActionEvent::Grant | ActionEvent::Begin | ActionEvent::Accept | ActionEvent::Retry => {
-                return Err(IllegalTransition { from: head.state, event: closing.event }.into());
-            }
+            ActionEvent::Rehearse | ActionEvent::Succeed => None,
+            // What fails leaves a letter.
+            ActionEvent::Fail
+            | ActionEvent::Grant
+            | ActionEvent::Begin
+            | ActionEvent::Accept
+            | ActionEvent::Retry => return Err(head.impossible(closing.event)),
         };
-        if head.state == ActionState::Executing {
-            // The engine may have done it; only the outcome of the intent ends it.
-            return Err(IllegalTransition { from: head.state, event: closing.event }.into());
-        }
+        head.may_be_closed(closing.event)?;
         let change = Change {
             event: closing.event,
             actor: &closing.actor,
@@ -224,12 +224,7 @@ impl Actions for SqliteStore {
 
     async fn action(&self, id_or_prefix: &str) -> Result<Action> {
         const OPERATION: &str = "read an action";
-        let not_found = || Error::NotFound { what: WHAT, id: id_or_prefix.to_owned() };
-        if id_or_prefix.is_empty() {
-            return Err(not_found());
-        }
         let end = row::prefix_end(id_or_prefix);
-        // A whole id wins over longer ones that start with it.
         let ids = sqlx::query_scalar!(
             "SELECT id FROM actions WHERE id >= ?1 AND id < ?2 ORDER BY id",
             id_or_prefix,
@@ -238,18 +233,7 @@ impl Actions for SqliteStore {
         .fetch_all(&self.readers)
         .await
         .during(OPERATION)?;
-        let id = match ids.as_slice() {
-            [] => return Err(not_found()),
-            [id] => id,
-            [id, ..] if id == id_or_prefix => id,
-            several => {
-                return Err(Error::Ambiguous {
-                    what: WHAT,
-                    prefix: id_or_prefix.to_owned(),
-                    count: several.len(),
-                });
-            }
-        };
+        let id = row::one_of(&ids, id_or_prefix, WHAT)?;
         sqlx::query_as!(
             ActionRow,
             "SELECT id, tenant, cluster, object_kind, object_name, kind, plan_id, step, binding, \

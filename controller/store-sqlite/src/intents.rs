@@ -13,7 +13,8 @@ use sqlx::{Sqlite, Transaction};
 use crate::error::IntoStoreError as _;
 use crate::transition::{Change, Head};
 use crate::{
-    SqliteStore, approvals, audit, batches, clock, holds, outbox, ownership, revisions, row,
+    SqliteStore, approvals, attempts, audit, batches, clock, holds, letters, outbox, ownership,
+    revisions, row,
 };
 
 const WHAT: &str = "intent";
@@ -50,6 +51,12 @@ async fn close(
         moved: None,
     };
     head.apply(tx, change, now, operation).await?;
+    if let Some(failed) = outcome.failed() {
+        letters::leave(tx, head, failed, outcome.detail(), now, operation).await?;
+    }
+    if let IntentOutcome::Retry { detail, attempt: Some(attempt) } = outcome {
+        attempts::count(tx, &head.id, attempt, detail, now, operation).await?;
+    }
     if outcome.event() == ActionEvent::Supersede {
         let status = ApprovalStatus::Superseded;
         if approvals::end(tx, &head.id, status, None, now, operation).await? {
@@ -145,12 +152,12 @@ pub(crate) async fn insert(
 }
 
 /// An intent whose outcome is unknown.
-struct Open {
-    action: ActionId,
+pub(crate) struct Open {
+    pub(crate) action: ActionId,
     phase: IntentPhase,
 }
 
-async fn load_open(
+pub(crate) async fn load_open(
     tx: &mut Transaction<'_, Sqlite>,
     intent: &IntentId,
     operation: &'static str,

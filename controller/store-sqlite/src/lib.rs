@@ -14,6 +14,7 @@
 
 mod actions;
 mod approvals;
+mod attempts;
 mod audit;
 mod batches;
 mod clock;
@@ -26,6 +27,7 @@ mod intents;
 mod leases;
 mod ledger;
 mod length;
+mod letters;
 mod location;
 mod outbox;
 mod overrides;

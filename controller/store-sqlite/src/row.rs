@@ -224,6 +224,51 @@ pub(crate) fn stored_version(version: Option<i64>, what: &'static str) -> Result
     version.map_err(|source| Error::Corrupt { what, source: source.into() })
 }
 
+/// A key whose columns are empty together.
+pub(crate) fn optional_key(
+    (tenant, cluster): (Option<String>, Option<String>),
+    (kind, name): (Option<String>, Option<String>),
+    what: &'static str,
+) -> Result<Option<ObjectKey>> {
+    match (tenant, cluster, kind, name) {
+        (Some(tenant), Some(cluster), Some(kind), Some(name)) => {
+            key(tenant, cluster, &kind, name, what).map(Some)
+        }
+        (None, None, None, None) => Ok(None),
+        _ => Err(Error::Corrupt { what, source: "half of an object's key".into() }),
+    }
+}
+
+/// A number of things.
+pub(crate) fn count(count: i64, what: &'static str) -> Result<u32> {
+    u32::try_from(count).map_err(|source| Error::Corrupt { what, source: source.into() })
+}
+
+/// The id that a prefix means, of those that start with it. A whole id wins over longer ones.
+pub(crate) fn one_of<'a>(ids: &'a [String], prefix: &str, what: &'static str) -> Result<&'a str> {
+    match ids {
+        [] => Err(Error::NotFound { what, id: prefix.to_owned() }),
+        _ if prefix.is_empty() => Err(Error::NotFound { what, id: String::new() }),
+        [id] => Ok(id),
+        [id, ..] if id == prefix => Ok(id),
+        several => Err(Error::Ambiguous { what, prefix: prefix.to_owned(), count: several.len() }),
+    }
+}
+
+/// Restricts a list to rows whose column has one of these words; none means all.
+pub(crate) fn push_words<'a>(
+    query: &mut QueryBuilder<Sqlite>,
+    column: &'static str,
+    words: impl Iterator<Item = &'a str>,
+) {
+    let words: serde_json::Value = words.collect();
+    if words.as_array().is_some_and(Vec::is_empty) {
+        return;
+    }
+    query.push(" AND ").push(column).push(" IN (SELECT value FROM json_each(");
+    query.push_bind(words.to_string()).push("))");
+}
+
 /// SQLite's `LIMIT`: negative is none; our zero is none.
 pub(crate) fn limit(limit: u32) -> i64 {
     if limit == 0 { -1 } else { i64::from(limit) }

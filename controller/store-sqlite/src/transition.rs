@@ -1,7 +1,9 @@
 //! The one place where the state of an action changes.
 
 use jiff::Timestamp;
-use skep_core::action::{ActionEvent, ActionKind, ActionState, ActuatorMode, Source};
+use skep_core::action::{
+    ActionEvent, ActionKind, ActionState, ActuatorMode, IllegalTransition, Source,
+};
 use skep_core::approval::Moved;
 use skep_core::audit::{AuditEvent, AuditKind};
 use skep_core::identity::{ActionId, ObjectKey};
@@ -69,6 +71,15 @@ impl Head {
 
     pub(crate) fn refused(&self, why: &'static str) -> Error {
         Error::Refused { what: WHAT, id: self.id.to_string(), why }
+    }
+
+    pub(crate) fn impossible(&self, event: ActionEvent) -> Error {
+        IllegalTransition { from: self.state, event }.into()
+    }
+
+    /// The engine may have done what is executing; only the outcome of the intent ends it.
+    pub(crate) fn may_be_closed(&self, event: ActionEvent) -> Result<()> {
+        if self.state == ActionState::Executing { Err(self.impossible(event)) } else { Ok(()) }
     }
 
     /// Moves the action on. Nothing else writes its state.

@@ -39,7 +39,7 @@ pub struct Closing {
     /// The revision that the caller saw.
     pub revision: i64,
     /// `Supersede`, `Expire`, `Deny` or `Rehearse`; of an action that is rolling out only
-    /// `Succeed` or `Fail`.
+    /// `Succeed`, or `Fail` with [`crate::DeadLetters::fail_action`].
     pub event: ActionEvent,
     /// Who or what ended it.
     pub actor: String,

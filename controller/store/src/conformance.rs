@@ -12,6 +12,7 @@
 
 mod actions;
 mod approvals;
+mod attempts;
 mod batches;
 mod containments;
 mod effects;
@@ -20,6 +21,7 @@ mod fixtures;
 mod holds;
 mod intents;
 mod leases;
+mod letters;
 mod outbox;
 mod overrides;
 mod records;
@@ -197,6 +199,26 @@ macro_rules! for_each_behaviour {
                 an_object_has_one_hold
                 holds_are_in_the_trail_under_their_own_words
                 holds_are_listed_by_cluster
+            }
+            attempts {
+                attempts_are_counted_by_action
+                a_retry_counts_when_it_was_an_attempt
+                the_count_survives_a_leader
+                only_open_actions_have_a_next_attempt
+                a_settled_intent_takes_no_attempt
+            }
+            letters {
+                a_failed_action_leaves_a_letter
+                every_way_to_fail_leaves_one
+                a_failure_that_is_refused_leaves_none
+                letters_are_listed_by_when_they_failed_and_filtered
+                letters_are_found_by_the_start_of_their_id
+                a_letter_is_requeued_once
+                fifty_requeues_leave_one
+                a_requeue_is_about_the_letters_own_object
+                a_letter_is_dropped_for_a_reason
+                a_rejected_event_is_kept_and_counted
+                a_letter_outlives_the_next_action
             }
             overrides {
                 an_override_comes_back_with_all_its_parts

@@ -13,6 +13,7 @@
 
 mod actions;
 mod approvals;
+mod attempts;
 mod audit;
 pub mod conformance;
 mod containments;
@@ -21,6 +22,7 @@ mod holds;
 mod intents;
 mod leases;
 mod ledger;
+mod letters;
 mod outbox;
 mod overrides;
 mod ownership;
@@ -37,6 +39,7 @@ pub use self::actions::{
 pub use self::approvals::{
     ApprovalFilter, Approvals, BatchMember, BatchOutcome, BatchRequest, Decision, DecisionRequest,
 };
+pub use self::attempts::{Attempts, FailedAttempt, Retries};
 pub use self::audit::{Audit, AuditFilter};
 pub use self::containments::{ContainmentWrite, Containments, Ordered};
 pub use self::error::{BoxError, Category, Error};
@@ -44,6 +47,10 @@ pub use self::holds::Holds;
 pub use self::intents::{Effects, Intent, IntentOutcome, Intents, OwnershipChange};
 pub use self::leases::{Fence, Lease, LeaseHolder, LeaseRequest, Leases};
 pub use self::ledger::{DecisionRow, Ledger, LedgerFilter, Refusal};
+pub use self::letters::{
+    DeadLetters, DropLetter, Failed, LetterAnswer, LetterFilter, OpenLetters, Operator, Rejection,
+    Requeue, RequeueWith,
+};
 pub use self::outbox::{
     AttemptOutcome, Attempted, Delivery, DeliveryFilter, Endpoint, Outbox, Tidied,
 };
@@ -71,6 +78,8 @@ pub trait Store:
     + Sources
     + Audit
     + Ledger
+    + Retries
+    + DeadLetters
     + Outbox
     + Overrides
     + Send

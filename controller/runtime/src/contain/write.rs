@@ -182,7 +182,7 @@ impl Work<'_> {
         let (state, detail) = match attempt {
             Attempt::Ended(state, detail) => (*state, detail),
             Attempt::Waiting(detail) => ("waiting", detail),
-            Attempt::Retry(detail) => ("retrying", detail),
+            Attempt::Retry(detail) | Attempt::After(_, detail) => ("retrying", detail),
         };
         tracing::info!(
             action.id = %action.id,

@@ -3,6 +3,8 @@
 //! Read the object again, plan that key again, ask the gate again; only if all three still say
 //! what was decided is the step bound to bytes, the intent stored, and the request sent.
 
+use std::time::Duration;
+
 use serde_json::Value;
 use skep_core::action::{Action, ActionEvent, ActuatorMode, IntentPhase};
 use skep_core::approval::{RedeemError, redeem};
@@ -29,6 +31,8 @@ pub(crate) enum Attempt {
     Waiting(String),
     /// It stays granted or unknown: try again later, waiting longer each time.
     Retry(String),
+    /// It stays granted or unknown: look again when so much time has passed, and not before.
+    After(Duration, String),
 }
 
 /// Carries out one granted action.

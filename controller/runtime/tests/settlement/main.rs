@@ -8,6 +8,7 @@
 )]
 
 mod contain;
+mod letters;
 mod meeting;
 mod replace;
 mod rollout;
@@ -17,13 +18,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use skep_core::action::{ActionKind, ActionState, ActuatorMode};
 use skep_core::approval::ApprovalStatus;
 use skep_core::gate::Settings;
 use skep_core::plan::Masking;
 use skep_core::ports::Clock;
+use skep_core::retry;
 use skep_images::{Credentials, Limits, Resolver};
 use skep_runtime::{
     Controller, Options, Parts, PassReport, PolicySource, SourceSet, SystemClock, SystemRandom,
@@ -44,6 +46,9 @@ struct World {
     mode: ActuatorMode,
     policy: Option<&'static str>,
     key: u8,
+    /// How long nothing of a request that came to nothing is concluded.
+    conclude_after: Duration,
+    action_timeout: Duration,
 }
 
 /// The swarm's clock: in the past, so that no service counts as fresh, and later at each look.
@@ -53,7 +58,7 @@ struct LongAgo(AtomicI64);
 impl Clock for LongAgo {
     fn now(&self) -> Timestamp {
         let start: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
-        start + jiff::SignedDuration::from_millis(self.0.fetch_add(100, Ordering::Relaxed))
+        start + SignedDuration::from_millis(self.0.fetch_add(100, Ordering::Relaxed))
     }
 }
 
@@ -69,6 +74,8 @@ impl World {
             mode: ActuatorMode::Swarm,
             policy: None,
             key: 7,
+            conclude_after: Options::default().conclude_after,
+            action_timeout: Options::default().action_timeout,
         };
         world.declare("host_port: 8200");
         world
@@ -133,6 +140,9 @@ impl World {
             wait_for_rollouts: false,
             max_actions: 1000,
             lease_ttl: LEASE,
+            pace: retry::Pace { first: SignedDuration::ZERO },
+            conclude_after: self.conclude_after,
+            action_timeout: self.action_timeout,
             ..Options::default()
         };
         Controller::new(parts, change(options))
@@ -190,7 +200,7 @@ impl World {
                 comment: None,
                 expected_revision: None,
                 expected_binding: None,
-                start_by: Some(now + jiff::SignedDuration::from_mins(10)),
+                start_by: Some(now + SignedDuration::from_mins(10)),
             };
             self.store.decide(&decision, now).await.unwrap();
         }
@@ -319,8 +329,7 @@ async fn a_definite_refusal_is_a_failure_and_not_repeated() {
 #[tokio::test]
 async fn a_dry_run_settles_nothing_by_writing() {
     let mut world = World::new().await;
-    world.attempt(&[Fault::Refused(500); 30]).await;
-    world.swarm.clear_faults();
+    world.crash(&[Fault::HeldBefore]).await;
     assert_eq!(world.states().await.0, [Executing]);
     world.mode = ActuatorMode::DryRun;
     world.pass().await;
@@ -334,8 +343,7 @@ async fn a_dry_run_settles_nothing_by_writing() {
 #[tokio::test]
 async fn an_intent_for_another_swarm_is_never_sent_to_this_one() {
     let world = World::new().await;
-    world.attempt(&[Fault::Refused(500); 30]).await;
-    world.swarm.clear_faults();
+    world.crash(&[Fault::HeldBefore]).await;
     world.swarm.move_to("cluster2");
     world.pass().await;
     assert_eq!((world.open_intents().await, world.swarm.effects()), (1, 0));

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use jiff::Timestamp;
 use serde::Serialize;
 use skep_core::action::ActionState;
+use skep_core::containment::Containment;
 use skep_core::desired::{SourceState, SourceStatus};
 use skep_core::observed::NodeCounts;
 use skep_core::plan::{Summary, Waiting};
@@ -34,6 +35,8 @@ struct Status<'a> {
     waiting: &'a [Waiting],
     /// Freezes that are in force.
     freezes: Vec<OverrideView>,
+    /// What people paused and killed.
+    contained: Vec<&'a Containment>,
 }
 
 #[derive(Serialize)]
@@ -72,6 +75,7 @@ pub(super) async fn status(session: &Session, fleet: &FleetArgs) -> Result<u8> {
             .count(),
         open_actions: open.len(),
         waiting: &planned.plan.waiting,
+        contained: planned.contained.containments().collect(),
     };
     session.printer.data(&status, text)?;
     freeze::warn(session, &freezes);
@@ -134,6 +138,11 @@ fn text(status: &Status<'_>, style: Style) -> String {
         let code = style.yellow(&plain(&waiting.code));
         let reason = waiting.reason.lines().next().unwrap_or_default();
         line("waiting", format!("{}  {code}  {}", plain(target), plain(reason)));
+    }
+    for one in &status.contained {
+        let state = style.red(one.state.as_str());
+        let said = plain(&one.said());
+        line("contained", format!("{}  {state}  {said}", plain(&one.scope.to_string())));
     }
     let Summary { create, update, remove, adopt, unchanged, blocked } = status.services;
     line(

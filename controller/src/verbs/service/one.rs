@@ -36,6 +36,8 @@ struct Status<'a> {
     /// Why the plan does nothing about it.
     waiting: Vec<&'a Waiting>,
     live: Option<Live<'a>>,
+    /// Who holds it, when it is paused or killed.
+    contained: Option<Containing>,
     /// What a person said that outweighs the plan, while it holds.
     hold: Option<HoldView>,
     /// The freeze that keeps what the plan would do from starting.
@@ -43,6 +45,13 @@ struct Status<'a> {
     freeze: Option<OverrideView>,
     sources: &'a [SourceStatus],
     last_actions: Vec<ActionView<'a>>,
+}
+
+/// Why nothing is done for the service.
+#[derive(Serialize)]
+struct Containing {
+    code: &'static str,
+    reason: String,
 }
 
 /// One aspect, as true, false or unknown, with the reason.
@@ -133,6 +142,10 @@ pub(super) async fn status(session: &Session, fleet: &FleetArgs, name: &str) -> 
             },
             ports: live.ports.iter().map(|p| format!("{}/{}", p.published, p.protocol)).collect(),
         }),
+        contained: planned
+            .contained
+            .held(&full, planned.contained.domain(Some(&planned.desired), &full))
+            .map(|held| Containing { code: held.code, reason: held.reason }),
         hold: hold
             .filter(|hold| hold.kind != HoldKind::Retry && hold.difference.is_some())
             .map(HoldView::of),
@@ -223,6 +236,9 @@ fn text(status: &Status<'_>, style: Style) -> String {
     for waiting in &status.waiting {
         let code = style.yellow(&plain(&waiting.code));
         let _ = writeln!(text, "  waiting {code}: {}", plain(&waiting.reason));
+    }
+    if let Some(Containing { code, reason }) = &status.contained {
+        let _ = writeln!(text, "  {}: {}", style.red(code), plain(reason));
     }
     if let Some(hold) = &status.hold {
         let until = hold.until.map(|until| format!(" until {until}")).unwrap_or_default();

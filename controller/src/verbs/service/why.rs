@@ -86,14 +86,21 @@ fn decided(event: AuditEvent) -> Option<Line> {
         | AuditKind::Held
         | AuditKind::DriftAccepted
         | AuditKind::RetriedByHand
-        | AuditKind::HoldLifted => "person",
+        | AuditKind::HoldLifted
+        | AuditKind::Paused
+        | AuditKind::Killed
+        | AuditKind::Resumed
+        | AuditKind::ContainmentRehearsed => "person",
         AuditKind::Proposed
         | AuditKind::Allowed
         | AuditKind::Superseded
         | AuditKind::Expired
         | AuditKind::Failed
         | AuditKind::RequestRefused
-        | AuditKind::Rehearsed => "skep",
+        | AuditKind::Rehearsed
+        | AuditKind::Contained
+        | AuditKind::FormerStateRecorded
+        | AuditKind::Restored => "skep",
         // The revision of the same moment says more.
         _ => return None,
     };

@@ -63,7 +63,7 @@ async fn settle(leader: &Leader, id: &str, outcome: &IntentOutcome) {
 }
 
 fn refused() -> IntentOutcome {
-    IntentOutcome::Refused { detail: "no such image".to_owned() }
+    IntentOutcome::Refused { detail: "no such image".to_owned(), failed: None }
 }
 
 async fn states(leader: &Leader) -> Vec<ActionState> {
@@ -213,7 +213,12 @@ pub(super) async fn what_returns_after_a_halt_does_not_start_again(harness: &dyn
     begin(&leader, "a").await;
     begin(&leader, "b").await;
     settle(&leader, "a", &refused()).await;
-    settle(&leader, "b", &IntentOutcome::Retry { detail: "it never arrived".to_owned() }).await;
+    settle(
+        &leader,
+        "b",
+        &IntentOutcome::Retry { detail: "it never arrived".to_owned(), attempt: None },
+    )
+    .await;
     assert_eq!(states(&leader).await[1], Superseded);
     let detail = leader.store.action("b").await.unwrap().detail;
     assert!(detail.contains("because a failed"), "{detail}");

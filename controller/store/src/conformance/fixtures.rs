@@ -18,17 +18,19 @@ use skep_core::identity::{
     ActionId, ApprovalId, ClusterId, IntentId, ObjectKey, PlanId, RequestId, ServiceName, SwarmId,
     TermId,
 };
+use skep_core::letter::LetterReason;
 use skep_core::plan::Change;
 use skep_core::request::{NewRequest, RequestVerb};
+use skep_core::retry::Failure;
 use skep_core::revision::{NewRevision, RevisionOrigin};
 use skep_core::seal::Sealed;
 
 use super::Harness;
 use crate::{
     ActionFilter, ApprovalFilter, AuditFilter, Closing, Decision, DecisionRequest, DecisionRow,
-    DeliveryFilter, Effects, Error, Fence, Intent, IntentOutcome, LastGoodContent, Lease,
-    LeaseRequest, LedgerFilter, NewAction, OverrideFilter, OwnedObject, OwnershipChange,
-    ProposeOutcome, Refusal, RequestFilter, Result, Store,
+    DeliveryFilter, Effects, Error, Failed, FailedAttempt, Fence, Intent, IntentOutcome,
+    LastGoodContent, Lease, LeaseRequest, LedgerFilter, LetterFilter, NewAction, OverrideFilter,
+    OwnedObject, OwnershipChange, ProposeOutcome, Refusal, RequestFilter, Result, Store,
 };
 
 pub(super) const TTL: Duration = Duration::from_secs(6);
@@ -252,7 +254,12 @@ impl Leader {
         revision: i64,
         event: ActionEvent,
     ) -> Result<()> {
-        self.store.close_action(&self.fence, &closing(action, revision, event), at(5)).await
+        let closing = closing(action, revision, event);
+        if event == ActionEvent::Fail {
+            let failed = failed(LetterReason::RolloutFailed);
+            return self.store.fail_action(&self.fence, &closing, &failed, at(5)).await;
+        }
+        self.store.close_action(&self.fence, &closing, at(5)).await
     }
 
     pub(super) async fn state(&self, action: &str) -> ActionState {
@@ -315,6 +322,22 @@ pub(super) fn done_with(effects: Effects) -> IntentOutcome {
 /// The engine took it, Swarm rolls it out.
 pub(super) fn accepted(effects: Effects) -> IntentOutcome {
     IntentOutcome::Accepted { detail: "accepted".to_owned(), effects }
+}
+
+/// How an action failed, with its second attempt.
+pub(super) fn failed(reason: LetterReason) -> Failed {
+    Failed { reason, attempts: 2, host: "vm1".to_owned() }
+}
+
+/// The engine refused it, or it came to nothing in another way.
+pub(super) fn refused_for(reason: LetterReason) -> IntentOutcome {
+    let failed = Some(failed(reason));
+    IntentOutcome::Refused { detail: "the engine refused it".to_owned(), failed }
+}
+
+/// An attempt after which the next one waits until this second.
+pub(super) fn failed_attempt(failure: Failure, not_before: i64) -> FailedAttempt {
+    FailedAttempt { failure, not_before: at(not_before) }
 }
 
 /// A revision that fills every column.
@@ -398,13 +421,16 @@ pub(super) async fn everything(store: &Arc<dyn Store>) -> String {
         revisions.extend(store.revisions(&head.key, 0).await.unwrap());
     }
     let holder = store.lease_holder().await.unwrap();
+    let letters = store.letters(&LetterFilter::default()).await.unwrap();
+    let attempts = store.open_attempts().await.unwrap();
     let batches = store.batches(0).await.unwrap();
     let notices = store.notices(0).await.unwrap();
     let deliveries = store.deliveries(&DeliveryFilter::default()).await.unwrap();
     format!(
         "{actions:#?}\n{approvals:#?}\n{intents:#?}\n{owned:#?}\n{audit:#?}\n{decisions:#?}\n\
          {last_good:#?}\n{requests:#?}\n{holds:#?}\n{overrides:#?}\n{contained:#?}\n{heads:#?}\n\
-         {revisions:#?}\n{holder:#?}\n{batches:#?}\n{notices:#?}\n{deliveries:#?}"
+         {revisions:#?}\n{holder:#?}\n{batches:#?}\n{notices:#?}\n{deliveries:#?}\n\
+         {letters:#?}\n{attempts:#?}"
     )
 }
 

@@ -5,13 +5,15 @@ use skep_core::action::{ActionEvent, ActionKind, ActionState, ActuatorMode};
 use skep_core::approval::ApprovalStatus;
 use skep_core::audit::AuditKind;
 use skep_core::identity::{ActionId, IntentId, SwarmId};
+use skep_core::letter::LetterReason;
 
 use super::Harness;
 use super::fixtures::*;
 use crate::{AuditFilter, Decision, Error, Intent, IntentOutcome, OwnershipChange};
 
 fn refused() -> IntentOutcome {
-    IntentOutcome::Refused { detail: "port is already in use".to_owned() }
+    let failed = Some(failed(LetterReason::Refused));
+    IntentOutcome::Refused { detail: "port is already in use".to_owned(), failed }
 }
 
 fn no_effect() -> IntentOutcome {
@@ -19,7 +21,7 @@ fn no_effect() -> IntentOutcome {
 }
 
 fn retry() -> IntentOutcome {
-    IntentOutcome::Retry { detail: "update out of sequence".to_owned() }
+    IntentOutcome::Retry { detail: "update out of sequence".to_owned(), attempt: None }
 }
 
 pub(super) async fn beginning_stores_the_exact_bytes_as_unknown(harness: &dyn Harness) {

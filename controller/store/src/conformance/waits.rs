@@ -67,7 +67,7 @@ pub(super) async fn only_granted_actions_wait(harness: &dyn Harness) {
     for id in ["a", "b"] {
         assert_eq!(leader.store.action(id).await.unwrap().wait, None, "{id}");
     }
-    let retry = IntentOutcome::Retry { detail: "lost".to_owned() };
+    let retry = IntentOutcome::Retry { detail: "lost".to_owned(), attempt: None };
     leader.store.settle(&leader.fence, &intent.id, &retry, at(12)).await.unwrap();
     leader.note(&[note("b", Some(wait("X")))], 13).await;
     assert_eq!(leader.store.action("b").await.unwrap().wait, Some(wait("X")));
