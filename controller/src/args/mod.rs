@@ -2,14 +2,18 @@
 
 mod common;
 mod contain;
+mod dlq;
 mod freeze;
 mod service;
 mod verbs;
 
 use clap::{Parser, Subcommand};
 
-pub(crate) use self::common::{FleetArgs, GlobalArgs, PolicyArgs, SourceArgs, StoreArgs};
+pub(crate) use self::common::{
+    FleetArgs, GlobalArgs, OperatorArgs, PolicyArgs, SourceArgs, StoreArgs,
+};
 pub(crate) use self::contain::{ContainArgs, ContainVerb, KillArgs};
+pub(crate) use self::dlq::{DlqVerb, DropArgs, LetterFilterArgs, ListLettersArgs, RequeueArgs};
 pub(crate) use self::freeze::{
     AddOverrideArgs, FreezeArgs, FreezeVerb, HaltArgs, OverrideVerb, ScopeArgs, TimeArgs,
     UnfreezeArgs,
@@ -79,6 +83,9 @@ Examples:
     /// What was proposed, and what became of it.
     #[command(subcommand)]
     Actions(ActionsVerb),
+    /// What could not be done: dead letters of failed actions.
+    #[command(subcommand)]
+    Dlq(DlqVerb),
     /// The declared services beside the live ones.
     #[command(subcommand)]
     Service(ServiceVerb),
