@@ -14,6 +14,7 @@ use skep_core::ports::{Clock, Random};
 use skep_notify::{
     Client, Endpoint, Notifier, Pace, SecretSource, SendError, SigningKey, Timeouts,
 };
+use skep_store::conformance::protection;
 use skep_store::{DeliveryFilter, Fence, LeaseRequest, Leases as _, Outbox as _, Store};
 use skep_store_sqlite::SqliteStore;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -173,7 +174,7 @@ fn client() -> Client {
 
 impl Office {
     async fn new(endpoints: Vec<Arc<Endpoint>>) -> Self {
-        let store = Arc::new(SqliteStore::open_in_memory().await.unwrap());
+        let store = Arc::new(SqliteStore::open_in_memory(protection()).await.unwrap());
         let request = LeaseRequest {
             term: TermId::new("term"),
             holder: "leader".to_owned(),

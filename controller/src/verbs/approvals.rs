@@ -19,7 +19,7 @@ use skep_store::{ActionFilter, ApprovalFilter, Store};
 use self::groups::MOST_SINGLE;
 use super::actions::waits_for;
 use super::view::{ActionView, ApprovalView, short};
-use super::{Session, moved};
+use super::{Session, freeze, moved};
 use crate::args::{ApprovalsVerb, ListApprovalsArgs};
 use crate::error::{Result, exit};
 use crate::output::table::Columns;
@@ -71,6 +71,7 @@ async fn list(session: &Session, store: &Arc<dyn Store>, args: &ListApprovalsArg
         .map(|approval| ApprovalView::new(approval, actions.get(&approval.action)))
         .collect();
     session.printer.data(&Items { items }, |list, style| table(&list.items, style, now))?;
+    freeze::warn(session, &freeze::in_force(store.as_ref(), now).await?);
     Ok(exit::OK)
 }
 
@@ -145,6 +146,8 @@ async fn show(session: &Session, store: &Arc<dyn Store>, id: &str) -> Result<u8>
         let id = short(approval.id.as_str());
         session.printer.note(&format!("next: skep approvals approve {id}, or deny {id}"));
     }
+    let freezes = freeze::in_force(store.as_ref(), Timestamp::now()).await?;
+    freeze::warn(session, freeze::over(&freezes, &action.step).map_or(&[], std::slice::from_ref));
     Ok(exit::OK)
 }
 

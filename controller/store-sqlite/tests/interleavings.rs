@@ -24,6 +24,7 @@ use skep_core::identity::{
 };
 use skep_core::plan::Step;
 use skep_crds::policy::load_strict;
+use skep_store::conformance::protection;
 use skep_store::{
     ActionFilter, Actions as _, Approvals as _, BatchMember, BatchRequest, Closing, Decision,
     DecisionRequest, DecisionRow, Effects, Error, Fence, Intent, IntentOutcome, Intents as _,
@@ -352,7 +353,7 @@ impl History<'_> {
         let Some(intent) = self.open.take() else { return };
         let detail = "done".to_owned();
         let outcome = match self.dice.roll(3) {
-            0 => IntentOutcome::Refused { detail },
+            0 => IntentOutcome::Refused { detail, failed: None },
             _ => IntentOutcome::Done { detail, effects: Effects::default() },
         };
         self.store.settle(&self.fence, &intent, &outcome, self.now).await.unwrap();
@@ -476,7 +477,7 @@ async fn interleavings_over_a_database_execute_nothing_wrong() {
     let mut executions = 0;
     // One database for a hundred of them: each has a service of its own.
     for hundred in (first..last).step_by(100) {
-        let store = SqliteStore::open_in_memory().await.unwrap();
+        let store = SqliteStore::open_in_memory(protection()).await.unwrap();
         for seed in hundred..last.min(hundred + 100) {
             executions += run(&store, seed).await;
         }
