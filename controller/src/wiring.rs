@@ -22,7 +22,7 @@ use skep_swarm::{DockerEngine, Engine, EngineAddress};
 use crate::config::secret::Secret;
 use crate::config::{Config, Environment, table};
 use crate::error::{Failure, Result};
-use crate::{codes, identity, key};
+use crate::{codes, identity, key, own};
 
 /// An open store with the key that belongs to it.
 pub(crate) struct OpenStore {
@@ -86,7 +86,22 @@ pub(crate) async fn open_store(config: &Config, environment: &Environment) -> Re
 /// # Errors
 /// When the address cannot be used or nobody answers there.
 pub(crate) async fn connect(config: &Config, environment: &Environment) -> Result<Arc<dyn Engine>> {
+    Ok(docker(config, environment).await?)
+}
+
+async fn docker(config: &Config, environment: &Environment) -> Result<Arc<DockerEngine>> {
     Ok(Arc::new(DockerEngine::connect(&engine_address(config, environment)?).await?))
+}
+
+/// The hosts that this process cannot do without.
+fn needs(config: &Config, environment: &Environment) -> Vec<(String, &'static str)> {
+    let store = config.text(table::STORE).map(Secret::parse);
+    let store = store.and_then(|written| written.reveal(environment).ok());
+    let hosts = [
+        (store.as_deref().and_then(own::host_of), "the database of Skep"),
+        (config.text(table::HOST).and_then(own::host_of), "Skep's way to the engine"),
+    ];
+    hosts.into_iter().filter_map(|(host, what)| Some((host?.to_owned(), what))).collect()
 }
 
 fn engine_address(config: &Config, environment: &Environment) -> Result<EngineAddress> {
@@ -157,9 +172,11 @@ async fn assemble_with(
     let probing = probing(config, environment)?;
     let probe_address = probing.address.clone();
     let probing = config.is_on(table::PROBE).then_some(probing);
-    let options = Options { probing, ..options };
+    let mut options = Options { probing, ..options };
     let OpenStore { store, masking, sealer } = open_store(config, environment).await?;
-    let engine = connect(config, environment).await?;
+    let engine = docker(config, environment).await?;
+    own::protect(&engine, &mut options.protected, &needs(config, environment)).await;
+    let engine: Arc<dyn Engine> = engine;
     let sources = SourceSet::new(
         config.paths(table::REGISTRY).to_vec(),
         config.path(table::OVERLAY).cloned(),
@@ -216,6 +233,7 @@ pub(crate) fn options(config: &Config, only: &[String], command: &str) -> Result
         interval: config.interval(table::INTERVAL),
         max_actions: u32::try_from(config.count(table::MAX_ACTIONS)).unwrap_or(u32::MAX),
         protected: protected(config)?,
+        spool: config.path(table::SPOOL).cloned(),
         only: chosen(only)?,
         holder: identity::holder(command),
         host: identity::host(),
@@ -226,7 +244,7 @@ pub(crate) fn options(config: &Config, only: &[String], command: &str) -> Result
 }
 
 /// What the settings say that nobody may stop.
-fn protected(config: &Config) -> Result<Protected> {
+pub(crate) fn protected(config: &Config) -> Result<Protected> {
     let rules = config.words(table::PROTECTED).iter().map(String::as_str);
     Protected::parse(rules).map_err(|error| {
         Failure::of(codes::CONFIG_INVALID, &error).next("skep config show --origin")

@@ -34,6 +34,7 @@ mod updates;
 mod wake;
 mod workers;
 
+pub use self::contain::{SpoolError, SpooledKill, WithoutStore};
 pub use self::controller::{Controller, Parts, Planned};
 pub use self::error::Error;
 pub use self::images::ImageInUse;

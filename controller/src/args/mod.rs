@@ -97,7 +97,8 @@ Examples:
 Examples:
   skep kill caddy-mcp --reason \"it leaks tokens\"
   skep kill --domain finance            # a large one: once more within 60 seconds confirms
-  skep kill --domain finance --confirm  # asks here instead, on a terminal")]
+  skep kill --domain finance --confirm  # asks here instead, on a terminal
+  skep kill caddy-mcp --without-store   # the database is out of reach")]
     Kill(KillArgs),
     /// Take a pause or a kill back; what a kill changed is put back exactly as it was.
     #[command(after_help = "\

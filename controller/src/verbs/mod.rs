@@ -18,6 +18,7 @@ mod view;
 
 use skep_core::containment::ContainmentVerb;
 
+use self::contain::How;
 use crate::args::{ActionsVerb, PolicyVerb, RegistryVerb};
 use crate::args::{ApprovalsVerb, Cli, ConfigVerb, ContainArgs, ContainVerb, GlobalArgs, Verb};
 use crate::codes;
@@ -132,9 +133,12 @@ fn dispatch(cli: Cli, printer: &Printer) -> Result<u8> {
             })?;
             in_runtime(&session, COMMAND, async |session, _| actions::run(session, verb).await)
         }
-        Verb::Pause(args) => contained(&global, ContainmentVerb::Pause, &args, false),
-        Verb::Kill(args) => contained(&global, ContainmentVerb::Kill, &args.what, args.confirm),
-        Verb::Resume(args) => contained(&global, ContainmentVerb::Resume, &args, false),
+        Verb::Pause(args) => contained(&global, ContainmentVerb::Pause, &args, How::default()),
+        Verb::Kill(args) => {
+            let how = How { confirm: args.confirm, without_store: args.without_store };
+            contained(&global, ContainmentVerb::Kill, &args.what, how)
+        }
+        Verb::Resume(args) => contained(&global, ContainmentVerb::Resume, &args, How::default()),
         Verb::Contain(verb) => {
             let ContainVerb::List { fleet } = &verb;
             let session = session(&global, |given| fleet.give(given))?;
@@ -151,12 +155,10 @@ fn contained(
     global: &GlobalArgs,
     verb: ContainmentVerb,
     args: &ContainArgs,
-    confirm: bool,
+    how: How,
 ) -> Result<u8> {
     let session = session(global, |given| args.fleet.give(given))?;
-    in_runtime(&session, COMMAND, async |session, _| {
-        contain::order(session, verb, args, confirm).await
-    })
+    in_runtime(&session, COMMAND, async |session, _| contain::order(session, verb, args, how).await)
 }
 
 fn session(global: &GlobalArgs, give: impl FnOnce(&mut Given)) -> Result<Session> {
