@@ -94,4 +94,7 @@ pub struct Status {
     pub readiness: Value,
     /// The totals of the last plan, over services.
     pub services: Value,
+    /// How many dead letters nobody has looked at, by what they are about; null when the store
+    /// does not answer.
+    pub dead_letters: Value,
 }

@@ -58,6 +58,7 @@ impl Probe for Fake {
             sources: Value::Array(Vec::new()),
             readiness: Value::Null,
             services: Value::Null,
+            dead_letters: Value::Null,
         }
     }
 }

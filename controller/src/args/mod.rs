@@ -2,13 +2,17 @@
 
 mod common;
 mod contain;
+mod dlq;
 mod service;
 mod verbs;
 
 use clap::{Parser, Subcommand};
 
-pub(crate) use self::common::{FleetArgs, GlobalArgs, PolicyArgs, SourceArgs, StoreArgs};
+pub(crate) use self::common::{
+    FleetArgs, GlobalArgs, OperatorArgs, PolicyArgs, SourceArgs, StoreArgs,
+};
 pub(crate) use self::contain::{ContainArgs, ContainVerb, KillArgs};
+pub(crate) use self::dlq::{DlqVerb, DropArgs, LetterFilterArgs, ListLettersArgs, RequeueArgs};
 pub(crate) use self::service::{AskArgs, ChooseArgs, HistoryArgs, ServiceVerb, Side};
 pub(crate) use self::verbs::{
     ActionsVerb, ApprovalsVerb, ApproveArgs, ConfigVerb, DenyArgs, ExplainArgs, ImagesArgs,
@@ -74,6 +78,9 @@ Examples:
     /// What was proposed, and what became of it.
     #[command(subcommand)]
     Actions(ActionsVerb),
+    /// What could not be done: dead letters of failed actions.
+    #[command(subcommand)]
+    Dlq(DlqVerb),
     /// The declared services beside the live ones.
     #[command(subcommand)]
     Service(ServiceVerb),

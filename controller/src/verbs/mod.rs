@@ -4,6 +4,7 @@ mod actions;
 mod approvals;
 mod config;
 mod contain;
+mod dlq;
 mod images;
 mod plan;
 mod policy;
@@ -20,7 +21,9 @@ use skep_core::containment::ContainmentVerb;
 
 use self::contain::How;
 use crate::args::{ActionsVerb, PolicyVerb, RegistryVerb};
-use crate::args::{ApprovalsVerb, Cli, ConfigVerb, ContainArgs, ContainVerb, GlobalArgs, Verb};
+use crate::args::{
+    ApprovalsVerb, Cli, ConfigVerb, ContainArgs, ContainVerb, DlqVerb, GlobalArgs, Verb,
+};
 use crate::codes;
 use crate::config::{Config, Environment, Given, table};
 use crate::error::{Failure, Result};
@@ -132,6 +135,15 @@ fn dispatch(cli: Cli, printer: &Printer) -> Result<u8> {
                 }
             })?;
             in_runtime(&session, COMMAND, async |session, _| actions::run(session, verb).await)
+        }
+        Verb::Dlq(verb) => {
+            let session = session(&global, |given| match &verb {
+                DlqVerb::List(args) => args.store.give(given),
+                DlqVerb::Show { store, .. } => store.give(given),
+                DlqVerb::Requeue(args) => args.fleet.give(given),
+                DlqVerb::Drop(args) => args.store.give(given),
+            })?;
+            in_runtime(&session, COMMAND, async |session, _| dlq::run(session, verb).await)
         }
         Verb::Pause(args) => contained(&global, ContainmentVerb::Pause, &args, How::default()),
         Verb::Kill(args) => {

@@ -15,7 +15,8 @@ use sqlx::PgConnection;
 
 use crate::error::IntoStoreError as _;
 use crate::{
-    PostgresStore, approvals, audit, batches, holds, outbox, ownership, revisions, transition,
+    PostgresStore, approvals, attempts, audit, batches, holds, letters, outbox, ownership,
+    revisions, transition,
 };
 
 const WHAT: &str = "intent";
@@ -33,6 +34,12 @@ async fn close(
         store(tx, effects, head, operation).await?;
     }
     transition::apply(tx, head, &Change::outcome(outcome, actor), now, operation).await?;
+    if let Some(failed) = outcome.failed() {
+        letters::leave(tx, head, failed, outcome.detail(), now, operation).await?;
+    }
+    if let IntentOutcome::Retry { detail, attempt: Some(attempt) } = outcome {
+        attempts::count(tx, &head.id, attempt, detail, now, operation).await?;
+    }
     if outcome.event() == ActionEvent::Supersede {
         let status = ApprovalStatus::Superseded;
         if approvals::end(tx, &head.id, status, None, now, operation).await? {
@@ -91,7 +98,7 @@ pub(crate) async fn insert(
 }
 
 /// Reads an open intent and locks it until the transaction ends.
-async fn load_open(
+pub(crate) async fn load_open(
     tx: &mut PgConnection,
     intent: &IntentId,
     operation: &'static str,

@@ -23,6 +23,7 @@
 mod actions;
 mod address;
 mod approvals;
+mod attempts;
 mod audit;
 mod batches;
 mod clock;
@@ -33,6 +34,7 @@ mod holds;
 mod intents;
 mod leases;
 mod ledger;
+mod letters;
 mod outbox;
 mod overrides;
 mod ownership;

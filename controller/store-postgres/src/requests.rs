@@ -91,6 +91,17 @@ async fn file(
     }
 }
 
+/// Files one request, unless the very same is open: then that one is the answer.
+pub(crate) async fn file_one(
+    tx: &mut PgConnection,
+    new: &NewRequest,
+    now: Timestamp,
+    operation: &'static str,
+) -> Result<ServiceRequest> {
+    let verb = json(serde_json::to_string(&new.verb), WHAT)?;
+    file(tx, new, &verb, now, operation).await
+}
+
 /// Answers an open request, with its row of the audit trail.
 pub(crate) async fn resolve(
     tx: &mut PgConnection,

@@ -175,16 +175,33 @@ impl Head {
             ActionEvent::Expire => Some(ApprovalStatus::Expired),
             ActionEvent::Deny => Some(ApprovalStatus::Denied),
             // What was approved was a rehearsal or a rollout, and it took place.
-            ActionEvent::Rehearse | ActionEvent::Succeed | ActionEvent::Fail => None,
-            ActionEvent::Grant | ActionEvent::Begin | ActionEvent::Accept | ActionEvent::Retry => {
-                return Err(illegal().into());
-            }
+            ActionEvent::Rehearse | ActionEvent::Succeed => None,
+            // What fails leaves a letter.
+            ActionEvent::Fail
+            | ActionEvent::Grant
+            | ActionEvent::Begin
+            | ActionEvent::Accept
+            | ActionEvent::Retry => return Err(illegal().into()),
         };
         if self.state == ActionState::Executing {
             // The engine may have done it; only the outcome of the intent ends it.
             return Err(illegal().into());
         }
         Ok(approval)
+    }
+
+    /// Whether the action may be ended as failed like this.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] and [`Error::Transition`] as [`skep_store::DeadLetters::fail_action`]
+    /// says.
+    pub fn may_fail(&self, closing: &Closing) -> Result<()> {
+        self.at_revision(closing.revision)?;
+        // What is executing may be done; only the outcome of the intent ends it.
+        if closing.event != ActionEvent::Fail || self.state == ActionState::Executing {
+            return Err(IllegalTransition { from: self.state, event: closing.event }.into());
+        }
+        Ok(())
     }
 
     /// What the change writes. Nothing else leads to another state.

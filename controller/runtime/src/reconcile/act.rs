@@ -20,6 +20,7 @@ use super::gate::Gate;
 use super::{World, requests};
 use crate::controller::Context;
 use crate::leader::Leadership;
+use crate::settle::landed::{self, has_landed};
 use crate::{Error, contain, history, sealing, settle};
 
 /// What became of one attempt.
@@ -51,6 +52,11 @@ pub(crate) async fn carry_out(
     let closing = Closer { context, leadership, action };
     if action.key.cluster != world.snapshot.cluster {
         return closing.end(ActionEvent::Supersede, "it was decided for another swarm").await;
+    }
+    if let Some(live) = world.live(&name).filter(|live| has_landed(action, Some(live)))
+        && context.options.mode == ActuatorMode::Swarm
+    {
+        return landed::record(context, leadership, action, live).await;
     }
     if let Some(held) = contain::held(context, action).await? {
         let why = format!("{}: {}", held.code, held.reason);

@@ -253,6 +253,20 @@ async fn a_create_that_never_arrived_is_sent_again() {
     assert_eq!((world.states().await.0, world.swarm.effects()), (vec![Succeeded], 1));
 }
 
+/// It arrives after everybody had looked in vain: before the new plan, before the second copy.
+#[tokio::test]
+async fn a_create_that_lands_late_is_ours() {
+    let lands = Fault::LandsLater(Duration::from_millis(1));
+    for faults in [&[lands][..], &[Fault::Lost, lands]] {
+        let world = World::new().await;
+        world.attempt(faults).await;
+        world.pass().await;
+        let (states, detail) = world.states().await;
+        assert_eq!((states, world.swarm.effects()), (vec![Succeeded], 1), "{faults:?}: {detail}");
+        assert_eq!(world.pass().await.divergences, 0);
+    }
+}
+
 #[tokio::test]
 async fn a_create_overtaken_by_somebody_else_fails_and_names_why() {
     let world = World::new().await;

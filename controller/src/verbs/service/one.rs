@@ -20,6 +20,7 @@ use crate::error::{Result, exit};
 use crate::output::plan::StepView;
 use crate::output::{Style, plain, since};
 use crate::verbs::Session;
+use crate::verbs::dlq::{self, LetterView};
 use crate::verbs::view::{ActionView, short};
 
 /// How many of the last actions are shown.
@@ -41,6 +42,8 @@ struct Status<'a> {
     hold: Option<HoldView>,
     sources: &'a [SourceStatus],
     last_actions: Vec<ActionView<'a>>,
+    /// What failed about it and nobody has looked at.
+    dead_letters: Vec<LetterView>,
 }
 
 /// Why nothing is done for the service.
@@ -143,6 +146,12 @@ pub(super) async fn status(session: &Session, fleet: &FleetArgs, name: &str) -> 
             .filter(|hold| hold.kind != HoldKind::Retry && hold.difference.is_some())
             .map(HoldView::of),
         sources: &planned.desired.sources,
+        dead_letters: dlq::open_about(
+            seen.wired.store.as_ref(),
+            &planned.plan.cluster_id,
+            full.as_str(),
+        )
+        .await?,
         last_actions: actions.iter().map(ActionView::new).collect(),
         row,
     };
@@ -241,6 +250,9 @@ fn text(status: &Status<'_>, style: Style) -> String {
             plain(&hold.actor),
             plain(&hold.reason)
         );
+    }
+    for letter in &status.dead_letters {
+        let _ = writeln!(text, "  {}", style.yellow(&letter.line(Timestamp::now())));
     }
     if let Some(step) = &status.step {
         text.push('\n');
