@@ -63,8 +63,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode, Error> {
     Ok(if all_caught { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// A copy of what git knows, in the target folder: built there with the dependencies that are
-/// built already.
+/// A copy of what git knows, in the target folder.
 fn copy_tree() -> Result<PathBuf, Error> {
     let copy = workspace::target().join("mutants");
     let failed = |path: &Path| {
@@ -110,7 +109,8 @@ fn test(copy: &Path, mutation: &Mutation) -> Result<Verdict, Error> {
     let mut nextest = stage::cargo(&["nextest", "run", "--locked", "--no-fail-fast"]);
     nextest.args(["--status-level", "fail", "--final-status-level", "fail", "--color", "never"]);
     nextest.args(mutation.tests).current_dir(copy);
-    nextest.env("CARGO_TARGET_DIR", workspace::target());
+    // One of its own: other builds need not wait, and find nothing mutated.
+    nextest.env("CARGO_TARGET_DIR", workspace::target().join("mutants-target"));
     let spawned = |source| Error::Spawn { program: "cargo".to_owned(), source };
     let output = nextest.output().map_err(spawned)?;
     if output.status.success() {
