@@ -54,7 +54,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode, Error> {
         let (name, breaks) = (mutation.name, mutation.breaks);
         match verdict {
             Verdict::Caught(by) => {
-                println!("| {name} | {breaks} | {} | {seconds} s", by.join(", "))
+                println!("| {name} | {breaks} | {} | {seconds} s", by.join(", "));
             }
             Verdict::Survived => println!("| {name} | {breaks} | **nothing** | {seconds} s"),
             Verdict::Broken(why) => println!("| {name} | {breaks} | does not compile: {why}"),
