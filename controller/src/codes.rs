@@ -98,6 +98,7 @@ codes! {
     BLOCKED = "The step cannot be carried out as things stand.",
     DENIED_BY_POLICY = "The policy forbids it.",
     POLICY_UNDECIDABLE = "The policy could not be evaluated when the action was to start.",
+    OVERRIDE_REFUSED = "A freeze or another override cannot be placed; the message says why.",
     FROZEN = "A freeze covers it; nothing of it starts until the freeze ends or is lifted: skep freeze list.",
     TOO_MUCH_UNAVAILABLE = "As many services are unavailable as the policy's budget allows; it is tried again later.",
     RATE_LIMITED = "The policy's rate limit is reached; it is tried again later.",

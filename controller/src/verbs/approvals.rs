@@ -14,8 +14,8 @@ use skep_core::approval::ApprovalStatus;
 use skep_core::identity::ActionId;
 use skep_store::{ActionFilter, ApprovalFilter, Store};
 
-use super::Session;
 use super::view::{ActionView, ApprovalView, short};
+use super::{Session, freeze};
 use crate::args::{ApprovalsVerb, ListApprovalsArgs};
 use crate::error::{Result, exit};
 use crate::output::table::Columns;
@@ -51,6 +51,7 @@ async fn list(session: &Session, store: &Arc<dyn Store>, args: &ListApprovalsArg
         .collect();
     let now = Timestamp::now();
     session.printer.data(&Items { items }, |list, style| table(&list.items, style, now))?;
+    freeze::warn(session, &freeze::in_force(store.as_ref(), now).await?);
     Ok(exit::OK)
 }
 
@@ -108,6 +109,8 @@ async fn show(session: &Session, store: &Arc<dyn Store>, id: &str) -> Result<u8>
         let id = short(approval.id.as_str());
         session.printer.note(&format!("next: skep approvals approve {id}, or deny {id}"));
     }
+    let freezes = freeze::in_force(store.as_ref(), Timestamp::now()).await?;
+    freeze::warn(session, freeze::over(&freezes, &action.step).map_or(&[], std::slice::from_ref));
     Ok(exit::OK)
 }
 

@@ -14,6 +14,7 @@ mod contain;
 mod engine;
 mod errors;
 mod fleet;
+mod freeze;
 mod manual;
 mod policy;
 mod receiver;
