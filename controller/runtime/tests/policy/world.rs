@@ -85,7 +85,8 @@ impl World {
     }
 
     pub(crate) async fn store(&self) -> SqliteStore {
-        SqliteStore::open(self.database(), OpenOptions { create: true }).await.unwrap()
+        let options = OpenOptions::new(skep_store::conformance::protection()).creating();
+        SqliteStore::open(self.database(), options).await.unwrap()
     }
 
     /// A process that has just started, with a connection of its own: nothing but the store and
