@@ -1,5 +1,6 @@
 //! The command line, as types. What it means is decided elsewhere.
 
+mod audit;
 mod common;
 mod contain;
 mod dlq;
@@ -8,6 +9,7 @@ mod verbs;
 
 use clap::{Parser, Subcommand};
 
+pub(crate) use self::audit::{AuditVerb, ExportArgs, ListAuditArgs, VerifyArgs};
 pub(crate) use self::common::{
     FleetArgs, GlobalArgs, OperatorArgs, PolicyArgs, SourceArgs, StoreArgs,
 };
@@ -78,6 +80,9 @@ Examples:
     /// What was proposed, and what became of it.
     #[command(subcommand)]
     Actions(ActionsVerb),
+    /// The trail of who did what: list it, check it, take it elsewhere.
+    #[command(subcommand)]
+    Audit(AuditVerb),
     /// What could not be done: dead letters of failed actions.
     #[command(subcommand)]
     Dlq(DlqVerb),

@@ -9,6 +9,7 @@
     reason = "tests report by panicking"
 )]
 
+mod audit;
 mod config;
 mod contain;
 mod engine;
