@@ -9,12 +9,14 @@
     reason = "tests report by panicking"
 )]
 
+mod approvals;
 mod audit;
 mod config;
 mod contain;
 mod engine;
 mod errors;
 mod fleet;
+mod freeze;
 mod manual;
 mod policy;
 mod receiver;
