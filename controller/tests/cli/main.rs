@@ -11,6 +11,7 @@
 
 mod config;
 mod contain;
+mod dlq;
 mod engine;
 mod errors;
 mod fleet;
