@@ -18,6 +18,11 @@ pub(crate) fn actor(environment: &Environment) -> String {
     format!("{user}@{}", host())
 }
 
+/// This process, for whoever reads the audit trail.
+pub(crate) fn process() -> String {
+    format!("{} pid {}", host(), std::process::id())
+}
+
 /// Where a decision comes from unless somebody says otherwise: the operators of this machine.
 pub(crate) fn source() -> String {
     format!("{}:operator", host())
@@ -31,5 +36,5 @@ pub(crate) fn source_of(args: &OperatorArgs) -> String {
 
 /// This process, for whoever finds the lease taken.
 pub(crate) fn holder(command: &str) -> String {
-    format!("{} pid {} ({command})", host(), std::process::id())
+    format!("{} ({command})", process())
 }

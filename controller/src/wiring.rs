@@ -15,7 +15,7 @@ use skep_images::{Credentials, Limits, Resolver};
 use skep_runtime::{
     Controller, Options, Parts, PolicySource, Probing, SourceSet, SystemClock, SystemRandom,
 };
-use skep_store::Store;
+use skep_store::{Protection, Store};
 use skep_store_sqlite::{Location, OpenOptions, SqliteStore};
 use skep_swarm::{DockerEngine, Engine, EngineAddress};
 
@@ -72,12 +72,15 @@ pub(crate) async fn open_store(config: &Config, environment: &Environment) -> Re
     let location: Location = uri.parse().map_err(|error: skep_store_sqlite::InvalidLocation| {
         Failure::of(codes::CONFIG_INVALID, &error).next("use --store sqlite:PATH")
     })?;
-    let store = SqliteStore::open_location(&location, OpenOptions { create: true }).await?;
     let key = match &location {
         Location::File(path) => key::beside(path)?,
         Location::Memory => key::fleeting()?,
     };
-    let sealer = Sealer::new(&key).map_err(|error| Failure::of(codes::KEY_UNAVAILABLE, &error))?;
+    let unusable = |error| Failure::of(codes::KEY_UNAVAILABLE, &error);
+    let sealer = Sealer::new(&key).map_err(unusable)?;
+    let protection = Protection::new(&key, Arc::new(SystemRandom)).map_err(unusable)?;
+    let options = OpenOptions { create: true, writer: identity::process(), protection };
+    let store = SqliteStore::open_location(&location, options).await?;
     Ok(OpenStore { store: Arc::new(store), masking: Masking::new(key), sealer })
 }
 

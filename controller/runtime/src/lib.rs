@@ -23,7 +23,6 @@ mod reconcile;
 mod refusals;
 mod report;
 mod rollout;
-mod sealing;
 mod serve;
 mod settle;
 mod sources;

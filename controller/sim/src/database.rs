@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use skep_store::conformance::protection;
 use skep_store_sqlite::{ClockShift, Location, OpenOptions, SqliteStore};
 use tempfile::TempDir;
 use tokio::time::Instant;
@@ -58,7 +59,7 @@ impl Database {
         let clock = ClockShift::default();
         clock.advance(before);
         let location = Location::File(folder.path().join(NAME));
-        let options = OpenOptions { create: true };
+        let options = OpenOptions::new(protection()).creating();
         let opening = SqliteStore::open_with_clock(&location, options, clock.clone());
         let store = while_time_stands(opening).await.unwrap();
         let ahead = AtomicU64::new(micros(before));

@@ -2,7 +2,8 @@
 //! everything that can go wrong between them.
 //!
 //! Two things are done in it. The *sweep* ([`sweep`]) crashes a process at each moment of each
-//! call that it makes and looks at how the world ends. *Chance* ([`chance`]) lets two controllers,
+//! call that it makes and looks at how the world ends; [`paused`] stops it there and lets it go on
+//! when its successor has taken over. *Chance* ([`chance`]) lets two controllers,
 //! people and meddlers loose on one world for a while, with faults that a seed decides.
 //!
 //! # Guarantees
@@ -17,6 +18,7 @@
 
 pub mod database;
 pub mod outcome;
+pub mod paused;
 pub mod recording;
 pub mod scenario;
 pub mod scenarios;

@@ -202,7 +202,7 @@ async fn again(
 }
 
 /// The end of a life, after further passes that must write nothing.
-async fn end(world: &mut World, ticks: Ticks) -> Result<Outcome, String> {
+pub(crate) async fn end(world: &mut World, ticks: Ticks) -> Result<Outcome, String> {
     let ended = Outcome::of(world).await;
     let (effects, services) = (world.swarm.journal().len(), world.swarm.services());
     let doubled = doubled(&world.swarm.journal());

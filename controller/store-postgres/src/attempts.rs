@@ -74,7 +74,8 @@ impl Retries for PostgresStore {
         let open = intents::load_open(&mut tx, intent, OPERATION).await?;
         let head = transition::load(&mut tx, &open.action, OPERATION).await?;
         let counted = count(&mut tx, &head.id, attempt, detail, now, OPERATION).await?;
-        let event = attempt_failed(head, &counted, attempt, detail, leader, now);
+        let started = audit::attempts(&mut tx, &head.id, OPERATION).await?;
+        let event = attempt_failed(head, &counted, attempt, detail, started, leader, now);
         audit::append(&mut tx, &event).await?;
         tx.commit().await?;
         Ok(counted)

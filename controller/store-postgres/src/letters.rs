@@ -14,6 +14,7 @@ use skep_store_sql::{Change, Head, prefix_end, whole_or_only, word};
 use sqlx::{PgConnection, Postgres, QueryBuilder};
 
 use crate::error::IntoStoreError as _;
+use crate::write::Write;
 use crate::{PostgresStore, attempts, audit, batches, holds, query, requests, transition};
 
 const WHAT: &str = "dead letter";
@@ -93,7 +94,7 @@ pub(crate) async fn leave(
 
 /// Marks an open letter as handled and writes the trail's row about it.
 async fn handle(
-    tx: &mut PgConnection,
+    tx: &mut Write,
     letter: &DeadLetter,
     state: LetterState,
     by: &Operator,
@@ -111,7 +112,7 @@ async fn handle(
         why,
         letter.id.as_str()
     )
-    .execute(&mut *tx)
+    .execute(&mut **tx)
     .await
     .during(operation)?;
     audit::append(tx, &event).await

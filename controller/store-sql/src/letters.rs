@@ -1,7 +1,7 @@
 //! Rows of `attempts` and `dead_letters`, and what must be true before one is written.
 
 use jiff::Timestamp;
-use skep_core::audit::{AuditEvent, AuditKind};
+use skep_core::audit::{AuditData, AuditEvent, AuditKind, LetterFacts};
 use skep_core::identity::{ActionId, LetterId, ObjectKey};
 use skep_core::letter::{DeadLetter, Handled, LetterKind, LetterReason, LetterState};
 use skep_core::retry::Failure;
@@ -120,9 +120,11 @@ pub fn attempt_failed(
     counted: &Attempts,
     attempt: &FailedAttempt,
     detail: &str,
+    attempts_before: u32,
     leader: String,
     now: Timestamp,
 ) -> AuditEvent {
+    let data = Some(head.facts(head.state, attempts_before));
     AuditEvent {
         at: now,
         kind: AuditKind::AttemptFailed,
@@ -130,6 +132,7 @@ pub fn attempt_failed(
         key: Some(head.key),
         action: Some(head.id),
         detail: format!("attempt {} failed ({}): {detail}", counted.failed, attempt.failure),
+        data,
     }
 }
 
@@ -212,6 +215,7 @@ pub fn event_rejected(rejection: &Rejection, now: Timestamp) -> AuditEvent {
         key: None,
         action: None,
         detail: format!("event {} ({}): {}", rejection.id, rejection.reason, rejection.detail),
+        data: None,
     }
 }
 
@@ -270,6 +274,16 @@ pub fn letter_handled(
              reason={why:?}",
             letter.id, letter.kind, by.host, by.initiator, by.source, letter.attempts
         ),
+        data: Some(AuditData::Letter(LetterFacts {
+            op: op.to_owned(),
+            id: letter.id.to_string(),
+            kind: letter.kind.to_string(),
+            host: by.host.clone(),
+            initiator: by.initiator.to_string(),
+            source: by.source.to_string(),
+            reason: why.to_owned(),
+            attempts_before_op: letter.attempts,
+        })),
     }
 }
 

@@ -5,7 +5,7 @@ use skep_core::action::{
     ActionEvent, ActionKind, ActionState, ActuatorMode, IllegalTransition, IntentPhase, Source,
 };
 use skep_core::approval::{ApprovalStatus, Moved};
-use skep_core::audit::{AuditEvent, AuditKind};
+use skep_core::audit::{ActionFacts, AuditData, AuditEvent, AuditKind};
 use skep_core::identity::{ActionId, ObjectKey};
 use skep_store::{Closing, Effects, Error, Intent, IntentOutcome, OwnershipChange, Result};
 
@@ -90,6 +90,19 @@ impl Head {
             id: self.id.to_string(),
             current: format!("{} at revision {}", self.state, self.revision),
         }
+    }
+
+    /// What the trail says about the action beside the sentence.
+    #[must_use]
+    pub fn facts(&self, state: ActionState, attempts_before: u32) -> AuditData {
+        AuditData::Action(ActionFacts {
+            operation: self.kind,
+            source: self.source,
+            initiator: self.actor.clone(),
+            mode: self.mode,
+            state,
+            attempts_before,
+        })
     }
 
     fn refused(&self, why: &'static str) -> Error {
@@ -208,8 +221,14 @@ impl Head {
     ///
     /// # Errors
     /// [`Error::Transition`] when it is not possible from where the action stands.
-    pub fn moves(&self, change: &Change<'_>, now: Timestamp) -> Result<ChangedColumns> {
-        let state = self.state.after(change.event)?.as_str();
+    pub fn moves(
+        &self,
+        change: &Change<'_>,
+        attempts_before: u32,
+        now: Timestamp,
+    ) -> Result<ChangedColumns> {
+        let after = self.state.after(change.event)?;
+        let state = after.as_str();
         let updated_at = to_column(now);
         let moved = change.moved.map(serde_json::to_string);
         Ok(ChangedColumns {
@@ -225,6 +244,7 @@ impl Head {
                 key: Some(self.key.clone()),
                 action: Some(self.id.clone()),
                 detail: change.said.to_owned(),
+                data: Some(self.facts(after, attempts_before)),
             },
         })
     }

@@ -21,7 +21,7 @@ use super::{World, requests};
 use crate::controller::Context;
 use crate::leader::Leadership;
 use crate::settle::landed::{self, has_landed};
-use crate::{Error, contain, history, sealing, settle};
+use crate::{Error, contain, history, settle};
 
 /// What became of one attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -311,8 +311,7 @@ async fn send(
         created_at: now,
     };
     let is_restart = matches!(step.get().operation, Operation::Restart);
-    let kept = sealing::closed(context, &intent)?;
-    match context.store.begin(leadership.fence(), action.revision, &kept, now).await {
+    match context.store.begin(leadership.fence(), action.revision, &intent, now).await {
         Ok(()) => {}
         Err(skep_store::Error::Conflict { current, .. }) => {
             return Ok(Attempt::Ended("lost", format!("somebody else was faster: {current}")));

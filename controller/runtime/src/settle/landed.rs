@@ -12,10 +12,10 @@ use skep_core::plan::Operation;
 use skep_store::Intent;
 
 use super::{recorded, store};
+use crate::Error;
 use crate::controller::Context;
 use crate::leader::Leadership;
 use crate::reconcile::act::Attempt;
-use crate::{Error, sealing};
 
 /// True when the service is what the action, which has not been carried out yet, was to create.
 pub(crate) fn has_landed(action: &Action, live: Option<&ObservedService>) -> bool {
@@ -46,8 +46,7 @@ pub(crate) async fn record(
         body: canonical_json(&live.spec.value()),
         created_at: now,
     };
-    let kept = sealing::closed(context, &intent)?;
-    match context.store.begin(leadership.fence(), action.revision, &kept, now).await {
+    match context.store.begin(leadership.fence(), action.revision, &intent, now).await {
         Ok(()) => {}
         Err(skep_store::Error::Conflict { current, .. }) => {
             return Ok(Attempt::Ended("lost", format!("somebody else was faster: {current}")));

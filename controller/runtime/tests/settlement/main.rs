@@ -30,6 +30,7 @@ use skep_images::{Credentials, Limits, Resolver};
 use skep_runtime::{
     Controller, Options, Parts, PassReport, PolicySource, SourceSet, SystemClock, SystemRandom,
 };
+use skep_store::conformance::protection;
 use skep_store::{
     ActionFilter, Actions as _, ApprovalFilter, Approvals as _, Decision, DecisionRequest,
     Intents as _,
@@ -69,7 +70,7 @@ impl World {
     async fn new() -> Self {
         let world = Self {
             swarm: Arc::new(FakeSwarm::new(Arc::new(LongAgo::default()), Pace::INSTANT, 1)),
-            store: SqliteStore::open_in_memory().await.unwrap(),
+            store: SqliteStore::open_in_memory(protection()).await.unwrap(),
             folder: TempDir::new().unwrap(),
             mode: ActuatorMode::Swarm,
             policy: None,

@@ -6,7 +6,7 @@ mod engine;
 mod store;
 
 use std::fmt;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use skep_swarm::fake::FakeSwarm;
@@ -57,12 +57,17 @@ const SERVICE_CALLS: [&str; 6] = [
     "list_tasks",
 ];
 
+/// Those that change them.
+const WRITES: [&str; 3] = ["create_service", "update_service", "remove_service"];
+
 /// One process, as far as the world sees it.
 #[derive(Debug)]
 pub struct Process {
     runs: watch::Sender<bool>,
     calls: AtomicUsize,
     seen: AtomicUsize,
+    writes: AtomicUsize,
+    in_write: AtomicBool,
     recorder: Option<Arc<Recorder>>,
     /// Where it stops by itself.
     stops_at: Option<(usize, Moment)>,
@@ -101,8 +106,9 @@ impl Process {
     #[must_use]
     pub fn new(recorder: Option<Arc<Recorder>>) -> Self {
         let runs = watch::Sender::new(true);
-        let (calls, seen) = Default::default();
-        Self { runs, calls, seen, recorder, stops_at: None, intruder: None, traces: false }
+        let (calls, seen, writes, in_write) = Default::default();
+        let (stops_at, intruder, traces) = Default::default();
+        Self { runs, calls, seen, writes, in_write, recorder, stops_at, intruder, traces }
     }
 
     /// It stops by itself at this moment of this call.
@@ -126,10 +132,16 @@ impl Process {
         self
     }
 
-    /// How many of its calls saw or changed services.
+    /// How many writes to the swarm it has begun.
     #[must_use]
-    pub fn service_calls(&self) -> usize {
-        self.seen.load(Ordering::SeqCst)
+    pub fn writes_begun(&self) -> usize {
+        self.writes.load(Ordering::SeqCst)
+    }
+
+    /// True while a write to the swarm is under way.
+    #[must_use]
+    pub fn is_in_a_write(&self) -> bool {
+        self.in_write.load(Ordering::SeqCst)
     }
 
     /// As `kill -STOP` does: no call goes out and no reply comes in.
@@ -178,10 +190,18 @@ impl Process {
                 *intruder.fate.lock().unwrap_or_else(PoisonError::into_inner) = fate;
             }
         }
+        let is_write = WRITES.contains(&call);
+        if is_write {
+            self.writes.fetch_add(1, Ordering::SeqCst);
+            self.in_write.store(true, Ordering::SeqCst);
+        }
         let at = |moment| self.at(Place { index, call, moment });
         at(Moment::BeforeSend).await;
         let result = work.await;
         at(Moment::SentWithoutReply).await;
+        if is_write {
+            self.in_write.store(false, Ordering::SeqCst);
+        }
         at(Moment::AfterReply).await;
         result
     }

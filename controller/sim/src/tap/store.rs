@@ -24,7 +24,7 @@ use skep_store::{
     LeaseHolder, LeaseRequest, Leases, Ledger, LedgerFilter, LetterAnswer, LetterFilter, NewAction,
     OpenLetters, Ordered, Outbox, OverrideFilter, Overrides, OwnedObject, Ownership,
     ProposeOutcome, Refusal, Rejection, RequestFilter, RequestOutcome, Requests, Requeue, Result,
-    Retries, Revisions, Sources, Store, Tidied, WaitNote,
+    Retries, Revisions, Sources, Store, Tidied, TrailReader, WaitNote,
 };
 
 use super::Process;
@@ -92,6 +92,8 @@ tapped! {
     }
     Audit {
         fn audit(filter: &AuditFilter) -> Vec<(i64, AuditEvent)>;
+        fn read_trail(from: Option<i64>, reader: &mut dyn TrailReader) -> ();
+        fn first_since(since: Timestamp) -> Option<i64>;
     }
     Containments {
         fn order(cluster: &ClusterId, orders: &[Order], now: Timestamp) -> Vec<Ordered>;
