@@ -9,12 +9,14 @@
     reason = "tests report by panicking"
 )]
 
+mod approvals;
 mod config;
 mod contain;
 mod dlq;
 mod engine;
 mod errors;
 mod fleet;
+mod freeze;
 mod manual;
 mod policy;
 mod receiver;
