@@ -18,16 +18,31 @@ const LENGTH: usize = 32;
 /// # Errors
 /// When it cannot be read or created, or is no key.
 pub(crate) fn beside(database: &Path) -> Result<Vec<u8>> {
-    let path = PathBuf::from(format!("{}.key", database.display()));
-    read_or_create(&path, database).map_err(|error| {
-        let mut failure = Failure::new(
-            codes::KEY_UNAVAILABLE,
-            format!("the installation's key {} cannot be used", path.display()),
-        )
-        .next("restore it from a backup; without it, nothing that is sealed can be opened");
-        failure.push_cause(error.to_string());
-        failure
-    })
+    let path = path_beside(database);
+    read_or_create(&path, database).map_err(|error| unusable(&path, &error))
+}
+
+/// Where the key of a database file is.
+pub(crate) fn path_beside(database: &Path) -> PathBuf {
+    PathBuf::from(format!("{}.key", database.display()))
+}
+
+/// A key that is there.
+///
+/// # Errors
+/// When it cannot be read, or is no key.
+pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>> {
+    read(path).map_err(|error| unusable(path, &error))
+}
+
+fn unusable(path: &Path, error: &io::Error) -> Failure {
+    let mut failure = Failure::new(
+        codes::KEY_UNAVAILABLE,
+        format!("the installation's key {} cannot be used", path.display()),
+    )
+    .next("restore it from a backup; without it, nothing that is sealed can be opened");
+    failure.push_cause(error.to_string());
+    failure
 }
 
 /// A key that ends with the process, for a database that does.

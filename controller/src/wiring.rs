@@ -32,6 +32,8 @@ pub(crate) struct OpenStore {
     pub(crate) masking: Masking,
     /// How specs are kept from whoever reads the database alone.
     pub(crate) sealer: Sealer,
+    /// What the store is protected with.
+    pub(crate) protection: Protection,
 }
 
 /// A controller with the parts that a verb also uses by itself.
@@ -50,11 +52,8 @@ pub(crate) struct Wired {
     pub(crate) sealer: Sealer,
 }
 
-/// Opens the store that the settings name.
-///
-/// # Errors
-/// When none is named, it is of another kind, or it cannot be used.
-pub(crate) async fn open_store(config: &Config, environment: &Environment) -> Result<OpenStore> {
+/// The store that the settings name.
+fn location(config: &Config, environment: &Environment) -> Result<Location> {
     let Some(written) = config.text(table::STORE) else {
         return Err(Failure::new(codes::CONFIG_INVALID, "no store is named, and there is no HOME")
             .next("name one: --store sqlite:PATH"));
@@ -69,9 +68,33 @@ pub(crate) async fn open_store(config: &Config, environment: &Environment) -> Re
         )
         .next("use --store sqlite:PATH; one controller per database"));
     }
-    let location: Location = uri.parse().map_err(|error: skep_store_sqlite::InvalidLocation| {
+    uri.parse().map_err(|error: skep_store_sqlite::InvalidLocation| {
         Failure::of(codes::CONFIG_INVALID, &error).next("use --store sqlite:PATH")
-    })?;
+    })
+}
+
+/// The key of the store that the settings name, without opening the store.
+///
+/// # Errors
+/// When none is named, or its key is not there.
+pub(crate) fn existing_key(config: &Config, environment: &Environment) -> Result<Vec<u8>> {
+    let location = location(config, environment)?;
+    match &location {
+        Location::File(path) => key::read_file(&key::path_beside(path)),
+        Location::Memory => Err(Failure::new(
+            codes::KEY_UNAVAILABLE,
+            "a store in memory has no key that could be read",
+        )
+        .next("name one: --key FILE")),
+    }
+}
+
+/// Opens the store that the settings name.
+///
+/// # Errors
+/// When none is named, it is of another kind, or it cannot be used.
+pub(crate) async fn open_store(config: &Config, environment: &Environment) -> Result<OpenStore> {
+    let location = location(config, environment)?;
     let key = match &location {
         Location::File(path) => key::beside(path)?,
         Location::Memory => key::fleeting()?,
@@ -79,9 +102,10 @@ pub(crate) async fn open_store(config: &Config, environment: &Environment) -> Re
     let unusable = |error| Failure::of(codes::KEY_UNAVAILABLE, &error);
     let sealer = Sealer::new(&key).map_err(unusable)?;
     let protection = Protection::new(&key, Arc::new(SystemRandom)).map_err(unusable)?;
-    let options = OpenOptions { create: true, writer: identity::process(), protection };
+    let writer = identity::process();
+    let options = OpenOptions { create: true, writer, protection: protection.clone() };
     let store = SqliteStore::open_location(&location, options).await?;
-    Ok(OpenStore { store: Arc::new(store), masking: Masking::new(key), sealer })
+    Ok(OpenStore { store: Arc::new(store), masking: Masking::new(key), sealer, protection })
 }
 
 /// Connects to the engine that the settings name.
@@ -161,7 +185,7 @@ async fn assemble_with(
     let probe_address = probing.address.clone();
     let probing = config.is_on(table::PROBE).then_some(probing);
     let options = Options { probing, ..options };
-    let OpenStore { store, masking, sealer } = open_store(config, environment).await?;
+    let OpenStore { store, masking, sealer, .. } = open_store(config, environment).await?;
     let engine = connect(config, environment).await?;
     let sources = SourceSet::new(
         config.paths(table::REGISTRY).to_vec(),

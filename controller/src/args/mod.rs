@@ -1,6 +1,7 @@
 //! The command line, as types. What it means is decided elsewhere.
 
 mod approvals;
+mod audit;
 mod common;
 mod contain;
 mod dlq;
@@ -14,6 +15,7 @@ use clap::{Parser, Subcommand};
 pub(crate) use self::approvals::{
     ApprovalsVerb, ApproveArgs, DeciderArgs, DenyArgs, ListApprovalsArgs, RevokeArgs, SelectArgs,
 };
+pub(crate) use self::audit::{AuditVerb, ExportArgs, ListAuditArgs, VerifyArgs};
 pub(crate) use self::common::{
     FleetArgs, GlobalArgs, OperatorArgs, PolicyArgs, SourceArgs, StoreArgs,
 };
@@ -92,6 +94,9 @@ Examples:
     /// What was proposed, and what became of it.
     #[command(subcommand)]
     Actions(ActionsVerb),
+    /// The trail of who did what: list it, check it, take it elsewhere.
+    #[command(subcommand)]
+    Audit(AuditVerb),
     /// What could not be done: dead letters of failed actions.
     #[command(subcommand)]
     Dlq(DlqVerb),

@@ -2,6 +2,7 @@
 
 mod actions;
 mod approvals;
+mod audit;
 mod config;
 mod contain;
 mod dlq;
@@ -23,7 +24,9 @@ mod view;
 use skep_core::containment::ContainmentVerb;
 
 use crate::args::{ActionsVerb, FreezeVerb, OverrideVerb, PolicyVerb, RegistryVerb};
-use crate::args::{Cli, ConfigVerb, ContainArgs, ContainVerb, DlqVerb, GlobalArgs, Verb};
+use crate::args::{
+    AuditVerb, Cli, ConfigVerb, ContainArgs, ContainVerb, DlqVerb, GlobalArgs, Verb,
+};
 use crate::codes;
 use crate::config::{Config, Environment, Given, table};
 use crate::error::{Failure, Result};
@@ -169,6 +172,14 @@ fn dispatch(cli: Cli, printer: &Printer) -> Result<u8> {
                 }
             })?;
             in_runtime(&session, COMMAND, async |session, _| actions::run(session, verb).await)
+        }
+        Verb::Audit(verb) => {
+            let session = session(&global, |given| match &verb {
+                AuditVerb::List(args) => args.store.give(given),
+                AuditVerb::Verify(args) => args.store.give(given),
+                AuditVerb::Export(args) => args.store.give(given),
+            })?;
+            in_runtime(&session, COMMAND, async |session, _| audit::run(session, verb).await)
         }
         Verb::Dlq(verb) => {
             let session = session(&global, |given| match &verb {

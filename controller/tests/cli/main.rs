@@ -10,6 +10,7 @@
 )]
 
 mod approvals;
+mod audit;
 mod config;
 mod contain;
 mod dlq;
