@@ -13,6 +13,7 @@ mod approvals;
 mod audit;
 mod config;
 mod contain;
+mod dlq;
 mod engine;
 mod errors;
 mod fleet;
