@@ -37,6 +37,8 @@ codes! {
     STORE_BUSY = "Another process holds the database for too long; nothing was written.",
     STORE_OUTCOME_UNKNOWN = "The connection to the database was lost while it confirmed a write; it may have happened or not.",
     STORE_NOT_EMPTY = "The store holds records already; nothing was overwritten.",
+    AUDIT_BROKEN = "A row or a seal of the audit trail is not as it was written; the message names the first.",
+    AUDIT_EXPORT_INVALID = "The file is no export of an audit trail, or of a newer version.",
     KEY_UNAVAILABLE = "The installation's key is missing, cannot be read or created, or is not the one of the database.",
     ENGINE_UNREACHABLE = "The Docker engine does not answer, or not in time.",
     ENGINE_ERROR = "The Docker engine refused a request or answered something that cannot be understood.",

@@ -8,6 +8,7 @@ mod error;
 mod identity;
 mod key;
 mod output;
+mod own;
 mod signals;
 mod telemetry;
 mod usage;

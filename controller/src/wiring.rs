@@ -18,10 +18,11 @@ use skep_runtime::{
 use skep_store::{Protection, Store};
 use skep_swarm::{DockerEngine, Engine, EngineAddress};
 
+use crate::config::secret::Secret;
 use crate::config::{Config, Environment, table};
 use crate::database::{Access, Named};
 use crate::error::{Failure, Result};
-use crate::{codes, identity};
+use crate::{codes, identity, own};
 
 /// An open store with the key that belongs to it.
 pub(crate) struct OpenStore {
@@ -31,6 +32,8 @@ pub(crate) struct OpenStore {
     pub(crate) masking: Masking,
     /// How specs are kept from whoever reads the database alone.
     pub(crate) sealer: Sealer,
+    /// What the store is protected with.
+    pub(crate) protection: Protection,
 }
 
 /// A controller with the parts that a verb also uses by itself.
@@ -62,8 +65,26 @@ pub(crate) async fn open_store(
     let place = named.key(config.text(table::KEY), environment)?;
     let key = named.keyed(place.as_ref(), environment).await?;
     let sealer = Sealer::new(&key).map_err(|error| Failure::of(codes::KEY_UNAVAILABLE, &error))?;
-    let store = named.open(access, &protection(&key)?).await?.store();
-    Ok(OpenStore { store, masking: Masking::new(key), sealer })
+    let protection = protection(&key)?;
+    let store = named.open(access, &protection).await?.store();
+    Ok(OpenStore { store, masking: Masking::new(key), sealer, protection })
+}
+
+/// The key of the store that the settings name, without opening the store.
+///
+/// # Errors
+/// When none is named, or its key is not there.
+pub(crate) fn existing_key(config: &Config, environment: &Environment) -> Result<Vec<u8>> {
+    let named = Named::in_force(config, environment)?;
+    let Some(place) = named.key(config.text(table::KEY), environment)? else {
+        return Err(Failure::new(
+            codes::KEY_UNAVAILABLE,
+            "a store in memory has no key that could be read",
+        )
+        .next("name one: --key FILE"));
+    };
+    let next = "restore it from a backup, or name where it is: --key FILE";
+    place.read(environment)?.ok_or_else(|| place.missing().next(next))
 }
 
 /// What a database keeps its rows safe with.
@@ -80,7 +101,22 @@ pub(crate) fn protection(key: &[u8]) -> Result<Protection> {
 /// # Errors
 /// When the address cannot be used or nobody answers there.
 pub(crate) async fn connect(config: &Config, environment: &Environment) -> Result<Arc<dyn Engine>> {
+    Ok(docker(config, environment).await?)
+}
+
+async fn docker(config: &Config, environment: &Environment) -> Result<Arc<DockerEngine>> {
     Ok(Arc::new(DockerEngine::connect(&engine_address(config, environment)?).await?))
+}
+
+/// The hosts that this process cannot do without.
+fn needs(config: &Config, environment: &Environment) -> Vec<(String, &'static str)> {
+    let store = config.text(table::STORE).map(Secret::parse);
+    let store = store.and_then(|written| written.reveal(environment).ok());
+    let hosts = [
+        (store.as_deref().and_then(own::host_of), "the database of Skep"),
+        (config.text(table::HOST).and_then(own::host_of), "Skep's way to the engine"),
+    ];
+    hosts.into_iter().filter_map(|(host, what)| Some((host?.to_owned(), what))).collect()
 }
 
 fn engine_address(config: &Config, environment: &Environment) -> Result<EngineAddress> {
@@ -154,9 +190,11 @@ async fn assemble_with(
     let probing = probing(config, environment)?;
     let probe_address = probing.address.clone();
     let probing = config.is_on(table::PROBE).then_some(probing);
-    let options = Options { probing, ..options };
-    let OpenStore { store, masking, sealer } = open_store(config, environment, access).await?;
-    let engine = connect(config, environment).await?;
+    let mut options = Options { probing, ..options };
+    let OpenStore { store, masking, sealer, .. } = open_store(config, environment, access).await?;
+    let engine = docker(config, environment).await?;
+    own::protect(&engine, &mut options.protected, &needs(config, environment)).await;
+    let engine: Arc<dyn Engine> = engine;
     let sources = SourceSet::new(
         config.paths(table::REGISTRY).to_vec(),
         config.path(table::OVERLAY).cloned(),
@@ -213,6 +251,7 @@ pub(crate) fn options(config: &Config, only: &[String], command: &str) -> Result
         interval: config.interval(table::INTERVAL),
         max_actions: u32::try_from(config.count(table::MAX_ACTIONS)).unwrap_or(u32::MAX),
         protected: protected(config)?,
+        spool: config.path(table::SPOOL).cloned(),
         only: chosen(only)?,
         holder: identity::holder(command),
         host: identity::host(),
@@ -223,7 +262,7 @@ pub(crate) fn options(config: &Config, only: &[String], command: &str) -> Result
 }
 
 /// What the settings say that nobody may stop.
-fn protected(config: &Config) -> Result<Protected> {
+pub(crate) fn protected(config: &Config) -> Result<Protected> {
     let rules = config.words(table::PROTECTED).iter().map(String::as_str);
     Protected::parse(rules).map_err(|error| {
         Failure::of(codes::CONFIG_INVALID, &error).next("skep config show --origin")

@@ -1,6 +1,7 @@
 //! The command line, as types. What it means is decided elsewhere.
 
 mod approvals;
+mod audit;
 mod common;
 mod contain;
 mod dlq;
@@ -15,6 +16,7 @@ use clap::{Parser, Subcommand};
 pub(crate) use self::approvals::{
     ApprovalsVerb, ApproveArgs, DeciderArgs, DenyArgs, ListApprovalsArgs, RevokeArgs, SelectArgs,
 };
+pub(crate) use self::audit::{AuditVerb, ExportArgs, ListAuditArgs, VerifyArgs};
 pub(crate) use self::common::{
     FleetArgs, GlobalArgs, OperatorArgs, PolicyArgs, SourceArgs, StoreArgs,
 };
@@ -94,6 +96,9 @@ Examples:
     /// What was proposed, and what became of it.
     #[command(subcommand)]
     Actions(ActionsVerb),
+    /// The trail of who did what: list it, check it, take it elsewhere.
+    #[command(subcommand)]
+    Audit(AuditVerb),
     /// What could not be done: dead letters of failed actions.
     #[command(subcommand)]
     Dlq(DlqVerb),
@@ -120,7 +125,8 @@ Examples:
 Examples:
   skep kill caddy-mcp --reason \"it leaks tokens\"
   skep kill --domain finance            # a large one: once more within 60 seconds confirms
-  skep kill --domain finance --confirm  # asks here instead, on a terminal")]
+  skep kill --domain finance --confirm  # asks here instead, on a terminal
+  skep kill caddy-mcp --without-store   # the database is out of reach")]
     Kill(KillArgs),
     /// Take a pause or a kill back; what a kill changed is put back exactly as it was.
     #[command(after_help = "\

@@ -108,6 +108,12 @@ settings! {
               service names, globs such as 'skep-*', 'label:KEY' or 'label:KEY=VALUE'. Name Skep \
               itself, its database and its proxy here.",
     }
+    SPOOL = "fleet_containment_spool" {
+        variables: ["FLEET_CONTAINMENT_SPOOL"], flag: None, form: Form::Path,
+        default: Some("$XDG_STATE_HOME/skep/containment.spool"),
+        doc: "Where 'skep kill --without-store' writes down what it did, until a leader on this \
+              machine has put it on record.",
+    }
     HOST = "docker_host" {
         variables: ["DOCKER_HOST"], flag: Some("--host"), form: Form::Text,
         default: Some("unix:///var/run/docker.sock"),

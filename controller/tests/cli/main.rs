@@ -10,8 +10,10 @@
 )]
 
 mod approvals;
+mod audit;
 mod config;
 mod contain;
+mod dlq;
 mod engine;
 mod errors;
 mod fleet;
