@@ -59,11 +59,13 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client. The process must have installed its TLS provider.
+    /// A client. Installs the process's TLS provider unless another part was first.
     ///
     /// # Errors
     /// When TLS cannot be set up.
     pub fn new(timeouts: Timeouts) -> Result<Self, reqwest::Error> {
+        // Building a client without one panics.
+        let _another_part_was_first = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(timeouts.connect)
