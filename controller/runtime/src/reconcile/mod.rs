@@ -4,6 +4,7 @@
 pub(crate) mod act;
 mod gate;
 pub(crate) mod propose;
+mod refuse;
 pub(crate) mod requests;
 pub(crate) mod scope;
 pub(crate) mod standing;

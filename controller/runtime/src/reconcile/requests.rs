@@ -12,7 +12,8 @@ use skep_store::{NewAction, RequestFilter, RequestOutcome};
 
 use super::World;
 use super::gate::Gate;
-use super::propose::{Filed, Origin, close, described, file, latest_actions, record, refusal};
+use super::propose::{Filed, Origin, close, described, file, latest_actions};
+use super::refuse::{record, refusal};
 use crate::controller::Context;
 use crate::leader::Leadership;
 use crate::report::PassReport;
