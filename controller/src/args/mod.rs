@@ -1,14 +1,19 @@
 //! The command line, as types. What it means is decided elsewhere.
 
+mod approvals;
 mod common;
 mod contain;
 mod dlq;
 mod freeze;
+mod notify;
 mod service;
 mod verbs;
 
 use clap::{Parser, Subcommand};
 
+pub(crate) use self::approvals::{
+    ApprovalsVerb, ApproveArgs, DeciderArgs, DenyArgs, ListApprovalsArgs, RevokeArgs, SelectArgs,
+};
 pub(crate) use self::common::{
     FleetArgs, GlobalArgs, OperatorArgs, PolicyArgs, SourceArgs, StoreArgs,
 };
@@ -18,11 +23,12 @@ pub(crate) use self::freeze::{
     AddOverrideArgs, FreezeArgs, FreezeVerb, HaltArgs, OverrideVerb, ScopeArgs, TimeArgs,
     UnfreezeArgs,
 };
+pub(crate) use self::notify::NotifyVerb;
 pub(crate) use self::service::{AskArgs, ChooseArgs, HistoryArgs, ServiceVerb, Side};
 pub(crate) use self::verbs::{
-    ActionsVerb, ApprovalsVerb, ApproveArgs, ConfigVerb, DenyArgs, ExplainArgs, ImagesArgs,
-    ImportArgs, LintArgs, ListApprovalsArgs, PlanArgs, PolicyVerb, ReconcileArgs, ReferencePage,
-    RegistryVerb, ReplayArgs, SchemaArgs, ServeArgs, TestPolicyArgs, ValidateArgs,
+    ActionsVerb, ConfigVerb, ExplainArgs, ImagesArgs, ImportArgs, LintArgs, PlanArgs, PolicyVerb,
+    ReconcileArgs, ReferencePage, RegistryVerb, ReplayArgs, SchemaArgs, ServeArgs, TestPolicyArgs,
+    ValidateArgs,
 };
 
 /// Keeps a fleet of Docker Swarm services equal to what its owners declared.
@@ -80,6 +86,9 @@ Examples:
     /// Requests for a person's decision.
     #[command(subcommand)]
     Approvals(ApprovalsVerb),
+    /// Messages to the operators, and whether they arrive.
+    #[command(subcommand)]
+    Notify(NotifyVerb),
     /// What was proposed, and what became of it.
     #[command(subcommand)]
     Actions(ActionsVerb),

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{ArgGroup, Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum};
 
 use super::{FleetArgs, OverrideVerb, PolicyArgs, SourceArgs, StoreArgs};
 
@@ -63,87 +63,6 @@ pub(crate) struct ImagesArgs {
     /// Ask the image registries what each tag stands for now.
     #[arg(long, help_heading = "The images")]
     pub(crate) check: bool,
-}
-
-/// `skep approvals`.
-#[derive(Debug, Subcommand)]
-pub(crate) enum ApprovalsVerb {
-    /// List requests; those that wait, unless asked for more.
-    List(ListApprovalsArgs),
-    /// Show one request with the step that it is about.
-    Show {
-        /// The id, or an unambiguous start of it; the action's id will do too.
-        id: String,
-        #[command(flatten)]
-        store: StoreArgs,
-    },
-    /// Say yes.
-    #[command(after_help = "\
-Examples:
-  skep approvals approve 3f2a91c0
-  skep approvals approve --plan 9c1e5b7a00d2f4e1 --except caddy-mcp --comment \"release 12\"
-  skep approvals approve --all")]
-    Approve(ApproveArgs),
-    /// Say no.
-    Deny(DenyArgs),
-}
-
-/// `skep approvals list`.
-#[derive(Debug, Args)]
-pub(crate) struct ListApprovalsArgs {
-    /// Only requests of this status.
-    #[arg(long, value_name = "STATUS", value_parser = ["pending", "approved", "denied", "superseded", "expired"])]
-    pub(crate) status: Option<String>,
-    /// Requests of every status.
-    #[arg(long, conflicts_with = "status")]
-    pub(crate) all: bool,
-    /// Only requests of this plan.
-    #[arg(long, value_name = "PLAN_ID")]
-    pub(crate) plan: Option<String>,
-    #[command(flatten)]
-    pub(crate) store: StoreArgs,
-}
-
-/// `skep approvals approve`.
-#[derive(Debug, Args)]
-#[command(group = ArgGroup::new("which").required(true).args(["ids", "plan", "all"]))]
-pub(crate) struct ApproveArgs {
-    /// Ids, or unambiguous starts of them.
-    #[arg(value_name = "ID")]
-    pub(crate) ids: Vec<String>,
-    /// Every waiting request of this plan.
-    #[arg(long, value_name = "PLAN_ID")]
-    pub(crate) plan: Option<String>,
-    /// Every waiting request.
-    #[arg(long)]
-    pub(crate) all: bool,
-    /// But not for this service; may be repeated.
-    #[arg(long, value_name = "SERVICE", conflicts_with = "ids")]
-    pub(crate) except: Vec<String>,
-    /// What to put on record beside the decision.
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) comment: Option<String>,
-    /// Only if the request still has this revision.
-    #[arg(long, value_name = "NUMBER", conflicts_with_all = ["plan", "all"])]
-    pub(crate) expected_revision: Option<i64>,
-    #[command(flatten)]
-    pub(crate) store: StoreArgs,
-}
-
-/// `skep approvals deny`.
-#[derive(Debug, Args)]
-pub(crate) struct DenyArgs {
-    /// Ids, or unambiguous starts of them.
-    #[arg(value_name = "ID", required = true)]
-    pub(crate) ids: Vec<String>,
-    /// What to put on record beside the decision.
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) comment: Option<String>,
-    /// Only if the request still has this revision.
-    #[arg(long, value_name = "NUMBER")]
-    pub(crate) expected_revision: Option<i64>,
-    #[command(flatten)]
-    pub(crate) store: StoreArgs,
 }
 
 /// `skep actions`.

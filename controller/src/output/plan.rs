@@ -320,7 +320,7 @@ pub(crate) fn change_line(text: &mut String, change: &Change, style: Style) {
 }
 
 /// The part of a pointer that a reader needs, unescaped; the blocks around it are always the same.
-fn leaf(pointer: &str) -> String {
+pub(crate) fn leaf(pointer: &str) -> String {
     if pointer.starts_with("/EndpointSpec/Ports/") {
         return "publish".to_owned();
     }
@@ -333,7 +333,7 @@ fn leaf(pointer: &str) -> String {
 }
 
 /// A value on one line, numbers with the unit that people write.
-fn shown(key: &str, value: &Value) -> String {
+pub(crate) fn shown(key: &str, value: &Value) -> String {
     match value {
         Value::Null => "(none)".to_owned(),
         Value::Number(number) => match number.as_u64() {

@@ -7,6 +7,8 @@ mod contain;
 mod dlq;
 mod freeze;
 mod images;
+mod moved;
+mod notify;
 mod plan;
 mod policy;
 mod probe;
@@ -21,9 +23,7 @@ mod view;
 use skep_core::containment::ContainmentVerb;
 
 use crate::args::{ActionsVerb, FreezeVerb, OverrideVerb, PolicyVerb, RegistryVerb};
-use crate::args::{
-    ApprovalsVerb, Cli, ConfigVerb, ContainArgs, ContainVerb, DlqVerb, GlobalArgs, Verb,
-};
+use crate::args::{Cli, ConfigVerb, ContainArgs, ContainVerb, DlqVerb, GlobalArgs, Verb};
 use crate::codes;
 use crate::config::{Config, Environment, Given, table};
 use crate::error::{Failure, Result};
@@ -151,13 +151,16 @@ fn dispatch(cli: Cli, printer: &Printer) -> Result<u8> {
             in_runtime(&session, COMMAND, async |session, _| images::run(session, &args).await)
         }
         Verb::Approvals(verb) => {
-            let session = session(&global, |given| match &verb {
-                ApprovalsVerb::List(args) => args.store.give(given),
-                ApprovalsVerb::Show { store, .. } => store.give(given),
-                ApprovalsVerb::Approve(args) => args.store.give(given),
-                ApprovalsVerb::Deny(args) => args.store.give(given),
-            })?;
+            let session = session(&global, |given| verb.store().give(given))?;
             in_runtime(&session, COMMAND, async |session, _| approvals::run(session, verb).await)
+        }
+        Verb::Notify(verb) => {
+            let session = session(&global, |given| {
+                if let Some(store) = verb.store() {
+                    store.give(given);
+                }
+            })?;
+            in_runtime(&session, COMMAND, async |session, _| notify::run(session, verb).await)
         }
         Verb::Actions(verb) => {
             let session = session(&global, |given| match &verb {

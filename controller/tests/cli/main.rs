@@ -9,6 +9,7 @@
     reason = "tests report by panicking"
 )]
 
+mod approvals;
 mod config;
 mod contain;
 mod engine;

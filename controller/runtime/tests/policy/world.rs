@@ -16,6 +16,7 @@ use skep_core::request::{NewRequest, RequestVerb};
 use skep_crds::policy::load_strict;
 use skep_images::{Credentials, Limits, Resolver};
 use skep_runtime::{Controller, Options, Parts, PassReport, PolicySource, SourceSet, SystemRandom};
+use skep_store::conformance::protection;
 use skep_store::{
     Actions as _, ApprovalFilter, Approvals as _, Decision, DecisionRequest, DecisionRow,
     Ledger as _, LedgerFilter, Overrides as _, Requests as _,
@@ -85,7 +86,7 @@ impl World {
     }
 
     pub(crate) async fn store(&self) -> SqliteStore {
-        SqliteStore::open(self.database(), OpenOptions { create: true }).await.unwrap()
+        SqliteStore::open(self.database(), OpenOptions::new(protection()).creating()).await.unwrap()
     }
 
     /// A process that has just started, with a connection of its own: nothing but the store and
