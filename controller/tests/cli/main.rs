@@ -24,6 +24,7 @@ mod receiver;
 mod registry;
 mod serve;
 mod shell;
+mod store;
 mod telemetry;
 
 use std::path::{Path, PathBuf};
