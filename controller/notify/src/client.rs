@@ -59,13 +59,14 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client. Installs the process's TLS provider unless another part was first.
+    /// A client.
     ///
     /// # Errors
     /// When TLS cannot be set up.
     pub fn new(timeouts: Timeouts) -> Result<Self, reqwest::Error> {
-        // Building a client without one panics.
-        let _another_part_was_first = rustls::crypto::ring::default_provider().install_default();
+        // reqwest brings none of its own, and ends the process without one. An error means that
+        // there is one already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(timeouts.connect)
