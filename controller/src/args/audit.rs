@@ -83,10 +83,6 @@ pub(crate) struct VerifyArgs {
     /// Check this export instead of the database.
     #[arg(long, value_name = "FILE")]
     pub(crate) export: Option<PathBuf>,
-    /// The installation's key, for an export that is checked elsewhere [default: the one beside
-    /// the database].
-    #[arg(long, value_name = "FILE", requires = "export")]
-    pub(crate) key: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) store: StoreArgs,
 }

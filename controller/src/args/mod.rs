@@ -8,6 +8,7 @@ mod dlq;
 mod freeze;
 mod notify;
 mod service;
+mod store;
 mod verbs;
 
 use clap::{Parser, Subcommand};
@@ -27,6 +28,7 @@ pub(crate) use self::freeze::{
 };
 pub(crate) use self::notify::NotifyVerb;
 pub(crate) use self::service::{AskArgs, ChooseArgs, HistoryArgs, ServiceVerb, Side};
+pub(crate) use self::store::{CopyArgs, RestoreArgs, StoreVerb};
 pub(crate) use self::verbs::{
     ActionsVerb, ConfigVerb, ExplainArgs, ImagesArgs, ImportArgs, LintArgs, PlanArgs, PolicyVerb,
     ReconcileArgs, ReferencePage, RegistryVerb, ReplayArgs, SchemaArgs, ServeArgs, TestPolicyArgs,
@@ -123,7 +125,8 @@ Examples:
 Examples:
   skep kill caddy-mcp --reason \"it leaks tokens\"
   skep kill --domain finance            # a large one: once more within 60 seconds confirms
-  skep kill --domain finance --confirm  # asks here instead, on a terminal")]
+  skep kill --domain finance --confirm  # asks here instead, on a terminal
+  skep kill caddy-mcp --without-store   # the database is out of reach")]
     Kill(KillArgs),
     /// Take a pause or a kill back; what a kill changed is put back exactly as it was.
     #[command(after_help = "\
@@ -140,6 +143,9 @@ Examples:
   skep images --registry fleet.yml
   skep images --check -o json          # asks the image registries")]
     Images(Box<ImagesArgs>),
+    /// The database: its state, backups, and moves to another one.
+    #[command(subcommand)]
+    Store(StoreVerb),
     /// Registry files.
     #[command(subcommand)]
     Registry(RegistryVerb),

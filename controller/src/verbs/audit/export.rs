@@ -11,9 +11,9 @@ use skep_core::audit::{AuditRecord, ExportHead, ExportLine, ExportWriter, TrailS
 use skep_store::TrailReader;
 
 use crate::args::ExportArgs;
+use crate::codes;
 use crate::error::{Failure, Result, exit};
 use crate::verbs::Session;
-use crate::{codes, wiring};
 
 /// Writes each row as it is read.
 struct Lines<W> {
@@ -96,7 +96,7 @@ fn place(beside: &Path, path: &Path, force: bool) -> Result<()> {
 }
 
 async fn write(session: &Session, args: &ExportArgs, out: impl Write + Send) -> Result<u64> {
-    let opened = wiring::open_store(&session.config, &session.environment).await?;
+    let opened = session.open().await?;
     let from = match args.since {
         // None since then: an export of no rows, from a number that no row has.
         Some(since) => Some(opened.store.first_since(since).await?.unwrap_or(i64::MAX)),

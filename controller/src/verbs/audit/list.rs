@@ -13,7 +13,6 @@ use crate::output::table::Columns;
 use crate::output::{Format, Items, plain};
 use crate::verbs::Session;
 use crate::verbs::view::short;
-use crate::wiring;
 
 /// How often new rows are looked for.
 const POLL: Duration = Duration::from_secs(1);
@@ -51,7 +50,7 @@ impl Row {
 }
 
 pub(super) async fn run(session: &Session, args: &ListAuditArgs) -> Result<u8> {
-    let store = wiring::open_store(&session.config, &session.environment).await?.store;
+    let store = session.open_store().await?;
     let action = match &args.action {
         Some(id) => Some(store.action(id).await?.id),
         None => None,

@@ -15,7 +15,7 @@ use crate::args::VerifyArgs;
 use crate::error::{Failure, Result, exit};
 use crate::output::Style;
 use crate::verbs::Session;
-use crate::{codes, key, wiring};
+use crate::{codes, wiring};
 
 /// What it came to.
 #[derive(Debug, Serialize)]
@@ -40,17 +40,14 @@ struct Found {
 pub(super) async fn run(session: &Session, args: &VerifyArgs) -> Result<u8> {
     let verified = match &args.export {
         Some(path) => {
-            let key = match &args.key {
-                Some(path) => key::read_file(path)?,
-                None => wiring::existing_key(&session.config, &session.environment)?,
-            };
+            let key = wiring::existing_key(&session.config, &session.environment)?;
             let key =
                 AuditKey::new(&key).map_err(|error| Failure::of(codes::KEY_UNAVAILABLE, &error))?;
             let earlier = earlier(args.against.as_deref(), &key)?;
             of_export(path, &key, earlier.as_ref())?
         }
         None => {
-            let opened = wiring::open_store(&session.config, &session.environment).await?;
+            let opened = session.open().await?;
             let key = opened.protection.audit();
             let earlier = earlier(args.against.as_deref(), key)?;
             of_store(opened.store.as_ref(), key, earlier.as_ref()).await?
