@@ -12,6 +12,7 @@
 mod approvals;
 mod config;
 mod contain;
+mod dlq;
 mod engine;
 mod errors;
 mod fleet;
