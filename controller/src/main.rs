@@ -3,6 +3,7 @@
 mod args;
 mod codes;
 mod config;
+mod database;
 mod error;
 mod identity;
 mod key;

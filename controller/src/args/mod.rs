@@ -1,12 +1,14 @@
 //! The command line, as types. What it means is decided elsewhere.
 
 mod approvals;
+mod audit;
 mod common;
 mod contain;
 mod dlq;
 mod freeze;
 mod notify;
 mod service;
+mod store;
 mod verbs;
 
 use clap::{Parser, Subcommand};
@@ -14,6 +16,7 @@ use clap::{Parser, Subcommand};
 pub(crate) use self::approvals::{
     ApprovalsVerb, ApproveArgs, DeciderArgs, DenyArgs, ListApprovalsArgs, RevokeArgs, SelectArgs,
 };
+pub(crate) use self::audit::{AuditVerb, ExportArgs, ListAuditArgs, VerifyArgs};
 pub(crate) use self::common::{
     FleetArgs, GlobalArgs, OperatorArgs, PolicyArgs, SourceArgs, StoreArgs,
 };
@@ -25,6 +28,7 @@ pub(crate) use self::freeze::{
 };
 pub(crate) use self::notify::NotifyVerb;
 pub(crate) use self::service::{AskArgs, ChooseArgs, HistoryArgs, ServiceVerb, Side};
+pub(crate) use self::store::{CopyArgs, RestoreArgs, StoreVerb};
 pub(crate) use self::verbs::{
     ActionsVerb, ConfigVerb, ExplainArgs, ImagesArgs, ImportArgs, LintArgs, PlanArgs, PolicyVerb,
     ReconcileArgs, ReferencePage, RegistryVerb, ReplayArgs, SchemaArgs, ServeArgs, TestPolicyArgs,
@@ -92,6 +96,9 @@ Examples:
     /// What was proposed, and what became of it.
     #[command(subcommand)]
     Actions(ActionsVerb),
+    /// The trail of who did what: list it, check it, take it elsewhere.
+    #[command(subcommand)]
+    Audit(AuditVerb),
     /// What could not be done: dead letters of failed actions.
     #[command(subcommand)]
     Dlq(DlqVerb),
@@ -136,6 +143,9 @@ Examples:
   skep images --registry fleet.yml
   skep images --check -o json          # asks the image registries")]
     Images(Box<ImagesArgs>),
+    /// The database: its state, backups, and moves to another one.
+    #[command(subcommand)]
+    Store(StoreVerb),
     /// Registry files.
     #[command(subcommand)]
     Registry(RegistryVerb),

@@ -17,11 +17,10 @@ use crate::config::table;
 use crate::error::{Result, exit};
 use crate::output::table::Columns;
 use crate::output::{Items, Style, plain, since};
-use crate::wiring;
 
 /// `skep actions`.
 pub(super) async fn run(session: &Session, verb: ActionsVerb) -> Result<u8> {
-    let store = wiring::open_store(&session.config, &session.environment).await?.store;
+    let store = session.open_store().await?;
     match verb {
         ActionsVerb::List { state, only, limit, .. } => {
             list(session, &store, &state, &only, limit).await

@@ -10,6 +10,7 @@
 )]
 
 mod approvals;
+mod audit;
 mod config;
 mod contain;
 mod dlq;
@@ -23,6 +24,7 @@ mod receiver;
 mod registry;
 mod serve;
 mod shell;
+mod store;
 mod telemetry;
 
 use std::path::{Path, PathBuf};
