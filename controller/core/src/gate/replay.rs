@@ -269,7 +269,10 @@ mod tests {
 
     #[test]
     fn everything_that_was_kept_is_asked_again() {
-        let with = |value: serde_json::Value| Past { facts: facts(&value), ..past(0, "deploy_service", "a", "allow") };
+        let with = |value: serde_json::Value| Past {
+            facts: facts(&value),
+            ..past(0, "deploy_service", "a", "allow")
+        };
         let mounts: SensitiveField =
             serde_json::from_value(json!({"class": "mounts", "pointer": "/x"})).unwrap();
         let rows = [
