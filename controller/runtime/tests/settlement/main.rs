@@ -8,6 +8,7 @@
 )]
 
 mod contain;
+mod disk;
 mod letters;
 mod meeting;
 mod replace;
