@@ -7,6 +7,7 @@
     reason = "tests report by panicking"
 )]
 
+mod canary;
 mod contain;
 mod disk;
 mod letters;
