@@ -7,6 +7,7 @@
 mod format;
 pub mod policy;
 pub mod registry;
+pub mod stack;
 mod schema;
 pub mod value;
 

@@ -11,7 +11,10 @@ use crate::decode::Decode;
 use crate::path::{Path, Step};
 use crate::problem::{Location, Problem, Problems, did_you_mean};
 use crate::resolve::{Resolved, Resolver, shorten};
-use crate::tree::{Entry, Kind, Mapping, Node, Position, Scalar};
+use crate::tree::{Entry, Kind, Mapping, Node, Position, Scalar, Style};
+
+/// What is said in place of a value that a program put there.
+const HIDDEN: &str = "a value that came from a variable";
 
 /// Where problems of one file go.
 #[derive(Debug)]
@@ -118,6 +121,7 @@ impl<'a> Cursor<'a> {
         match &self.node.kind {
             Kind::Mapping(_) => "a mapping".to_owned(),
             Kind::Sequence(_) => "a list".to_owned(),
+            Kind::Scalar(scalar) if scalar.style == Style::Substituted => HIDDEN.to_owned(),
             Kind::Scalar(scalar) => match self.sink.resolver.resolve(scalar) {
                 // As written: "1.0" is no whole number, which "1" would not explain.
                 Resolved::Int(_) | Resolved::Float(_) => {
@@ -128,6 +132,22 @@ impl<'a> Cursor<'a> {
                 | Resolved::Timestamp(_)
                 | Resolved::Text(_)) => other.describe(),
             },
+        }
+    }
+
+    /// Something of the node's value for a sentence, unless it must not be shown.
+    fn shown(&self, text: &str) -> String {
+        match self.scalar() {
+            Some(scalar) if scalar.style == Style::Substituted => HIDDEN.to_owned(),
+            _ => shorten(text),
+        }
+    }
+
+    /// [`Self::shown`], as a text.
+    fn quoted(&self, text: &str) -> String {
+        match self.shown(text) {
+            hidden if hidden == HIDDEN => hidden,
+            text => format!("\"{text}\""),
         }
     }
 
@@ -180,7 +200,7 @@ impl<'a> Cursor<'a> {
             Some(
                 Resolved::Bool(_) | Resolved::Int(_) | Resolved::Float(_) | Resolved::Timestamp(_),
             ) => {
-                let raw = self.scalar().map(|scalar| shorten(&scalar.raw)).unwrap_or_default();
+                let raw = self.scalar().map(|scalar| self.shown(&scalar.raw)).unwrap_or_default();
                 self.note(
                     "WRONG_TYPE",
                     format!("expected a text, found {}", self.found()),
@@ -222,7 +242,7 @@ impl<'a> Cursor<'a> {
                             "expected a whole number from {} to {}, found {}",
                             range.start(),
                             range.end(),
-                            shorten(&value.to_string())
+                            self.shown(&value.to_string())
                         ),
                     );
                 }
@@ -254,9 +274,10 @@ impl<'a> Cursor<'a> {
             self.refuse(
                 "OUT_OF_RANGE",
                 format!(
-                    "expected a number from {} to {}, found {value}",
+                    "expected a number from {} to {}, found {}",
                     range.start(),
-                    range.end()
+                    range.end(),
+                    self.shown(&value.to_string())
                 ),
             );
             return None;
@@ -277,7 +298,7 @@ impl<'a> Cursor<'a> {
             .map_or_else(|| format!("one of: {list}"), |word| format!("did you mean \"{word}\"?"));
         self.refuse_with(
             "UNKNOWN_WORD",
-            format!("expected one of {list}, found \"{}\"", shorten(&text)),
+            format!("expected one of {list}, found {}", self.quoted(&text)),
             hint,
         );
         None

@@ -1,0 +1,228 @@
+//! Variables in a whole document: each text is substituted where it stands, so that the result
+//! still knows its places, and at a few paths becomes the number or the truth value it spells.
+
+use std::sync::Arc;
+
+use skep_yaml::{CoreTag, Entry, Kind, Location, Mapping, Node, Problem, Problems, Resolved, Resolver};
+use skep_yaml::{Scalar, Style};
+
+use super::template::{Note, Refusal, substitute};
+use super::variables::Variables;
+
+/// What a text becomes after its variables were put in.
+#[derive(Clone, Copy)]
+enum Cast {
+    Whole,
+    Float,
+    Boolean,
+}
+
+/// Where docker gives a text with variables another type; `*` is any key, `[]` any item.
+const CASTS: &[(&[&str], Cast)] = &[
+    (&["services", "*", "configs", "[]", "mode"], Cast::Whole),
+    (&["services", "*", "secrets", "[]", "mode"], Cast::Whole),
+    (&["services", "*", "healthcheck", "retries"], Cast::Whole),
+    (&["services", "*", "healthcheck", "disable"], Cast::Boolean),
+    (&["services", "*", "deploy", "replicas"], Cast::Whole),
+    (&["services", "*", "deploy", "update_config", "parallelism"], Cast::Whole),
+    (&["services", "*", "deploy", "update_config", "max_failure_ratio"], Cast::Float),
+    (&["services", "*", "deploy", "rollback_config", "parallelism"], Cast::Whole),
+    (&["services", "*", "deploy", "rollback_config", "max_failure_ratio"], Cast::Float),
+    (&["services", "*", "deploy", "restart_policy", "max_attempts"], Cast::Whole),
+    (&["services", "*", "deploy", "placement", "max_replicas_per_node"], Cast::Whole),
+    (&["services", "*", "ports", "[]", "target"], Cast::Whole),
+    (&["services", "*", "ports", "[]", "published"], Cast::Whole),
+    (&["services", "*", "ulimits", "*"], Cast::Whole),
+    (&["services", "*", "ulimits", "*", "hard"], Cast::Whole),
+    (&["services", "*", "ulimits", "*", "soft"], Cast::Whole),
+    (&["services", "*", "privileged"], Cast::Boolean),
+    (&["services", "*", "oom_score_adj"], Cast::Whole),
+    (&["services", "*", "read_only"], Cast::Boolean),
+    (&["services", "*", "stdin_open"], Cast::Boolean),
+    (&["services", "*", "tty"], Cast::Boolean),
+    (&["services", "*", "volumes", "[]", "read_only"], Cast::Boolean),
+    (&["services", "*", "volumes", "[]", "volume", "nocopy"], Cast::Boolean),
+    (&["networks", "*", "external"], Cast::Boolean),
+    (&["networks", "*", "internal"], Cast::Boolean),
+    (&["networks", "*", "attachable"], Cast::Boolean),
+    (&["volumes", "*", "external"], Cast::Boolean),
+    (&["secrets", "*", "external"], Cast::Boolean),
+    (&["configs", "*", "external"], Cast::Boolean),
+];
+
+/// Puts variables into a document. Problems and warnings carry the place of the text.
+pub(crate) fn interpolate(
+    file: &Arc<str>,
+    root: &Node,
+    variables: &Variables,
+    problems: &mut Problems,
+    warnings: &mut Problems,
+) -> Arc<Node> {
+    let path = Vec::new();
+    Walk { file, variables, problems, warnings, path }.node(root)
+}
+
+struct Walk<'a> {
+    file: &'a Arc<str>,
+    variables: &'a Variables,
+    problems: &'a mut Problems,
+    warnings: &'a mut Problems,
+    path: Vec<String>,
+}
+
+impl Walk<'_> {
+    fn node(&mut self, node: &Node) -> Arc<Node> {
+        let kind = match &node.kind {
+            Kind::Mapping(mapping) => Kind::Mapping(self.mapping(mapping)),
+            Kind::Sequence(items) => {
+                self.path.push("[]".to_owned());
+                let items = items.iter().map(|item| self.node(item)).collect();
+                self.path.pop();
+                Kind::Sequence(items)
+            }
+            Kind::Scalar(scalar) => Kind::Scalar(self.scalar(node, scalar)),
+        };
+        Arc::new(Node { span: node.span, kind })
+    }
+
+    fn mapping(&mut self, mapping: &Mapping) -> Mapping {
+        let mut entries = Vec::with_capacity(mapping.entries.len());
+        for entry in &mapping.entries {
+            self.path.push(entry.key.clone());
+            let value = self.node(&entry.value);
+            self.path.pop();
+            entries.push(Entry { value, ..entry.clone() });
+        }
+        Mapping { entries, duplicates: Vec::new() }
+    }
+
+    fn scalar(&mut self, node: &Node, scalar: &Scalar) -> Scalar {
+        let same = Scalar { raw: scalar.raw.clone(), style: scalar.style, tag: scalar.tag };
+        let Resolved::Text(text) = Resolver::Docker.resolve(scalar) else { return same };
+        if !text.contains('$') {
+            return same;
+        }
+        match substitute(&text, self.variables) {
+            Ok(done) => {
+                for note in done.notes {
+                    self.warn(node, &note);
+                }
+                if done.text == text {
+                    return same;
+                }
+                self.cast(node, done.text)
+            }
+            Err(refusal) => {
+                self.refuse(node, &refusal);
+                Scalar { raw: String::new(), style: Style::Substituted, tag: None }
+            }
+        }
+    }
+
+    fn cast(&mut self, node: &Node, text: String) -> Scalar {
+        let fits = |pattern: &[&str]| {
+            pattern.len() == self.path.len()
+                && pattern.iter().zip(&self.path).all(|(part, key)| *part == "*" || part == key)
+        };
+        let style = Style::Substituted;
+        let Some((_, cast)) = CASTS.iter().find(|(pattern, _)| fits(pattern)) else {
+            return Scalar { raw: text, style, tag: None };
+        };
+        let (spelled, tag, expected) = match cast {
+            Cast::Whole => {
+                let number = text.parse::<i64>().ok().map(|number| number.to_string());
+                (number, CoreTag::Int, "a whole number")
+            }
+            Cast::Float => {
+                let number = text.parse::<f64>().ok().filter(|number| number.is_finite());
+                (number.map(|number| number.to_string()), CoreTag::Float, "a number")
+            }
+            Cast::Boolean => {
+                let value = match &*text.to_ascii_lowercase() {
+                    "y" | "yes" | "true" | "on" => Some("true".to_owned()),
+                    "n" | "no" | "false" | "off" => Some("false".to_owned()),
+                    _ => None,
+                };
+                (value, CoreTag::Bool, "true or false")
+            }
+        };
+        let Some(raw) = spelled else {
+            let message = format!("expected {expected}, and the variables give something else");
+            let hint = "correct the value of the variable".to_owned();
+            self.problems.push(self.problem(node, "WRONG_TYPE", message, Some(hint)));
+            // The right type, so that nothing more is said about it.
+            let raw = if matches!(cast, Cast::Boolean) { "false" } else { "1" };
+            return Scalar { raw: raw.to_owned(), style, tag: Some(tag) };
+        };
+        Scalar { raw, style, tag: Some(tag) }
+    }
+
+    fn refuse(&mut self, node: &Node, refusal: &Refusal) {
+        let (code, message, hint) = match refusal {
+            Refusal::Format => (
+                "BAD_VARIABLE",
+                "a \"$\" that begins no variable".to_owned(),
+                "write $$ for a dollar sign, ${NAME} for a variable".to_owned(),
+            ),
+            Refusal::TooDeep => (
+                "BAD_VARIABLE",
+                "defaults of variables stand in each other too deeply".to_owned(),
+                "give the variables their values".to_owned(),
+            ),
+            Refusal::Required { name, text } => {
+                let said: String = text.chars().take(200).flat_map(char::escape_debug).collect();
+                let said = if said.is_empty() { said } else { format!(": {said}") };
+                (
+                    "VARIABLE_REQUIRED",
+                    format!("the variable {name} is required and has no value{said}"),
+                    format!("give it with --set {name}=VALUE, or in the file of --env-file"),
+                )
+            }
+        };
+        self.problems.push(self.problem(node, code, message, Some(hint)));
+    }
+
+    fn warn(&mut self, node: &Node, note: &Note) {
+        let (code, message, hint) = match note {
+            Note::Unset(name) => (
+                "VARIABLE_UNSET",
+                format!("the variable {name} has no value: nothing stands in its place"),
+                format!("give it a value, or a default: ${{{name}:-DEFAULT}}"),
+            ),
+            Note::NestedDefault(name) => (
+                "DOCKER_READS_OTHERWISE",
+                format!("docker would not look for variables in the default of {name}"),
+                "give the variable a value where docker deploys the same file".to_owned(),
+            ),
+            Note::OtherOperator(name) => (
+                "DOCKER_READS_OTHERWISE",
+                format!("docker would take a later \"-\" or \"?\" for the operator of {name}"),
+                "leave \"-\", \":-\" and \":?\" out of the text behind the operator".to_owned(),
+            ),
+            Note::Unbraced(name) => (
+                "UNBRACED_DEFAULT",
+                format!("all that follows ${name} is its default or its error text, to the end"),
+                format!("write ${{{name}}} to end the variable there"),
+            ),
+        };
+        let problem = self.problem(node, code, message, Some(hint));
+        self.warnings.push(problem);
+    }
+
+    fn problem(
+        &self,
+        node: &Node,
+        code: &'static str,
+        message: String,
+        hint: Option<String>,
+    ) -> Problem {
+        let at = node.span.start;
+        Problem {
+            location: Location { file: self.file.clone(), line: at.line, column: at.column },
+            path: self.path.join(".").replace(".[]", "[]"),
+            code,
+            message,
+            hint,
+        }
+    }
+}
