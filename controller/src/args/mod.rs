@@ -2,12 +2,16 @@
 
 mod common;
 mod service;
+mod stack;
 mod verbs;
 
 use clap::{Parser, Subcommand};
 
 pub(crate) use self::common::{FleetArgs, GlobalArgs, PolicyArgs, SourceArgs, StoreArgs};
 pub(crate) use self::service::{AskArgs, ChooseArgs, HistoryArgs, ServiceVerb, Side};
+pub(crate) use self::stack::{
+    Around, LintArgs, RenderArgs, StackVerb, ValidateStackArgs, VariableArgs,
+};
 pub(crate) use self::verbs::{
     ActionsVerb, ApprovalsVerb, ApproveArgs, ConfigVerb, DenyArgs, ExplainArgs, ImagesArgs,
     ImportArgs, ListApprovalsArgs, PlanArgs, PolicyVerb, ReconcileArgs, ReferencePage,
@@ -84,6 +88,9 @@ Examples:
     /// Registry files.
     #[command(subcommand)]
     Registry(RegistryVerb),
+    /// Stack files.
+    #[command(subcommand)]
+    Stack(StackVerb),
     /// The policy.
     #[command(subcommand)]
     Policy(PolicyVerb),

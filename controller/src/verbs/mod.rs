@@ -7,15 +7,17 @@ mod images;
 mod plan;
 mod policy;
 mod probe;
+mod problem;
 mod reconcile;
 mod registry;
 mod schema;
 mod serve;
 mod service;
 mod shell;
+mod stack;
 mod view;
 
-use crate::args::{ActionsVerb, PolicyVerb, RegistryVerb};
+use crate::args::{ActionsVerb, PolicyVerb, RegistryVerb, StackVerb};
 use crate::args::{ApprovalsVerb, Cli, ConfigVerb, GlobalArgs, Verb};
 use crate::codes;
 use crate::config::{Config, Environment, Given, table};
@@ -57,6 +59,9 @@ fn dispatch(cli: Cli, printer: &Printer) -> Result<u8> {
     match verb {
         // These read no settings, so that a broken configuration cannot stop them.
         Verb::Registry(RegistryVerb::Validate(args)) => registry::validate(printer, &args),
+        Verb::Stack(StackVerb::Render(args)) => stack::render(printer, &args),
+        Verb::Stack(StackVerb::Validate(args)) => stack::validate(printer, &args),
+        Verb::Stack(StackVerb::Lint(args)) => stack::lint(printer, &args),
         Verb::Schema(args) => schema::run(printer, &args),
         Verb::Completions { shell } => shell::completions(printer, shell),
         Verb::Version => shell::version(printer),

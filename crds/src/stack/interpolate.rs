@@ -1,6 +1,7 @@
 //! Variables in a whole document: each text is substituted where it stands, so that the result
 //! still knows its places, and at a few paths becomes the number or the truth value it spells.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use skep_yaml::{CoreTag, Entry, Kind, Location, Mapping, Node, Problem, Problems, Resolved, Resolver};
@@ -55,18 +56,27 @@ pub(crate) fn interpolate(
     file: &Arc<str>,
     root: &Node,
     variables: &Variables,
-    problems: &mut Problems,
-    warnings: &mut Problems,
+    found: &mut Found,
 ) -> Arc<Node> {
     let path = Vec::new();
-    Walk { file, variables, problems, warnings, path }.node(root)
+    Walk { file, variables, found, path }.node(root)
+}
+
+/// What came up on the way.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    /// What is wrong.
+    pub(crate) problems: Problems,
+    /// What is worth a warning.
+    pub(crate) warnings: Problems,
+    /// The variables whose values were looked for.
+    pub(crate) names: BTreeSet<String>,
 }
 
 struct Walk<'a> {
     file: &'a Arc<str>,
     variables: &'a Variables,
-    problems: &'a mut Problems,
-    warnings: &'a mut Problems,
+    found: &'a mut Found,
     path: Vec<String>,
 }
 
@@ -104,6 +114,7 @@ impl Walk<'_> {
         }
         match substitute(&text, self.variables) {
             Ok(done) => {
+                self.found.names.extend(done.names);
                 for note in done.notes {
                     self.warn(node, &note);
                 }
@@ -149,7 +160,7 @@ impl Walk<'_> {
         let Some(raw) = spelled else {
             let message = format!("expected {expected}, and the variables give something else");
             let hint = "correct the value of the variable".to_owned();
-            self.problems.push(self.problem(node, "WRONG_TYPE", message, Some(hint)));
+            self.found.problems.push(self.problem(node, "WRONG_TYPE", message, Some(hint)));
             // The right type, so that nothing more is said about it.
             let raw = if matches!(cast, Cast::Boolean) { "false" } else { "1" };
             return Scalar { raw: raw.to_owned(), style, tag: Some(tag) };
@@ -179,7 +190,7 @@ impl Walk<'_> {
                 )
             }
         };
-        self.problems.push(self.problem(node, code, message, Some(hint)));
+        self.found.problems.push(self.problem(node, code, message, Some(hint)));
     }
 
     fn warn(&mut self, node: &Node, note: &Note) {
@@ -206,7 +217,7 @@ impl Walk<'_> {
             ),
         };
         let problem = self.problem(node, code, message, Some(hint));
-        self.warnings.push(problem);
+        self.found.warnings.push(problem);
     }
 
     fn problem(

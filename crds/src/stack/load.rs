@@ -1,6 +1,6 @@
 //! From the bytes of stack files to one stack.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use skep_yaml::{
@@ -9,7 +9,7 @@ use skep_yaml::{
 };
 
 use super::Stack;
-use super::interpolate::interpolate;
+use super::interpolate::{Found, interpolate};
 use super::merge::Merge;
 use super::places::Places;
 use super::read::{Key, NEWEST, Others, Read, Rules, check_keys};
@@ -44,6 +44,8 @@ pub struct Loaded {
     pub warnings: Problems,
     /// Where each field was written.
     pub places: Places,
+    /// The names of the variables that the files use.
+    pub variables: BTreeSet<String>,
     /// What the files of secrets and configs hold, by their absolute paths.
     pub contents: Contents,
 }
@@ -93,6 +95,7 @@ pub fn load(
     let mut problems = Problems::new();
     let mut warnings = Problems::new();
     let mut places = Places::default();
+    let mut names = BTreeSet::new();
     let mut merged: Option<Stack> = None;
     for source in sources {
         let Some(document) = Document::parse(source, &mut problems) else { continue };
@@ -108,8 +111,11 @@ pub fn load(
             problems.push(problem);
         }
         let file = &document.file;
-        let root =
-            interpolate(file, &document.root, variables, &mut problems, &mut warnings);
+        let mut found = Found::default();
+        let root = interpolate(file, &document.root, variables, &mut found);
+        problems.append(found.problems);
+        warnings.append(found.warnings);
+        names.extend(found.names);
         places.record(file, &root);
         let rules = Rules::new(document.minor);
         let sink = Sink::new(file.clone(), Resolver::Docker);
@@ -135,7 +141,7 @@ pub fn load(
         contents = resolve::contents(stack, files, &places, &mut problems);
     }
     warnings.sort();
-    let loaded = merged.map(|stack| Loaded { stack, warnings, places, contents });
+    let loaded = merged.map(|stack| Loaded { stack, warnings, places, variables: names, contents });
     problems.into_result(&file, loaded)
 }
 

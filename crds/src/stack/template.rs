@@ -17,6 +17,8 @@ pub(crate) struct Substituted {
     pub(crate) text: String,
     /// What is worth a warning.
     pub(crate) notes: Vec<Note>,
+    /// The variables whose values were looked for.
+    pub(crate) names: Vec<String>,
 }
 
 /// What is worth a warning.
@@ -99,6 +101,7 @@ fn one(
     out: &mut Substituted,
     depth: usize,
 ) -> Result<(), Refusal> {
+    out.names.push(name.to_owned());
     let set = variables.get(name);
     let filled = set.filter(|value| !value.is_empty());
     let Some(operator) = operator else {
