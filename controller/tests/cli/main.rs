@@ -19,6 +19,7 @@ mod receiver;
 mod registry;
 mod serve;
 mod shell;
+mod stack;
 mod telemetry;
 
 use std::path::{Path, PathBuf};

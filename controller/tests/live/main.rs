@@ -23,3 +23,4 @@ mod replace;
 mod rollout;
 mod scope;
 mod sources;
+mod stack;

@@ -117,8 +117,7 @@ impl Merge for Time {
 impl Read for Time {
     fn read(at: &Cursor<'_>, _: &Rules) -> Option<Self> {
         if let Some(Resolved::Int(_) | Resolved::Float(_)) = at.resolved() {
-            let raw = at.scalar().map(|scalar| scalar.raw.clone()).unwrap_or_default();
-            let hint = format!("write \"{raw}s\" for seconds");
+            let hint = "write numbers with units, in quotes if need be: 10s";
             at.refuse_with("BAD_DURATION", "a duration needs a unit", hint);
             return None;
         }

@@ -183,8 +183,12 @@ impl Check<'_> {
             || format!("declare it under the top-level `{what}s:`"),
             |word| format!("did you mean \"{word}\"?"),
         );
-        let shown: String = name.chars().take(60).flat_map(char::escape_debug).collect();
-        let message = format!("the {what} \"{shown}\" is declared nowhere in the stack");
+        let message = if self.places.is_substituted(&format!("{}.{field}", self.at)) {
+            format!("this {what} is declared nowhere in the stack")
+        } else {
+            let shown: String = name.chars().take(60).flat_map(char::escape_debug).collect();
+            format!("the {what} \"{shown}\" is declared nowhere in the stack")
+        };
         self.refuse(field, "UNDEFINED", message, &hint);
     }
 
@@ -192,7 +196,10 @@ impl Check<'_> {
         let known: Vec<&str> = self.stack.networks.keys().map(String::as_str).collect();
         for name in self.service.networks.0.keys() {
             if name != "default" && !known.contains(&name.as_str()) {
-                self.undefined(&format!("networks.{name}"), "network", name, &known);
+                // In a list the name may come from a variable.
+                let named = self.places.has(&format!("{}.networks.{name}", self.at));
+                let field = if named { format!("networks.{name}") } else { "networks".to_owned() };
+                self.undefined(&field, "network", name, &known);
             }
         }
     }
@@ -210,7 +217,7 @@ impl Check<'_> {
         ];
         for (key, said, kinds) in options {
             if said && !kinds.contains(&&*mount.kind) {
-                let message = format!("options of a {key} mount do not go with type {}", mount.kind);
+                let message = format!("options of a {key} mount do not go with this type of mount");
                 self.refuse(&format!("{field}.{key}"), "CONFLICTING_KEYS", message, "take them out");
             }
         }
@@ -228,7 +235,7 @@ impl Check<'_> {
                 }
             }
             "npipe" | "cluster" | "image" if mount.source.is_empty() => {
-                let message = format!("a mount of type {} needs a source", mount.kind);
+                let message = "a mount of this type needs a source";
                 self.refuse(&field, "MISSING_KEY", message, "add `source:`");
             }
             "npipe" => {}

@@ -51,6 +51,11 @@ const CASTS: &[(&[&str], Cast)] = &[
     (&["configs", "*", "external"], Cast::Boolean),
 ];
 
+/// What stands for a text that could not be had.
+fn nothing() -> Scalar {
+    Scalar { raw: String::new(), style: Style::Substituted, tag: None }
+}
+
 /// Puts variables into a document. Problems and warnings carry the place of the text.
 pub(crate) fn interpolate(
     file: &Arc<str>,
@@ -58,9 +63,12 @@ pub(crate) fn interpolate(
     variables: &Variables,
     found: &mut Found,
 ) -> Arc<Node> {
-    let path = Vec::new();
-    Walk { file, variables, found, path }.node(root)
+    Walk { file, variables, found, path: Vec::new(), left: MOST_TEXT }.node(root)
 }
+
+/// How much text a document may have once aliases are expanded and variables are put in, in bytes.
+/// Aliases share a text in memory until here.
+const MOST_TEXT: usize = 32 << 20;
 
 /// What came up on the way.
 #[derive(Debug, Default)]
@@ -78,6 +86,8 @@ struct Walk<'a> {
     variables: &'a Variables,
     found: &'a mut Found,
     path: Vec<String>,
+    /// How much text may still come.
+    left: usize,
 }
 
 impl Walk<'_> {
@@ -90,7 +100,12 @@ impl Walk<'_> {
                 self.path.pop();
                 Kind::Sequence(items)
             }
-            Kind::Scalar(scalar) => Kind::Scalar(self.scalar(node, scalar)),
+            Kind::Scalar(scalar) if self.spend(node, scalar.raw.len()) => {
+                let scalar = self.scalar(node, scalar);
+                self.spend(node, scalar.raw.len());
+                Kind::Scalar(scalar)
+            }
+            Kind::Scalar(_) => Kind::Scalar(nothing()),
         };
         Arc::new(Node { span: node.span, kind })
     }
@@ -98,12 +113,29 @@ impl Walk<'_> {
     fn mapping(&mut self, mapping: &Mapping) -> Mapping {
         let mut entries = Vec::with_capacity(mapping.entries.len());
         for entry in &mapping.entries {
+            if !self.spend(&entry.value, entry.key.len()) {
+                break;
+            }
             self.path.push(entry.key.clone());
             let value = self.node(&entry.value);
             self.path.pop();
             entries.push(Entry { value, ..entry.clone() });
         }
         Mapping { entries, duplicates: Vec::new() }
+    }
+
+    /// Takes text from the budget; says so once when there is none left.
+    fn spend(&mut self, node: &Node, bytes: usize) -> bool {
+        if self.left == 0 {
+            return false;
+        }
+        self.left = self.left.saturating_sub(bytes);
+        if self.left == 0 {
+            let message = "the document is too large once its aliases and variables are expanded";
+            let problem = self.problem(node, "TOO_LARGE", message.to_owned(), None);
+            self.found.problems.push(problem);
+        }
+        self.left > 0
     }
 
     fn scalar(&mut self, node: &Node, scalar: &Scalar) -> Scalar {
@@ -125,7 +157,7 @@ impl Walk<'_> {
             }
             Err(refusal) => {
                 self.refuse(node, &refusal);
-                Scalar { raw: String::new(), style: Style::Substituted, tag: None }
+                nothing()
             }
         }
     }
@@ -160,7 +192,8 @@ impl Walk<'_> {
         let Some(raw) = spelled else {
             let message = format!("expected {expected}, and the variables give something else");
             let hint = "correct the value of the variable".to_owned();
-            self.found.problems.push(self.problem(node, "WRONG_TYPE", message, Some(hint)));
+            let problem = self.problem(node, "WRONG_TYPE", message, Some(hint));
+            self.found.problems.push(problem);
             // The right type, so that nothing more is said about it.
             let raw = if matches!(cast, Cast::Boolean) { "false" } else { "1" };
             return Scalar { raw: raw.to_owned(), style, tag: Some(tag) };
@@ -180,6 +213,11 @@ impl Walk<'_> {
                 "defaults of variables stand in each other too deeply".to_owned(),
                 "give the variables their values".to_owned(),
             ),
+            Refusal::TooLong => (
+                "TOO_LARGE",
+                "the text becomes too long with its variables".to_owned(),
+                "put what is long into a file: a config or a secret".to_owned(),
+            ),
             Refusal::Required { name, text } => {
                 let said: String = text.chars().take(200).flat_map(char::escape_debug).collect();
                 let said = if said.is_empty() { said } else { format!(": {said}") };
@@ -190,7 +228,8 @@ impl Walk<'_> {
                 )
             }
         };
-        self.found.problems.push(self.problem(node, code, message, Some(hint)));
+        let problem = self.problem(node, code, message, Some(hint));
+        self.found.problems.push(problem);
     }
 
     fn warn(&mut self, node: &Node, note: &Note) {
@@ -204,6 +243,11 @@ impl Walk<'_> {
                 "DOCKER_READS_OTHERWISE",
                 format!("docker would not look for variables in the default of {name}"),
                 "give the variable a value where docker deploys the same file".to_owned(),
+            ),
+            Note::LiteralDollar(name) => (
+                "LITERAL_DOLLAR",
+                format!("\"$\" in the default of {name} stands for itself"),
+                "write ${OTHER} for a variable; docker never looks for one there".to_owned(),
             ),
             Note::OtherOperator(name) => (
                 "DOCKER_READS_OTHERWISE",

@@ -95,6 +95,7 @@ pub fn load(
     let mut problems = Problems::new();
     let mut warnings = Problems::new();
     let mut places = Places::default();
+    let mut environment = resolve::MOST_ENVIRONMENT;
     let mut names = BTreeSet::new();
     let mut merged: Option<Stack> = None;
     for source in sources {
@@ -124,8 +125,16 @@ pub fn load(
         warnings.append(rules.into_warnings());
         let Some(mut stack) = read else { continue };
         stack.version.clone_from(&document.version);
-        let mut resolve =
-            Resolve { folder, variables, files, file, root: &root, problems: &mut problems, warnings: &mut warnings };
+        let mut resolve = Resolve {
+            folder,
+            variables,
+            files,
+            file,
+            root: &root,
+            problems: &mut problems,
+            warnings: &mut warnings,
+            left: &mut environment,
+        };
         resolve.stack(&mut stack);
         match &mut merged {
             Some(first) => merge(first, stack),

@@ -5,7 +5,7 @@ use skep_yaml::{Cursor, Kind};
 
 use super::amounts::Number;
 use super::merge::{Merge, Zero, by_key};
-use super::read::{Read, Rules, kind, mapping_only};
+use super::read::{Read, Rules, is_hidden, kind, mapping_only};
 
 kind! {
     /// A mount.
@@ -102,7 +102,8 @@ fn one(at: &Cursor<'_>, rules: &Rules) -> Option<Mount> {
     match parse(&at.text()?) {
         Ok((mount, passed_over)) => {
             for option in passed_over {
-                let message = format!("docker passes over the option \"{option}\" of a mount");
+                let option = if is_hidden(at) { "an option".to_owned() } else { format!("\"{option}\"") };
+                let message = format!("docker passes over {option} of this mount");
                 rules.warn(at, "IGNORED_KEY", message, "take it out, it has no effect");
             }
             Some(mount)

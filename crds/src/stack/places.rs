@@ -10,8 +10,14 @@ use skep_yaml::{Kind, Location, Node, Position, Problem, Style};
 pub struct Places {
     known: HashMap<String, Location>,
     substituted: BTreeSet<String>,
+    /// Bytes of the paths so far.
+    size: usize,
     file: Option<Arc<str>>,
 }
+
+/// How much is remembered, in bytes of paths; beyond that the place of a field is that of what it
+/// is part of. Long keys must not cost their length again for each thing below them.
+const MOST: usize = 16 << 20;
 
 impl Places {
     /// Takes over the places of a document.
@@ -20,11 +26,19 @@ impl Places {
         self.walk(file, root, "");
     }
 
+    fn spend(&mut self, bytes: usize) -> bool {
+        self.size = self.size.saturating_add(bytes);
+        self.size <= MOST
+    }
+
     fn walk(&mut self, file: &Arc<str>, node: &Node, path: &str) {
         let place = |at: Position| Location { file: file.clone(), line: at.line, column: at.column };
         match &node.kind {
             Kind::Mapping(mapping) => {
                 for entry in &mapping.entries {
+                    if !self.spend(path.len() + entry.key.len()) {
+                        return;
+                    }
                     let path = match path {
                         "" => entry.key.clone(),
                         path => format!("{path}.{}", entry.key),
@@ -35,6 +49,9 @@ impl Places {
             }
             Kind::Sequence(items) => {
                 for (index, item) in items.iter().enumerate() {
+                    if !self.spend(path.len()) {
+                        return;
+                    }
                     let path = format!("{path}[{index}]");
                     self.known.insert(path.clone(), place(item.span.start));
                     self.walk(file, item, &path);

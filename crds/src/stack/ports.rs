@@ -61,7 +61,13 @@ impl Read for Ports {
                 }
                 seen.push(text);
             }
-            ports.extend(one(item, rules).unwrap_or_default());
+            let more = one(item, rules).unwrap_or_default();
+            if !rules.publish(more.len()) {
+                let hint = "publish fewer; there are 65536 ports";
+                item.refuse_with("TOO_MANY_PORTS", "the file publishes too many ports", hint);
+                break;
+            }
+            ports.extend(more);
         }
         Some(Self(ports))
     }

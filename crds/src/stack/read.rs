@@ -1,11 +1,11 @@
 //! Reading a stack file: each kind is declared once, as a list of keys with types, and from that
 //! come its reader, the version that each key needs, how it is merged and how it is written.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use serde_json::{Map, Value};
 use skep_yaml::{Cursor, Entry, Kind, MapCursor, Node, Problem, Problems, Resolved, Resolver};
-use skep_yaml::did_you_mean;
+use skep_yaml::{Style, did_you_mean};
 
 /// The newest version of the format.
 pub(crate) const NEWEST: u32 = 13;
@@ -17,11 +17,23 @@ pub(crate) struct Rules {
     pub(crate) minor: u32,
     /// What is worth a warning.
     warnings: RefCell<Problems>,
+    /// How many ports may still be published.
+    ports: Cell<usize>,
 }
+
+/// The most ports that one file may publish. A short text can be a range of all of them.
+const MOST_PORTS: usize = 65_536;
 
 impl Rules {
     pub(crate) fn new(minor: u32) -> Self {
-        Self { minor, warnings: RefCell::default() }
+        Self { minor, warnings: RefCell::default(), ports: Cell::new(MOST_PORTS) }
+    }
+
+    /// Takes ports from the budget; false when there are not so many left.
+    pub(crate) fn publish(&self, ports: usize) -> bool {
+        let left = self.ports.get();
+        self.ports.set(left.saturating_sub(ports));
+        ports <= left
     }
 
     pub(crate) fn into_warnings(self) -> Problems {
@@ -38,6 +50,11 @@ impl Rules {
             hint: (!hint.is_empty()).then(|| hint.to_owned()),
         });
     }
+}
+
+/// Whether the value came from a variable, so that no message may show it.
+pub(crate) fn is_hidden(at: &Cursor<'_>) -> bool {
+    at.scalar().is_some_and(|scalar| scalar.style == Style::Substituted)
 }
 
 /// A value that can be read from a stack file.

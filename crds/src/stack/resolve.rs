@@ -23,7 +23,13 @@ pub(crate) struct Resolve<'a> {
     pub(crate) root: &'a Node,
     pub(crate) problems: &'a mut Problems,
     pub(crate) warnings: &'a mut Problems,
+    /// How much may still be read from environment files, in bytes.
+    pub(crate) left: &'a mut usize,
 }
+
+/// How much the environment files of a stack may have, in bytes: a short list can name a large file
+/// again and again.
+pub(crate) const MOST_ENVIRONMENT: usize = 16 << 20;
 
 impl Resolve<'_> {
     /// Resolves everything in a stack.
@@ -107,16 +113,23 @@ impl Resolve<'_> {
                 Err(why) => {
                     let listed = format!("services.{name}.env_file[{index}]");
                     let at = if places.has(&listed) { listed } else { format!("services.{name}.env_file") };
-                    let message = format!("the file {path} cannot be read: {why}");
+                    let message = format!("{} cannot be read: {why}", named(&path, &at, places));
                     let hint = "paths begin at the folder of the first stack file";
                     self.refuse(places, &at, "FILE_UNREADABLE", message, hint);
                     continue;
                 }
             };
+            if *self.left < bytes.len() {
+                let message = "the environment files of the stack are too large".to_owned();
+                let at = format!("services.{name}.env_file");
+                self.refuse(places, &at, "TOO_LARGE", message, "name fewer or smaller ones");
+                return;
+            }
+            *self.left -= bytes.len();
             match env_file::parse(&bytes, self.variables) {
                 Ok(lines) => from_files.extend(lines.into_iter().map(|(key, value)| (key, Some(value)))),
                 Err(bad) => self.problems.push(Problem {
-                    location: Location { file: path.into(), line: bad.line, column: 1 },
+                    location: Location { file: shown(&path, name, index, places), line: bad.line, column: 1 },
                     path: String::new(),
                     code: "BAD_ENV_FILE",
                     message: bad.message.to_owned(),
@@ -205,6 +218,18 @@ impl Resolve<'_> {
     }
 }
 
+/// The path of an environment file, unless it came from a variable.
+fn shown(path: &str, service: &str, index: usize, places: &Places) -> Arc<str> {
+    let field = format!("services.{service}.env_file");
+    let hidden = [format!("{field}[{index}]"), field].iter().any(|at| places.is_substituted(at));
+    if hidden { "an environment file".into() } else { path.into() }
+}
+
+/// A file for a sentence; what came from a variable is not shown.
+fn named(path: &str, at: &str, places: &Places) -> String {
+    if places.is_substituted(at) { "the file".to_owned() } else { format!("the file {path}") }
+}
+
 /// The largest secret and the largest config that Swarm takes, in bytes.
 const LARGEST_SECRET: usize = 500 << 10;
 const LARGEST_CONFIG: usize = 1000 << 10;
@@ -228,10 +253,11 @@ pub(crate) fn contents(
         };
         match files.read(file) {
             Ok(bytes) if bytes.is_empty() => {
-                refuse("BAD_CONTENT", format!("the file {file} is empty"), "Swarm takes no empty ones");
+                let message = format!("{} is empty", named(file, &at, places));
+                refuse("BAD_CONTENT", message, "Swarm takes no empty ones");
             }
             Ok(bytes) if bytes.len() >= largest => {
-                let message = format!("the file {file} has {} bytes", bytes.len());
+                let message = format!("{} has {} bytes", named(file, &at, places), bytes.len());
                 refuse("BAD_CONTENT", message, &format!("Swarm takes less than {largest} bytes"));
             }
             Ok(bytes) => {
@@ -239,7 +265,8 @@ pub(crate) fn contents(
             }
             Err(why) => {
                 let hint = "paths begin at the folder of the first stack file";
-                refuse("FILE_UNREADABLE", format!("the file {file} cannot be read: {why}"), hint);
+                let message = format!("{} cannot be read: {why}", named(file, &at, places));
+                refuse("FILE_UNREADABLE", message, hint);
             }
         }
     }

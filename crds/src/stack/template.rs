@@ -2,13 +2,18 @@
 //!
 //! Docker finds the operator of `${NAME:?text}` by looking for `:-`, `-`, `:?`, `?` anywhere in the
 //! braces, in this order, so that a hyphen in the error text of a required variable makes it an
-//! optional one. Here the first operator after the name counts. Where that makes a difference the
-//! text is noted, so that nobody is surprised who deploys the same file with docker.
+//! optional one. It also ends a default at the first brace that closes, so that a variable in a
+//! default is never looked up. Here the first operator after the name counts, and `${…}` may stand
+//! in a default. Where that makes a difference the text is noted, so that nobody is surprised who
+//! deploys the same file with docker.
 
 use super::variables::Variables;
 
 /// How deep defaults may stand in defaults.
 const DEEPEST: usize = 16;
+
+/// How long a text may become, in bytes: values may be put in many times.
+const LONGEST: usize = 1 << 20;
 
 /// What a text became.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -28,6 +33,8 @@ pub(crate) enum Note {
     Unset(String),
     /// Docker would take the default of this variable as it stands, without its variables.
     NestedDefault(String),
+    /// A `$` in the default of this variable stands for itself, as for docker.
+    LiteralDollar(String),
     /// Docker would find another operator in the braces of this variable.
     OtherOperator(String),
     /// Without braces, all that follows the variable is its default or its error text.
@@ -41,6 +48,8 @@ pub(crate) enum Refusal {
     Format,
     /// Defaults in defaults without end.
     TooDeep,
+    /// The text becomes too long.
+    TooLong,
     /// A required variable has no value; with the text that the file gives for it.
     Required { name: String, text: String },
 }
@@ -48,19 +57,11 @@ pub(crate) enum Refusal {
 /// Puts values in the place of variables.
 pub(crate) fn substitute(text: &str, variables: &Variables) -> Result<Substituted, Refusal> {
     let mut out = Substituted::default();
-    within(text, variables, &mut out, 0)?;
+    within(text, variables, &mut out)?;
     Ok(out)
 }
 
-fn within(
-    text: &str,
-    variables: &Variables,
-    out: &mut Substituted,
-    depth: usize,
-) -> Result<(), Refusal> {
-    if depth > DEEPEST {
-        return Err(Refusal::TooDeep);
-    }
+fn within(text: &str, variables: &Variables, out: &mut Substituted) -> Result<(), Refusal> {
     let mut rest = text;
     while let Some((before, after)) = rest.split_once('$') {
         out.text.push_str(before);
@@ -86,7 +87,10 @@ fn within(
         if braced.is_none() && operator.is_some() {
             out.notes.push(Note::Unbraced(name.to_owned()));
         }
-        one(name, operator, argument, variables, out, depth)?;
+        one(name, operator, argument, variables, out, 0)?;
+        if out.text.len() > LONGEST {
+            return Err(Refusal::TooLong);
+        }
     }
     out.text.push_str(rest);
     Ok(())
@@ -114,21 +118,64 @@ fn one(
     if operator.docker_finds_another(argument) {
         out.notes.push(Note::OtherOperator(name.to_owned()));
     }
+    if argument.contains("${") {
+        out.notes.push(Note::NestedDefault(name.to_owned()));
+    } else if argument.contains('$') && !matches!(operator.kind, Kind::Required) {
+        out.notes.push(Note::LiteralDollar(name.to_owned()));
+    }
     let value = if operator.needs_filled() { filled } else { set };
     match (operator.kind, value) {
         (Kind::Default | Kind::Required, Some(value)) => out.text.push_str(value),
         (Kind::Alternative, None) => {}
         (Kind::Default, None) | (Kind::Alternative, Some(_)) => {
-            if argument.contains('$') {
-                out.notes.push(Note::NestedDefault(name.to_owned()));
-            }
-            within(argument, variables, out, depth + 1)?;
+            default(argument, variables, out, depth + 1)?;
         }
         (Kind::Required, None) => {
             let (name, text) = (name.to_owned(), argument.to_owned());
             return Err(Refusal::Required { name, text });
         }
     }
+    Ok(())
+}
+
+/// A default: variables in braces are looked up, and everything else stands for itself, also `$$`.
+fn default(
+    text: &str,
+    variables: &Variables,
+    out: &mut Substituted,
+    depth: usize,
+) -> Result<(), Refusal> {
+    if depth > DEEPEST {
+        return Err(Refusal::TooDeep);
+    }
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('$') {
+        out.text.push_str(before);
+        let nested = after.strip_prefix('{').and_then(|inner| {
+            let (name, tail) = name(inner)?;
+            let (operator, tail) = Operator::first(tail, true);
+            let end = if operator.is_some() { closing(tail)? } else { 0 };
+            let (argument, tail) = tail.split_at_checked(end)?;
+            Some((name, operator, argument, tail.strip_prefix('}')?))
+        });
+        rest = match nested {
+            Some((name, operator, argument, tail)) => {
+                one(name, operator, argument, variables, out, depth)?;
+                tail
+            }
+            None => {
+                out.text.push('$');
+                match after.strip_prefix('$') {
+                    Some(after) => {
+                        out.text.push('$');
+                        after
+                    }
+                    None => after,
+                }
+            }
+        };
+    }
+    out.text.push_str(rest);
     Ok(())
 }
 
@@ -202,7 +249,8 @@ fn closing(text: &str) -> Option<usize> {
             '}' => open -= 1,
             _ => {}
         }
-        before = char;
+        // The second of two dollars begins nothing.
+        before = if char == '$' && before == '$' { '\0' } else { char };
     }
     // What was opened is not closed: docker takes the first one that closes.
     text.find('}')

@@ -152,18 +152,35 @@ fn deploy(report: &mut Report<'_>, at: &str, service: &Service) {
 }
 
 fn environment(report: &mut Report<'_>, at: &str, service: &Service) {
+    let whole = format!("{at}.environment");
     for (name, value) in &service.environment.0 {
         let value = value.as_deref().unwrap_or_default();
-        let path = format!("{at}.environment.{name}");
+        let key = format!("{whole}.{name}");
+        // In a list a variable may have given the name too, so it is not shown.
+        let (path, shown) = match report.loaded.places.has(&key) {
+            true => (&key, name.as_str()),
+            false => (&whole, "here"),
+        };
         let refers = value.is_empty() || value.starts_with("/run/secrets/") || value.starts_with("env://");
         if looks_secret(name) && !name.to_ascii_uppercase().ends_with("_FILE") && !refers {
-            let message = format!("the variable {name} looks like a secret, and everybody who sees the service sees it");
+            let message = format!(
+                "the variable {shown} looks like a secret, and everybody who sees the service sees it"
+            );
             let hint = "mount a secret and name its file: /run/secrets/NAME";
-            report.note(&path, SECRET_IN_ENVIRONMENT, message, hint);
-        } else if report.loaded.places.is_substituted(&path) {
-            let message = format!("the value of {name} comes from a variable and ends in the service in clear");
-            report.note(&path, VARIABLE_IN_ENVIRONMENT, message, "write the value, or mount a secret or a config");
+            report.note(path, SECRET_IN_ENVIRONMENT, message, hint);
         }
+    }
+    let places = &report.loaded.places;
+    let keys = service.environment.0.keys().map(|name| format!("{whole}.{name}"));
+    let mut from_variables: Vec<String> =
+        keys.filter(|key| places.has(key) && places.is_substituted(key)).collect();
+    if from_variables.is_empty() && places.is_substituted(&whole) {
+        from_variables.push(whole);
+    }
+    for path in from_variables {
+        let message = "a value comes from a variable and ends in the service in clear";
+        let hint = "write the value, or mount a secret or a config";
+        report.note(&path, VARIABLE_IN_ENVIRONMENT, message, hint);
     }
 }
 
