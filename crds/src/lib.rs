@@ -7,8 +7,8 @@
 mod format;
 pub mod policy;
 pub mod registry;
-pub mod stack;
 mod schema;
+pub mod stack;
 pub mod value;
 
 pub use schema::{schema_text, schemas};

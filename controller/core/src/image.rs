@@ -31,7 +31,7 @@ impl ImageReference {
             Some(at) => (name.get(..at).unwrap_or(name), name.get(at + 1..).map(str::to_owned)),
             None => (name, None),
         };
-        let repository = ["docker.io/library/", "index.docker.io/library/"]
+        let repository = ["docker.io/library/", "index.docker.io/library/", "library/"]
             .iter()
             .find_map(|prefix| repository.strip_prefix(prefix).filter(|rest| !rest.contains('/')))
             .or_else(|| repository.strip_prefix("docker.io/"))

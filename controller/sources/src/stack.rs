@@ -33,7 +33,8 @@ impl StackFiles {
             sources.push(Source { name, bytes });
         }
         let folder = self.folder()?;
-        stack::load(&sources, &folder, variables, &LocalFiles).map_err(|problems| Error::Invalid { problems })
+        stack::load(&sources, &folder, variables, &LocalFiles)
+            .map_err(|problems| Error::Invalid { problems })
     }
 
     fn read(&self, path: &Path) -> Result<Vec<u8>, Error> {

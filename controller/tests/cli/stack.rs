@@ -54,9 +54,17 @@ fn secrets_are_hidden_until_they_are_asked_for() {
     let home = Home::new();
     let file = home.file("web.yml", WEB);
     let secret = home.file("secret.txt", "canary-file");
-    let more = home.file("more.yml", &format!("services: {{web: {{secrets: [s]}}}}\nsecrets: {{s: {{file: {secret}}}}}\n"));
+    let more = home.file(
+        "more.yml",
+        &format!("services: {{web: {{secrets: [s]}}}}\nsecrets: {{s: {{file: {secret}}}}}\n"),
+    );
     let base = ["stack", "render", &file, &more, "-e", "TAG=1", "-e", "DB_PASSWORD=canary-value"];
-    for form in [&[][..], &["-o", "json"], &["--engine", "--name", "w"], &["--engine", "--name", "w", "-o", "json"]] {
+    for form in [
+        &[][..],
+        &["-o", "json"],
+        &["--engine", "--name", "w"],
+        &["--engine", "--name", "w", "-o", "json"],
+    ] {
         let run = home.run(&[&base[..], form].concat());
         assert_eq!(run.code(), 0, "{run}");
         assert!(!run.to_string().contains("canary"), "{form:?}: {run}");
@@ -64,7 +72,9 @@ fn secrets_are_hidden_until_they_are_asked_for() {
         let run = home.run(&[&base[..], form, &["--reveal"]].concat());
         assert!(run.stdout().contains("--dsn=me:canary-value@db"), "{form:?}: {run}");
     }
-    let engine = home.run(&[&base[..], &["--engine", "--name", "w", "--reveal", "-o", "json"]].concat()).json();
+    let engine = home
+        .run(&[&base[..], &["--engine", "--name", "w", "--reveal", "-o", "json"]].concat())
+        .json();
     assert_eq!(engine["secrets"][0]["Data"], "Y2FuYXJ5LWZpbGU=");
 }
 
@@ -80,7 +90,10 @@ fn the_engine_s_requests_are_shown() {
     assert_eq!(web["Name"], "shop_web");
     let labels = json!({"com.docker.stack.image": "nginx:1", "com.docker.stack.namespace": "shop"});
     assert_eq!(web["Labels"], labels);
-    assert_eq!(web["TaskTemplate"]["Networks"], json!([{"Target": "shop_default", "Aliases": ["web"]}]));
+    assert_eq!(
+        web["TaskTemplate"]["Networks"],
+        json!([{"Target": "shop_default", "Aliases": ["web"]}])
+    );
     assert_eq!(home.run(&base).code(), 64, "it needs a name");
     let run = home.run(&[&base[..], &["--name", "not a name"]].concat());
     assert_eq!(run.code(), 64, "{run}");
@@ -93,18 +106,27 @@ fn the_engine_s_requests_are_shown() {
 #[test]
 fn every_problem_has_its_place_in_either_form() {
     let home = Home::new();
-    let file = home.file("bad.yml", "services:\n  web:\n    imgae: x\n    ports: [http]\n    mem_limit: 1g\n");
+    let file = home
+        .file("bad.yml", "services:\n  web:\n    imgae: x\n    ports: [http]\n    mem_limit: 1g\n");
     let run = home.run(&["stack", "validate", &file, "-o", "json"]);
     assert_eq!(run.code(), 1, "{run}");
     let found: Value = serde_json::from_str(&run.stdout()).unwrap();
     assert_eq!(keys(&found), ["problems", "services", "valid"]);
     let problem = &found["problems"][0];
-    assert_eq!(keys(problem), ["code", "column", "file", "hint", "level", "line", "message", "path"]);
-    assert_eq!((&problem["level"], &problem["line"], &problem["column"]), (&"error".into(), &3.into(), &5.into()));
+    assert_eq!(
+        keys(problem),
+        ["code", "column", "file", "hint", "level", "line", "message", "path"]
+    );
+    assert_eq!(
+        (&problem["level"], &problem["line"], &problem["column"]),
+        (&"error".into(), &3.into(), &5.into())
+    );
     let run = home.run(&["stack", "render", &file]);
     assert_eq!(run.code(), 1, "{run}");
     assert!(run.stdout().is_empty(), "{run}");
-    for text in ["error[SOURCE_INVALID]", "bad.yml:3:5: ", "did you mean \"image\"?", "FORBIDDEN_KEY"] {
+    for text in
+        ["error[SOURCE_INVALID]", "bad.yml:3:5: ", "did you mean \"image\"?", "FORBIDDEN_KEY"]
+    {
         assert!(run.stderr().contains(text), "{text}: {run}");
     }
     let run = home.run(&["stack", "lint", &file]);
@@ -121,11 +143,16 @@ fn rules_warn_and_deny_as_they_are_told() {
     let run = home.run(&["stack", "lint", &hardened]);
     assert_eq!((run.code(), run.stdout().trim()), (0, "valid: 1 service"), "{run}");
     let file = home.file("web.yml", "services: {web: {image: \"nginx:1.27\"}}\n");
-    let code = |arguments: &[&str]| home.run(&[&["stack", "lint", &file], arguments].concat()).code();
+    let code =
+        |arguments: &[&str]| home.run(&[&["stack", "lint", &file], arguments].concat()).code();
     assert_eq!(code(&[]), 0, "warnings only");
     assert_eq!(code(&["--deny", "NO_LIMITS"]), 1);
     assert_eq!(code(&["--deny", "all", "--off", "all"]), 1, "the strictest wins");
-    assert_eq!(code(&["--off", "all", "--deny", "TOKEN_IN_FILE"]), 0, "a rule of its own is an exception");
+    assert_eq!(
+        code(&["--off", "all", "--deny", "TOKEN_IN_FILE"]),
+        0,
+        "a rule of its own is an exception"
+    );
     assert_eq!(code(&["--deny", "NO_LIMIT"]), 64);
     let latest = home.file("latest.yml", "services: {web: {image: nginx}}\n");
     let run = home.run(&["stack", "lint", &latest, "-o", "json"]);
@@ -149,7 +176,8 @@ fn what_docker_refuses_is_refused_with_its_place() {
         let expected = text.lines().last().unwrap().trim_start_matches("# ").to_owned();
         let file = path.display().to_string();
         let run = home.run(&["stack", "validate", &file, "--env-file", &variables, "-o", "json"]);
-        let found: Value = serde_json::from_str(&run.stdout()).unwrap_or_else(|e| panic!("{e}: {run}"));
+        let found: Value =
+            serde_json::from_str(&run.stdout()).unwrap_or_else(|e| panic!("{e}: {run}"));
         let told: Vec<String> = found["problems"]
             .as_array()
             .unwrap()
@@ -157,7 +185,10 @@ fn what_docker_refuses_is_refused_with_its_place() {
             .filter(|problem| problem["level"] == "error")
             .map(|p| format!("{} {}:{}", p["code"].as_str().unwrap(), p["line"], p["column"]))
             .collect();
-        assert!(run.code() == 1 && told.contains(&expected), "{file}: {expected} is not in {told:?}");
+        assert!(
+            run.code() == 1 && told.contains(&expected),
+            "{file}: {expected} is not in {told:?}"
+        );
         count += 1;
     }
     assert!(count >= 50, "{count} files");

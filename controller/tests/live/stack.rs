@@ -35,12 +35,22 @@ fn stacks() -> BTreeMap<String, Vec<String>> {
 fn surrounded(command: &mut Command) -> &mut Command {
     let variables = std::fs::read_to_string(corpus().join("variables.env")).unwrap();
     command.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).current_dir(corpus());
-    command.envs(variables.lines().filter_map(|line| line.split_once('=')).map(|(k, v)| (k.to_owned(), v.to_owned())))
+    command.envs(
+        variables
+            .lines()
+            .filter_map(|line| line.split_once('='))
+            .map(|(k, v)| (k.to_owned(), v.to_owned())),
+    )
 }
 
 fn ours(files: &[String], more: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_skep"));
-    surrounded(&mut command).args(["stack", "render", "--reveal", "--quiet"]).args(files).args(more).output().unwrap()
+    surrounded(&mut command)
+        .args(["stack", "render", "--reveal", "--quiet"])
+        .args(files)
+        .args(more)
+        .output()
+        .unwrap()
 }
 
 /// YAML as docker reads it.
@@ -52,7 +62,9 @@ fn read(output: &Output) -> Value {
 
 fn json(node: &Node) -> Value {
     match &node.kind {
-        Kind::Mapping(map) => Value::Object(map.entries.iter().map(|e| (e.key.clone(), json(&e.value))).collect()),
+        Kind::Mapping(map) => {
+            Value::Object(map.entries.iter().map(|e| (e.key.clone(), json(&e.value))).collect())
+        }
         Kind::Sequence(items) => items.iter().map(|item| json(item)).collect(),
         Kind::Scalar(scalar) => match Resolver::Docker.resolve(scalar) {
             Resolved::Null => Value::Null,
@@ -70,7 +82,9 @@ fn the_corpus_means_what_docker_stack_config_says() {
     for (name, files) in stacks() {
         let mut docker = Command::new("docker");
         surrounded(&mut docker).args(["stack", "config"]);
-        files.iter().for_each(|file| { docker.args(["-c", file]); });
+        files.iter().for_each(|file| {
+            docker.args(["-c", file]);
+        });
         let (docker, ours) = (read(&docker.output().unwrap()), read(&ours(&files, &[])));
         if docker != ours {
             different.push(format!("{name}:\n docker {docker:#}\n skep {ours:#}"));
@@ -78,6 +92,9 @@ fn the_corpus_means_what_docker_stack_config_says() {
     }
     assert!(different.is_empty(), "{}", different.join("\n"));
 }
+
+/// The one stack that an engine takes only with a plugin that nobody has.
+const NEEDS_A_PLUGIN: &str = "secret-driver";
 
 /// What the corpus takes for granted on a swarm.
 fn outside(engine: &Engine) {
@@ -100,16 +117,25 @@ impl<'a> Deployed<'a> {
     fn new(engine: &'a Engine, files: &[String]) -> (Self, Output) {
         let name = fleet_name("stack");
         let mut docker = engine.docker_command();
-        let config = docker.get_envs().find(|(key, _)| *key == "DOCKER_CONFIG").unwrap().1.unwrap().to_owned();
+        let config = docker
+            .get_envs()
+            .find(|(key, _)| *key == "DOCKER_CONFIG")
+            .unwrap()
+            .1
+            .unwrap()
+            .to_owned();
         surrounded(&mut docker).env("DOCKER_CONFIG", config);
         docker.args(["stack", "deploy", "--detach", "--resolve-image", "never"]);
-        files.iter().for_each(|file| { docker.args(["-c", file]); });
+        files.iter().for_each(|file| {
+            docker.args(["-c", file]);
+        });
         let output = docker.arg(&name).output().unwrap();
         (Self { engine, name }, output)
     }
 
     fn list(&self, kind: &str) -> Vec<Value> {
-        let filter = format!("%7B%22label%22%3A%5B%22com.docker.stack.namespace%3D{}%22%5D%7D", self.name);
+        let filter =
+            format!("%7B%22label%22%3A%5B%22com.docker.stack.namespace%3D{}%22%5D%7D", self.name);
         let list = self.engine.call("GET", &format!("/{kind}?filters={filter}"), None).unwrap();
         list.as_array().unwrap().clone()
     }
@@ -117,9 +143,15 @@ impl<'a> Deployed<'a> {
 
 impl Drop for Deployed<'_> {
     fn drop(&mut self) {
-        for (kind, key) in [("services", "ID"), ("secrets", "ID"), ("configs", "ID"), ("networks", "Id")] {
+        for (kind, key) in
+            [("services", "ID"), ("secrets", "ID"), ("configs", "ID"), ("networks", "Id")]
+        {
             for object in self.list(kind) {
-                let _ = self.engine.call("DELETE", &format!("/{kind}/{}", object[key].as_str().unwrap()), None);
+                let _ = self.engine.call(
+                    "DELETE",
+                    &format!("/{kind}/{}", object[key].as_str().unwrap()),
+                    None,
+                );
             }
         }
     }
@@ -145,7 +177,15 @@ fn fixed_ports_the_corpus_asks_the_engine_for_what_docker_asks() {
     let mut compared = 0;
     for (name, files) in stacks() {
         let (deployed, output) = Deployed::new(&engine, &files);
-        assert!(output.status.success(), "{name}: {}", crate::harness::text(&output));
+        if name == NEEDS_A_PLUGIN {
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(said.contains("plugin"), "{said}");
+            continue;
+        }
+        if !output.status.success() {
+            different.push(format!("{name}: {}", crate::harness::text(&output)));
+            continue;
+        }
         let rendered = ours(&files, &["--engine", "--name", &deployed.name, "-o", "json"]);
         assert!(rendered.status.success(), "{name}: {}", crate::harness::text(&rendered));
         let asked: Value = serde_json::from_slice(&rendered.stdout).unwrap();
@@ -163,17 +203,30 @@ fn fixed_ports_the_corpus_asks_the_engine_for_what_docker_asks() {
             .collect();
         let live = named(&deployed.list("services"), "/Spec/Name");
         let declared = named(list(&asked["services"]), "/Name");
-        differ("services", json!(live.keys().collect::<Vec<_>>()), json!(declared.keys().collect::<Vec<_>>()));
+        differ(
+            "services",
+            json!(live.keys().collect::<Vec<_>>()),
+            json!(declared.keys().collect::<Vec<_>>()),
+        );
         for (service, declared) in declared {
             let mut live = live[&service]["Spec"].clone();
-            for network in live.pointer_mut("/TaskTemplate/Networks").and_then(Value::as_array_mut).into_iter().flatten() {
-                if let Some(name) = network["Target"].as_str().and_then(|id| names.get(id)) {
-                    network["Target"] = name.clone();
-                }
+            for network in live
+                .pointer_mut("/TaskTemplate/Networks")
+                .and_then(Value::as_array_mut)
+                .into_iter()
+                .flatten()
+            {
+                let id = network["Target"].as_str().unwrap();
+                // The node's own networks have an id on the swarm that is in no list.
+                let asked = || engine.call("GET", &format!("/networks/{id}"), None).unwrap();
+                let name = names.get(id).cloned().unwrap_or_else(|| asked()["Name"].clone());
+                network["Target"] = name;
             }
             let canonical = |spec: &Value| {
                 let mut spec = normalise(spec, &NetworkNames::default());
-                for field in MASKED.iter().filter(|field| field.since.is_none_or(|since| api < since)) {
+                for field in
+                    MASKED.iter().filter(|field| field.since.is_none_or(|since| api < since))
+                {
                     strip(&mut spec, field.pointer);
                 }
                 spec
@@ -183,14 +236,28 @@ fn fixed_ports_the_corpus_asks_the_engine_for_what_docker_asks() {
 
         let live = named(&deployed.list("networks"), "/Name");
         let declared = named(list(&asked["networks"]), "/Name");
-        differ("networks", json!(live.keys().collect::<Vec<_>>()), json!(declared.keys().collect::<Vec<_>>()));
+        differ(
+            "networks",
+            json!(live.keys().collect::<Vec<_>>()),
+            json!(declared.keys().collect::<Vec<_>>()),
+        );
         for (network, declared) in declared {
-            differ(&network, network_of(&live[&network]), network_of(&declared));
+            let mut live = network_of(&live[&network]);
+            let declared = network_of(&declared);
+            // The engine gives a range where none is asked for.
+            if list(&declared["subnets"]).is_empty() {
+                live["subnets"] = json!([]);
+            }
+            differ(&network, live, declared);
         }
         for kind in ["secrets", "configs"] {
             let live = named(&deployed.list(kind), "/Spec/Name");
             let declared = named(list(&asked[kind]), "/Name");
-            differ(kind, json!(live.keys().collect::<Vec<_>>()), json!(declared.keys().collect::<Vec<_>>()));
+            differ(
+                kind,
+                json!(live.keys().collect::<Vec<_>>()),
+                json!(declared.keys().collect::<Vec<_>>()),
+            );
             for (object, mut declared) in declared {
                 if kind == "secrets" {
                     declared.as_object_mut().unwrap().remove("Data");
@@ -208,7 +275,11 @@ fn fixed_ports_the_corpus_asks_the_engine_for_what_docker_asks() {
 
 /// Takes a canonical pointer out; `*` stands for every entry.
 fn strip(value: &mut Value, pointer: &str) {
-    let Some((first, rest)) = pointer.strip_prefix('/').map(|rest| rest.split_once('/').unwrap_or((rest, ""))) else { return };
+    let Some((first, rest)) =
+        pointer.strip_prefix('/').map(|rest| rest.split_once('/').unwrap_or((rest, "")))
+    else {
+        return;
+    };
     let rest = if rest.is_empty() { String::new() } else { format!("/{rest}") };
     let Value::Object(map) = value else { return };
     if first == "*" {
@@ -228,7 +299,9 @@ fn network_of(network: &Value) -> Value {
     let mut options = network["Options"].as_object().cloned().unwrap_or_default();
     // Given by the engine.
     options.remove("com.docker.network.driver.overlay.vxlanid_list");
-    let subnets = |config: &Value| -> Vec<Value> { list(config).iter().map(|pool| pool["Subnet"].clone()).collect() };
+    let subnets = |config: &Value| -> Vec<Value> {
+        list(config).iter().map(|pool| pool["Subnet"].clone()).collect()
+    };
     json!({
         "driver": network["Driver"],
         "options": options,

@@ -197,7 +197,11 @@ impl Read for Size {
     fn read(at: &Cursor<'_>, _: &Rules) -> Option<Self> {
         let size = Bytes::parse(&at.text()?);
         if size.is_none() {
-            at.refuse_with("BAD_QUANTITY", "not a size", "write a number with a unit, such as 256M");
+            at.refuse_with(
+                "BAD_QUANTITY",
+                "not a size",
+                "write a number with a unit, such as 256M",
+            );
         }
         size.map(Self)
     }

@@ -35,7 +35,8 @@ impl Read for Build {
         if let Kind::Mapping(_) = at.node().kind {
             let map = at.map()?;
             if rules.minor < OPEN_SINCE {
-                let known: Vec<&str> = Self::KEYS.iter().map(|key| key.name).chain(["shm_size"]).collect();
+                let known: Vec<&str> =
+                    Self::KEYS.iter().map(|key| key.name).chain(["shm_size"]).collect();
                 map.deny_unknown(&known);
             }
             // Nothing in it has an effect, so there is nothing to warn of one by one.

@@ -10,7 +10,12 @@ use super::{FileReference, Mount, Service, Stack};
 use crate::value::ImageReference;
 
 /// Checks a merged stack.
-pub(crate) fn stack(stack: &Stack, places: &Places, problems: &mut Problems, warnings: &mut Problems) {
+pub(crate) fn stack(
+    stack: &Stack,
+    places: &Places,
+    problems: &mut Problems,
+    warnings: &mut Problems,
+) {
     for (name, service) in &stack.services {
         let at = format!("services.{name}");
         Check { stack, service, at, places, problems, warnings }.all(name);
@@ -19,7 +24,12 @@ pub(crate) fn stack(stack: &Stack, places: &Places, problems: &mut Problems, war
         network.external.is && (network.driver != String::new() || !network.labels.0.is_empty())
     }) {
         let message = "an external network is taken as it is: driver and labels have no effect";
-        warnings.push(places.problem(&format!("networks.{name}"), "IGNORED_KEY", message, "take them out"));
+        warnings.push(places.problem(
+            &format!("networks.{name}"),
+            "IGNORED_KEY",
+            message,
+            "take them out",
+        ));
     }
 }
 
@@ -71,7 +81,12 @@ impl Check<'_> {
             self.refuse("", "MISSING_KEY", "the service has no image", hint);
         } else if let Err(why) = ImageReference::parse(image) {
             let message = format!("not an image reference: {why}");
-            self.refuse("image", "BAD_IMAGE", message, "write REPOSITORY:TAG or REPOSITORY@sha256:DIGEST");
+            self.refuse(
+                "image",
+                "BAD_IMAGE",
+                message,
+                "write REPOSITORY:TAG or REPOSITORY@sha256:DIGEST",
+            );
         }
     }
 
@@ -103,8 +118,10 @@ impl Check<'_> {
 
     /// A word that the engine does not know.
     fn word(&mut self, field: &str, found: &str, known: &[&'static str]) {
-        let hint = did_you_mean(found, known.iter().copied())
-            .map_or_else(|| format!("one of: {}", known.join(", ")), |word| format!("did you mean \"{word}\"?"));
+        let hint = did_you_mean(found, known.iter().copied()).map_or_else(
+            || format!("one of: {}", known.join(", ")),
+            |word| format!("did you mean \"{word}\"?"),
+        );
         self.refuse(field, "UNKNOWN_WORD", format!("expected one of {}", known.join(", ")), &hint);
     }
 
@@ -147,7 +164,12 @@ impl Check<'_> {
         let first = health.test.0.first().map(String::as_str);
         if !matches!(first, None | Some("" | "NONE" | "CMD" | "CMD-SHELL")) {
             let hint = "write the command as one text, or begin the list with CMD or CMD-SHELL";
-            self.refuse("healthcheck.test", "UNKNOWN_WORD", "the test begins with no word that says how it is run", hint);
+            self.refuse(
+                "healthcheck.test",
+                "UNKNOWN_WORD",
+                "the test begins with no word that says how it is run",
+                hint,
+            );
         }
     }
 
@@ -167,9 +189,11 @@ impl Check<'_> {
 
     fn credentials(&mut self) {
         let spec = &self.service.credential_spec;
-        let said = [&spec.config, &spec.file, &spec.registry].iter().filter(|s| !s.is_empty()).count();
+        let said =
+            [&spec.config, &spec.file, &spec.registry].iter().filter(|s| !s.is_empty()).count();
         if said > 1 {
-            let message = "a credential spec comes from a config, a file or the registry, not from several";
+            let message =
+                "a credential spec comes from a config, a file or the registry, not from several";
             self.refuse("credential_spec", "CONFLICTING_KEYS", message, "keep one of them");
         }
         if !spec.config.is_empty() && !self.stack.configs.contains_key(&spec.config) {
@@ -218,7 +242,12 @@ impl Check<'_> {
         for (key, said, kinds) in options {
             if said && !kinds.contains(&&*mount.kind) {
                 let message = format!("options of a {key} mount do not go with this type of mount");
-                self.refuse(&format!("{field}.{key}"), "CONFLICTING_KEYS", message, "take them out");
+                self.refuse(
+                    &format!("{field}.{key}"),
+                    "CONFLICTING_KEYS",
+                    message,
+                    "take them out",
+                );
             }
         }
         match &*mount.kind {
@@ -231,7 +260,12 @@ impl Check<'_> {
             "bind" => {}
             "tmpfs" => {
                 if !mount.source.is_empty() {
-                    self.refuse(&field, "CONFLICTING_KEYS", "a tmpfs has no source", "take `source` out");
+                    self.refuse(
+                        &field,
+                        "CONFLICTING_KEYS",
+                        "a tmpfs has no source",
+                        "take `source` out",
+                    );
                 }
             }
             "npipe" | "cluster" | "image" if mount.source.is_empty() => {
@@ -251,7 +285,11 @@ impl Check<'_> {
                 let message = "Swarm has no mounts of type image";
                 self.refuse(&format!("{field}.type"), "UNKNOWN_WORD", message, hint);
             }
-            kind => self.word(&format!("{field}.type"), kind, &["volume", "bind", "tmpfs", "npipe", "cluster"]),
+            kind => self.word(
+                &format!("{field}.type"),
+                kind,
+                &["volume", "bind", "tmpfs", "npipe", "cluster"],
+            ),
         }
         let before = self.service.volumes.0.get(..index).unwrap_or_default();
         if before.iter().any(|other| other.target == mount.target) {
@@ -261,7 +299,12 @@ impl Check<'_> {
         if !mount.consistency.is_empty() {
             let path = format!("{}.{field}.consistency", self.at);
             let message = "\"consistency\" has no effect on a swarm";
-            self.warnings.push(self.places.problem(&path, "IGNORED_BY_SWARM", message, "take it out"));
+            self.warnings.push(self.places.problem(
+                &path,
+                "IGNORED_BY_SWARM",
+                message,
+                "take it out",
+            ));
         }
     }
 
@@ -272,10 +315,16 @@ impl Check<'_> {
             if !known.contains(&reference.source.as_str()) {
                 self.undefined(&field, section.trim_end_matches('s'), &reference.source, known);
             }
-            let target = if reference.target.is_empty() { &reference.source } else { &reference.target };
+            let target =
+                if reference.target.is_empty() { &reference.source } else { &reference.target };
             if !targets.insert(target) {
                 let message = "another one appears as the same file";
-                self.refuse(&field, "DUPLICATE_TARGET", message, "give one of the two another `target`");
+                self.refuse(
+                    &field,
+                    "DUPLICATE_TARGET",
+                    message,
+                    "give one of the two another `target`",
+                );
             }
         }
     }

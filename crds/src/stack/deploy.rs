@@ -160,7 +160,10 @@ impl Read for Discrete {
         map.deny_unknown(&["kind", "value"]);
         Some(Self {
             kind: map.optional("kind").and_then(|at| at.text()).unwrap_or_default(),
-            value: map.optional("value").and_then(|at| Number::read(&at, rules)).unwrap_or_default(),
+            value: map
+                .optional("value")
+                .and_then(|at| Number::read(&at, rules))
+                .unwrap_or_default(),
         })
     }
 }

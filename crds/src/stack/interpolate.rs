@@ -4,7 +4,9 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use skep_yaml::{CoreTag, Entry, Kind, Location, Mapping, Node, Problem, Problems, Resolved, Resolver};
+use skep_yaml::{
+    CoreTag, Entry, Kind, Location, Mapping, Node, Problem, Problems, Resolved, Resolver,
+};
 use skep_yaml::{Scalar, Style};
 
 use super::template::{Note, Refusal, substitute};

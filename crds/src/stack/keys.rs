@@ -8,7 +8,10 @@ use super::read::Rules;
 const FORBIDDEN: &[(&str, &str)] = &[
     ("extends", "use YAML anchors and merge keys (<<), or a second file that adds to the first"),
     ("volume_driver", "declare the volume under the top-level `volumes:` with its `driver:`"),
-    ("volumes_from", "declare the volume under the top-level `volumes:` and mount it in each service"),
+    (
+        "volumes_from",
+        "declare the volume under the top-level `volumes:` and mount it in each service",
+    ),
     ("cpu_quota", "write deploy.resources.limits.cpus"),
     ("cpu_shares", "write deploy.resources.reservations.cpus"),
     ("cpuset", "write deploy.resources.limits.cpus; Swarm pins no processors"),
@@ -30,7 +33,10 @@ pub(crate) const IGNORED: &[(&str, &str)] = &[
     ("ipc", "take it out"),
     ("links", "take it out; services on one network reach each other by name"),
     ("mac_address", "take it out"),
-    ("network_mode", "name networks with `networks:`; the host's is an external network named host"),
+    (
+        "network_mode",
+        "name networks with `networks:`; the host's is an external network named host",
+    ),
     ("oom_score_adj", "take it out; docker stack deploy drops it"),
     ("pid", "take it out"),
     ("privileged", "add single capabilities with `cap_add:`"),
@@ -81,15 +87,6 @@ pub(crate) fn warn_ignored(service: &MapCursor<'_>, rules: &Rules) {
     for (entry, value) in service.entries() {
         let Some((key, hint)) = IGNORED.iter().find(|(key, _)| *key == entry.key) else { continue };
         rules.warn(&value, "IGNORED_BY_SWARM", format!("\"{key}\" has no effect on a swarm"), hint);
-        if *key == "depends_on"
-            && let Kind::Mapping(_) = value.node().kind
-        {
-            value.refuse_with(
-                "WRONG_TYPE",
-                "conditions are not part of the format for stacks",
-                "write a list of names: depends_on: [db, cache]",
-            );
-        }
     }
     if let Some(restart) = service.optional("restart")
         && service.optional("deploy").is_some_and(|deploy| says(&deploy, "restart_policy"))

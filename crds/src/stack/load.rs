@@ -79,7 +79,8 @@ const TOP: &[Key] = &[
 /// Since when there are `x-…` keys beside these.
 const EXTRAS_SINCE: u32 = 4;
 
-const TOP_OTHERS: Others = Others { extras: Some(EXTRAS_SINCE), ignored: false, told: Some(is_told) };
+const TOP_OTHERS: Others =
+    Others { extras: Some(EXTRAS_SINCE), ignored: false, told: Some(is_told) };
 
 /// Loads files that belong together; a later one adds to the earlier ones. `folder` is the absolute
 /// path of the folder that relative paths begin at: that of the first file.
@@ -187,7 +188,8 @@ impl Document {
         problems.append(found);
         let root = root?;
         let Kind::Mapping(top) = &root.kind else {
-            let location = Location { file, line: root.span.start.line, column: root.span.start.column };
+            let location =
+                Location { file, line: root.span.start.line, column: root.span.start.column };
             problems.push(Problem {
                 location,
                 path: String::new(),

@@ -42,8 +42,8 @@ use serde::Serialize;
 pub use self::amounts::{Count, Cpus, FileMode, Number, PortNumber, Ratio, Size, Time};
 pub use self::build::Build;
 pub use self::deploy::{
-    Deploy, Discrete, GenericResource, Limits, Order, Placement, Preference, Reservations, Resources,
-    RestartPolicy, Rollout,
+    Deploy, Discrete, GenericResource, Limits, Order, Placement, Preference, Reservations,
+    Resources, RestartPolicy, Rollout,
 };
 pub use self::env_file::{BadLine, parse as parse_env_file};
 pub use self::load::{Contents, Files, Loaded, Source, load};
@@ -57,7 +57,8 @@ pub use self::service::{
     Ulimit, Ulimits,
 };
 pub use self::values::{
-    Environment, Extras, Hosts, LogOptions, Numbers, Options, Pairs, Test, Texts, Uniques, Words,
+    Dependencies, Environment, Extras, Hosts, LogOptions, Numbers, Options, Pairs, Test, Texts,
+    Uniques, Words,
 };
 pub use self::variables::Variables;
 

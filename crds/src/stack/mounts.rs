@@ -102,14 +102,19 @@ fn one(at: &Cursor<'_>, rules: &Rules) -> Option<Mount> {
     match parse(&at.text()?) {
         Ok((mount, passed_over)) => {
             for option in passed_over {
-                let option = if is_hidden(at) { "an option".to_owned() } else { format!("\"{option}\"") };
+                let option =
+                    if is_hidden(at) { "an option".to_owned() } else { format!("\"{option}\"") };
                 let message = format!("docker passes over {option} of this mount");
                 rules.warn(at, "IGNORED_KEY", message, "take it out, it has no effect");
             }
             Some(mount)
         }
         Err(why) => {
-            at.refuse_with("BAD_MOUNT", why, "write \"SOURCE:TARGET\", \"SOURCE:TARGET:ro\" or \"TARGET\"");
+            at.refuse_with(
+                "BAD_MOUNT",
+                why,
+                "write \"SOURCE:TARGET\", \"SOURCE:TARGET:ro\" or \"TARGET\"",
+            );
             None
         }
     }

@@ -32,7 +32,8 @@ impl Places {
     }
 
     fn walk(&mut self, file: &Arc<str>, node: &Node, path: &str) {
-        let place = |at: Position| Location { file: file.clone(), line: at.line, column: at.column };
+        let place =
+            |at: Position| Location { file: file.clone(), line: at.line, column: at.column };
         match &node.kind {
             Kind::Mapping(mapping) => {
                 for entry in &mapping.entries {

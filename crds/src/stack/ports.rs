@@ -57,7 +57,11 @@ impl Read for Ports {
         for item in &items {
             if let Some(text) = item.scalar().map(|scalar| scalar.raw.clone()) {
                 if seen.contains(&text) {
-                    item.refuse_with("DUPLICATE_ITEM", "the same stands here twice", "take one of the two out");
+                    item.refuse_with(
+                        "DUPLICATE_ITEM",
+                        "the same stands here twice",
+                        "take one of the two out",
+                    );
                 }
                 seen.push(text);
             }
@@ -98,7 +102,8 @@ fn one(at: &Cursor<'_>, rules: &Rules) -> Option<Vec<Port>> {
                 rules.warn(
                     at,
                     "ADDRESS_IGNORED",
-                    "Swarm publishes on every address of a node; this address is passed over".to_owned(),
+                    "Swarm publishes on every address of a node; this address is passed over"
+                        .to_owned(),
                     "leave the address out, or close the port with a firewall",
                 );
             }
@@ -113,7 +118,8 @@ fn one(at: &Cursor<'_>, rules: &Rules) -> Option<Vec<Port>> {
 
 /// What the engine refuses or silently takes for its default.
 fn check(at: &Cursor<'_>, port: &Port) {
-    let field = |key: &str| at.map().and_then(|map| map.optional(key)).unwrap_or_else(|| at.clone());
+    let field =
+        |key: &str| at.map().and_then(|map| map.optional(key)).unwrap_or_else(|| at.clone());
     if !matches!(&*port.mode, "" | "ingress" | "host") {
         field("mode").refuse_with("UNKNOWN_WORD", "not a mode of a port", "one of: ingress, host");
     }
@@ -142,7 +148,8 @@ fn parse(text: &str) -> Result<Short, &'static str> {
         None => ("", ""),
     };
     let (container, protocol) = container.split_once('/').unwrap_or((container, ""));
-    let protocol = if protocol.is_empty() { "tcp".to_owned() } else { protocol.to_ascii_lowercase() };
+    let protocol =
+        if protocol.is_empty() { "tcp".to_owned() } else { protocol.to_ascii_lowercase() };
     if !matches!(&*protocol, "tcp" | "udp" | "sctp") {
         return Err("the protocol must be tcp, udp or sctp");
     }
@@ -172,7 +179,9 @@ fn parse(text: &str) -> Result<Short, &'static str> {
     match outer {
         None => (inner.0..=inner.1).for_each(|target| publish(target, 0)),
         Some(outer) if width(outer) == width(inner) => {
-            (inner.0..=inner.1).zip(outer.0..=outer.1).for_each(|(target, host)| publish(target, host));
+            (inner.0..=inner.1)
+                .zip(outer.0..=outer.1)
+                .for_each(|(target, host)| publish(target, host));
         }
         // All of them lead to the one port.
         Some(outer) if width(inner) == 0 => {
@@ -220,9 +229,19 @@ mod tests {
         assert_eq!(read("::1:80:8080"), tcp(&[(80, 8080)]));
         assert_eq!(read("80:8080/UDP"), [(80, 8080, "udp".to_owned())]);
         assert_eq!(read("80:8080/"), tcp(&[(80, 8080)]));
-        for bad in
-            ["", "x", "80:", "99999", "80:8080/icmp", "1-2:3-5", "5-3", "1.2.3:80:80", "80/tcp/udp", "-1", "+1"]
-        {
+        for bad in [
+            "",
+            "x",
+            "80:",
+            "99999",
+            "80:8080/icmp",
+            "1-2:3-5",
+            "5-3",
+            "1.2.3:80:80",
+            "80/tcp/udp",
+            "-1",
+            "+1",
+        ] {
             assert!(parse(bad).is_err(), "{bad:?}");
         }
     }

@@ -213,8 +213,10 @@ pub(crate) fn check_keys(map: &MapCursor<'_>, keys: &[Key], others: &Others, rul
 }
 
 fn too_new(map: &MapCursor<'_>, entry: &Entry, since: u32, rules: &Rules) {
-    let message =
-        format!("the key \"{}\" needs version 3.{since}, and the file says 3.{}", entry.key, rules.minor);
+    let message = format!(
+        "the key \"{}\" needs version 3.{since}, and the file says 3.{}",
+        entry.key, rules.minor
+    );
     let hint = format!("take `version` out, or write version: \"3.{since}\"");
     map.refuse_key(entry, "NEEDS_NEWER_VERSION", message, Some(hint));
 }
@@ -243,9 +245,8 @@ pub(crate) fn json(node: &Node) -> Value {
                 .map(Value::from)
                 .or_else(|_| u64::try_from(value).map(Value::from))
                 .unwrap_or_else(|_| scalar.raw.clone().into()),
-            Resolved::Float(value) => {
-                serde_json::Number::from_f64(value).map_or_else(|| scalar.raw.clone().into(), Value::Number)
-            }
+            Resolved::Float(value) => serde_json::Number::from_f64(value)
+                .map_or_else(|| scalar.raw.clone().into(), Value::Number),
             Resolved::Timestamp(text) | Resolved::Text(text) => text.into(),
         },
     }

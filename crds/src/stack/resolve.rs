@@ -56,7 +56,8 @@ impl Resolve<'_> {
                 ("labels", !volume.labels.0.is_empty()),
             ];
             for (key, _) in said.iter().filter(|(_, said)| *said && volume.external.is) {
-                let message = format!("\"{key}\" says how a volume is made, and this one is external");
+                let message =
+                    format!("\"{key}\" says how a volume is made, and this one is external");
                 let path = format!("{path}.{key}");
                 self.refuse(&places, &path, "CONFLICTING_KEYS", message, "take one of the two out");
             }
@@ -76,7 +77,8 @@ impl Resolve<'_> {
             if secret.driver.is_empty() {
                 secret.file = self.data(&path, &secret.file, &places);
             } else if !secret.file.is_empty() {
-                let message = "a secret comes from a driver or from a file, not from both".to_owned();
+                let message =
+                    "a secret comes from a driver or from a file, not from both".to_owned();
                 let path = format!("{path}.file");
                 self.refuse(&places, &path, "CONFLICTING_KEYS", message, "take one of the two out");
             }
@@ -112,7 +114,11 @@ impl Resolve<'_> {
                 Ok(bytes) => bytes,
                 Err(why) => {
                     let listed = format!("services.{name}.env_file[{index}]");
-                    let at = if places.has(&listed) { listed } else { format!("services.{name}.env_file") };
+                    let at = if places.has(&listed) {
+                        listed
+                    } else {
+                        format!("services.{name}.env_file")
+                    };
                     let message = format!("{} cannot be read: {why}", named(&path, &at, places));
                     let hint = "paths begin at the folder of the first stack file";
                     self.refuse(places, &at, "FILE_UNREADABLE", message, hint);
@@ -127,9 +133,15 @@ impl Resolve<'_> {
             }
             *self.left -= bytes.len();
             match env_file::parse(&bytes, self.variables) {
-                Ok(lines) => from_files.extend(lines.into_iter().map(|(key, value)| (key, Some(value)))),
+                Ok(lines) => {
+                    from_files.extend(lines.into_iter().map(|(key, value)| (key, Some(value))))
+                }
                 Err(bad) => self.problems.push(Problem {
-                    location: Location { file: shown(&path, name, index, places), line: bad.line, column: 1 },
+                    location: Location {
+                        file: shown(&path, name, index, places),
+                        line: bad.line,
+                        column: 1,
+                    },
                     path: String::new(),
                     code: "BAD_ENV_FILE",
                     message: bad.message.to_owned(),
@@ -164,17 +176,24 @@ impl Resolve<'_> {
             let at = format!("services.{name}.volumes[{index}]");
             if mount.source.is_empty() {
                 let message = "a bind mount needs a source".to_owned();
-                let problem = places.problem(&at, "MISSING_KEY", message, "add `source: /path/on/the/node`");
+                let problem =
+                    places.problem(&at, "MISSING_KEY", message, "add `source: /path/on/the/node`");
                 self.problems.push(problem);
                 continue;
             }
             let home = self.variables.get("HOME");
             if mount.source.starts_with('~') && home.is_none() {
                 let message = "\"~\" stands for nothing: the variable HOME has no value";
-                self.warnings.push(places.problem(&at, "VARIABLE_UNSET", message, "write the whole path"));
+                self.warnings.push(places.problem(
+                    &at,
+                    "VARIABLE_UNSET",
+                    message,
+                    "write the whole path",
+                ));
             }
             let source = with_home(&mount.source, home);
-            mount.source = if is_absolute_on_windows(&source) { source } else { below(self.folder, &source) };
+            mount.source =
+                if is_absolute_on_windows(&source) { source } else { below(self.folder, &source) };
         }
     }
 
@@ -194,8 +213,15 @@ impl Resolve<'_> {
         let at = format!("{path}.external");
         if !old.is_empty() {
             if !name.is_empty() {
-                let message = "the name is given twice: by `name` and by `external.name`".to_owned();
-                self.refuse(places, &at, "CONFLICTING_KEYS", message, "write only `name`, and external: true");
+                let message =
+                    "the name is given twice: by `name` and by `external.name`".to_owned();
+                self.refuse(
+                    places,
+                    &at,
+                    "CONFLICTING_KEYS",
+                    message,
+                    "write only `name`, and external: true",
+                );
                 return;
             }
             let message = "external.name is the old notation".to_owned();
@@ -241,7 +267,8 @@ pub(crate) fn contents(
     places: &Places,
     problems: &mut Problems,
 ) -> Contents {
-    let secrets = stack.secrets.iter().filter(|(_, secret)| !secret.external.is && secret.driver.is_empty());
+    let secrets =
+        stack.secrets.iter().filter(|(_, secret)| !secret.external.is && secret.driver.is_empty());
     let secrets = secrets.map(|(name, secret)| ("secrets", name, &secret.file, LARGEST_SECRET));
     let configs = stack.configs.iter().filter(|(_, config)| !config.external.is);
     let configs = configs.map(|(name, config)| ("configs", name, &config.file, LARGEST_CONFIG));

@@ -15,7 +15,8 @@ use super::ports::Ports;
 use super::read::{Read, Rules, kind, mapping_only};
 use super::references::FileReferences;
 use super::values::{
-    Environment, Hosts, LogOptions, Numbers, Options, Pairs, Test, Texts, Uniques, Words, texts,
+    Dependencies, Environment, Hosts, LogOptions, Numbers, Options, Pairs, Test, Texts, Uniques,
+    Words, texts,
 };
 
 kind! {
@@ -40,7 +41,7 @@ kind! {
         /// Where a Windows container finds its account.
         "credential_spec" (3) credential_spec: CredentialSpec,
         /// Services that should run first; Swarm passes it over.
-        "depends_on" depends_on: Uniques,
+        "depends_on" depends_on: Dependencies,
         /// How it is run on the swarm.
         "deploy" deploy: Deploy,
         /// Swarm passes it over.
@@ -303,9 +304,8 @@ impl Read for Ulimits {
     fn read(at: &Cursor<'_>, rules: &Rules) -> Option<Self> {
         let map = at.map()?;
         let limits = map.entries();
-        let read = limits.filter_map(|(entry, value)| {
-            Some((entry.key.clone(), Ulimit::read(&value, rules)?))
-        });
+        let read = limits
+            .filter_map(|(entry, value)| Some((entry.key.clone(), Ulimit::read(&value, rules)?)));
         Some(Self(read.collect()))
     }
 }

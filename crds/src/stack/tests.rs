@@ -17,8 +17,15 @@ impl Files for Memory {
 }
 
 fn files() -> Memory {
-    let files = [("/srv/web/data.txt", "data"), ("/srv/web/web.env", "A=1\nSECRET=canary\n"), ("/srv/web/bad.env", "A B=canary\n"), ("/srv/web/empty.txt", "")];
-    Memory(files.into_iter().map(|(path, text)| (path.to_owned(), text.as_bytes().to_vec())).collect())
+    let files = [
+        ("/srv/web/data.txt", "data"),
+        ("/srv/web/web.env", "A=1\nSECRET=canary\n"),
+        ("/srv/web/bad.env", "A B=canary\n"),
+        ("/srv/web/empty.txt", ""),
+    ];
+    Memory(
+        files.into_iter().map(|(path, text)| (path.to_owned(), text.as_bytes().to_vec())).collect(),
+    )
 }
 
 fn variables() -> Variables {
@@ -30,7 +37,10 @@ fn load_all(texts: &[&str]) -> Result<Loaded, Problems> {
     let sources: Vec<Source> = texts
         .iter()
         .enumerate()
-        .map(|(index, text)| Source { name: format!("{index}.yml").into(), bytes: text.as_bytes().to_vec() })
+        .map(|(index, text)| Source {
+            name: format!("{index}.yml").into(),
+            bytes: text.as_bytes().to_vec(),
+        })
         .collect();
     load(&sources, "/srv/web", &variables(), &files())
 }
@@ -64,9 +74,17 @@ fn mistakes_are_told_with_their_places() {
         ("services: {web: {image: 'A b'}}", "BAD_IMAGE", (1, 18)),
         ("version: '2.4'\nservices: {}", "UNKNOWN_VERSION", (1, 10)),
         ("version: 3.8\nservices: {}", "WRONG_TYPE", (1, 10)),
-        ("version: '3.6'\nservices: {web: {image: a:1, init: true}}", "NEEDS_NEWER_VERSION", (2, 30)),
+        (
+            "version: '3.6'\nservices: {web: {image: a:1, init: true}}",
+            "NEEDS_NEWER_VERSION",
+            (2, 30),
+        ),
         ("version: '3.0'\nsecrets: {}", "NEEDS_NEWER_VERSION", (2, 1)),
-        ("version: '3.1'\nservices: {web: {image: a:1, ports: [{target: 1}]}}", "NEEDS_NEWER_VERSION", (2, 38)),
+        (
+            "version: '3.1'\nservices: {web: {image: a:1, ports: [{target: 1}]}}",
+            "NEEDS_NEWER_VERSION",
+            (2, 38),
+        ),
         ("name: web\nservices: {}", "FORBIDDEN_KEY", (1, 1)),
         ("services: {web: {image: a:1, mem_limit: 1g}}", "FORBIDDEN_KEY", (1, 30)),
         ("services: {web: {image: a:1, extends: b}}", "FORBIDDEN_KEY", (1, 30)),
@@ -84,14 +102,34 @@ fn mistakes_are_told_with_their_places() {
         ("services: {web: {image: a:1, ports: ['1', '1']}}", "DUPLICATE_ITEM", (1, 43)),
         ("services: {web: {image: a:1, ports: [{published: 1}]}}", "MISSING_KEY", (1, 38)),
         ("services: {web: {image: a:1, ports: [{target: 70000}]}}", "OUT_OF_RANGE", (1, 47)),
-        ("services: {web: {image: a:1, ports: [{target: 1, mode: mesh}]}}", "UNKNOWN_WORD", (1, 56)),
+        (
+            "services: {web: {image: a:1, ports: [{target: 1, mode: mesh}]}}",
+            "UNKNOWN_WORD",
+            (1, 56),
+        ),
         ("services: {web: {image: a:1, volumes: ['ab::c']}}", "BAD_MOUNT", (1, 40)),
         ("services: {web: {image: a:1, volumes: [{target: /a}]}}", "MISSING_KEY", (1, 40)),
         ("services: {web: {image: a:1, volumes: ['data:/a']}}", "UNDEFINED", (1, 40)),
-        ("services: {web: {image: a:1, volumes: [{type: bind, target: /a}]}}", "MISSING_KEY", (1, 40)),
-        ("services: {web: {image: a:1, volumes: [{type: tmpfs, source: x, target: /a}]}}", "CONFLICTING_KEYS", (1, 40)),
-        ("services: {web: {image: a:1, volumes: [{type: image, source: x, target: /a}]}}", "UNKNOWN_WORD", (1, 41)),
-        ("services: {web: {image: a:1, volumes: [{type: disk, target: /a}]}}", "UNKNOWN_WORD", (1, 41)),
+        (
+            "services: {web: {image: a:1, volumes: [{type: bind, target: /a}]}}",
+            "MISSING_KEY",
+            (1, 40),
+        ),
+        (
+            "services: {web: {image: a:1, volumes: [{type: tmpfs, source: x, target: /a}]}}",
+            "CONFLICTING_KEYS",
+            (1, 40),
+        ),
+        (
+            "services: {web: {image: a:1, volumes: [{type: image, source: x, target: /a}]}}",
+            "UNKNOWN_WORD",
+            (1, 41),
+        ),
+        (
+            "services: {web: {image: a:1, volumes: [{type: disk, target: /a}]}}",
+            "UNKNOWN_WORD",
+            (1, 41),
+        ),
         ("services: {web: {image: a:1, volumes: [/a, /a]}}", "DUPLICATE_TARGET", (1, 44)),
         ("services: {web: {image: a:1, networks: [nowhere]}}", "UNDEFINED", (1, 30)),
         ("services: {web: {image: a:1, secrets: [nothing]}}", "UNDEFINED", (1, 40)),
@@ -103,23 +141,59 @@ fn mistakes_are_told_with_their_places() {
         ("services: {web: {image: a:1, extra_hosts: [alone]}}", "BAD_HOST", (1, 44)),
         ("services: {web: {image: a:1, restart: sometimes}}", "UNKNOWN_WORD", (1, 30)),
         ("services: {web: {image: a:1, healthcheck: {test: [ls]}}}", "UNKNOWN_WORD", (1, 44)),
-        ("services: {web: {image: a:1, healthcheck: {test: x, disable: true}}}", "CONFLICTING_KEYS", (1, 30)),
-        ("services: {web: {image: a:1, credential_spec: {file: a, registry: b}}}", "CONFLICTING_KEYS", (1, 30)),
+        (
+            "services: {web: {image: a:1, healthcheck: {test: x, disable: true}}}",
+            "CONFLICTING_KEYS",
+            (1, 30),
+        ),
+        (
+            "services: {web: {image: a:1, credential_spec: {file: a, registry: b}}}",
+            "CONFLICTING_KEYS",
+            (1, 30),
+        ),
         ("services: {web: {image: a:1, env_file: none.env}}", "FILE_UNREADABLE", (1, 30)),
         ("services: {web: {image: a:1, deploy: {mode: everywhere}}}", "UNKNOWN_WORD", (1, 39)),
-        ("services: {web: {image: a:1, deploy: {mode: global, replicas: 2}}}", "CONFLICTING_KEYS", (1, 53)),
+        (
+            "services: {web: {image: a:1, deploy: {mode: global, replicas: 2}}}",
+            "CONFLICTING_KEYS",
+            (1, 53),
+        ),
         ("services: {web: {image: a:1, deploy: {replicas: -1}}}", "OUT_OF_RANGE", (1, 49)),
         ("services: {web: {image: a:1, deploy: {replicas: many}}}", "WRONG_TYPE", (1, 49)),
-        ("services: {web: {image: a:1, deploy: {update_config: {order: both}}}}", "UNKNOWN_WORD", (1, 62)),
-        ("services: {web: {image: a:1, deploy: {update_config: {failure_action: stop}}}}", "UNKNOWN_WORD", (1, 55)),
-        ("services: {web: {image: a:1, deploy: {resources: {limits: {cpus: 0.5}}}}}", "WRONG_TYPE", (1, 66)),
-        ("services: {web: {image: a:1, deploy: {resources: {limits: {memory: lots}}}}}", "BAD_QUANTITY", (1, 68)),
-        ("services: {web: {image: a:1, deploy: {resources: {limits: {gpus: 1}}}}}", "UNKNOWN_KEY", (1, 60)),
+        (
+            "services: {web: {image: a:1, deploy: {update_config: {order: both}}}}",
+            "UNKNOWN_WORD",
+            (1, 62),
+        ),
+        (
+            "services: {web: {image: a:1, deploy: {update_config: {failure_action: stop}}}}",
+            "UNKNOWN_WORD",
+            (1, 55),
+        ),
+        (
+            "services: {web: {image: a:1, deploy: {resources: {limits: {cpus: 0.5}}}}}",
+            "WRONG_TYPE",
+            (1, 66),
+        ),
+        (
+            "services: {web: {image: a:1, deploy: {resources: {limits: {memory: lots}}}}}",
+            "BAD_QUANTITY",
+            (1, 68),
+        ),
+        (
+            "services: {web: {image: a:1, deploy: {resources: {limits: {gpus: 1}}}}}",
+            "UNKNOWN_KEY",
+            (1, 60),
+        ),
         ("services: {web: {image: 'a:${'}}", "BAD_VARIABLE", (1, 25)),
         ("services: {web: {image: 'a:${NOTHING:?say which}'}}", "VARIABLE_REQUIRED", (1, 25)),
         ("services: {web: {image: a:1, deploy: {replicas: '${TAG}'}}}", "WRONG_TYPE", (1, 49)),
         ("services: {web: {image: a:1, init: '${COUNT}'}}", "WRONG_TYPE", (1, 36)),
-        ("networks: {a: {external: true, name: b}, c: {external: {name: x}, name: y}}", "CONFLICTING_KEYS", (1, 46)),
+        (
+            "networks: {a: {external: true, name: b}, c: {external: {name: x}, name: y}}",
+            "CONFLICTING_KEYS",
+            (1, 46),
+        ),
         ("volumes: {a: {external: true, driver: b}}", "CONFLICTING_KEYS", (1, 31)),
         ("secrets: {a: {}}", "MISSING_KEY", (1, 11)),
         ("secrets: {a: {file: nothing.txt}}", "FILE_UNREADABLE", (1, 15)),
@@ -148,7 +222,8 @@ fn mistakes_are_told_with_their_places() {
 
 #[test]
 fn all_mistakes_come_at_once_and_say_what_to_do() {
-    let text = service("imgae: x\nports: [x]\ndeploy: {mode: everywhere, replicas: no}\nmem_limit: 1g");
+    let text =
+        service("imgae: x\nports: [x]\ndeploy: {mode: everywhere, replicas: no}\nmem_limit: 1g");
     let problems = load_one(&text).expect_err("mistakes");
     let codes: Vec<&str> = problems.iter().map(|problem| problem.code).collect();
     assert_eq!(codes, ["UNKNOWN_KEY", "BAD_PORT", "WRONG_TYPE", "FORBIDDEN_KEY"]);
@@ -190,7 +265,8 @@ fn what_has_no_effect_is_warned_of() {
 fn variables_and_files_fill_the_environment() {
     let text = service("env_file: web.env\nenvironment: {EMPTY: '', TAG: , NEW: x, COUNT: ''}");
     let environment = &model(&text)["services"]["web"]["environment"];
-    let expected = json!({"A": "1", "SECRET": "canary", "EMPTY": "", "TAG": "1.27", "NEW": "x", "COUNT": "3"});
+    let expected =
+        json!({"A": "1", "SECRET": "canary", "EMPTY": "", "TAG": "1.27", "NEW": "x", "COUNT": "3"});
     assert_eq!(*environment, expected);
 }
 
@@ -216,17 +292,37 @@ fn a_later_file_adds_to_the_first() {
 #[test]
 fn no_message_shows_the_value_of_a_variable_or_of_a_file() {
     let mut texts: Vec<String> = [
-        "ports: ['${SECRET}']", "ports: [{target: '${SECRET}'}]", "ports: [{target: 1, mode: '${SECRET}'}]",
-        "volumes: ['${SECRET}:/a']", "volumes: [{type: '${SECRET}', target: /a, bind: {}}]",
-        "networks: ['${SECRET}']", "secrets: ['${SECRET}']", "configs: [{source: '${SECRET}'}]",
-        "env_file: ['${SECRET}']", "env_file: bad.env", "deploy: {mode: '${SECRET}'}", "deploy: {replicas: '${SECRET}'}",
-        "deploy: {endpoint_mode: '${SECRET}'}", "deploy: {update_config: {order: '${SECRET}'}}",
-        "deploy: {resources: {limits: {cpus: '${SECRET}', memory: '${SECRET}'}}}", "restart: '${SECRET}'",
-        "stop_grace_period: '${SECRET}'", "healthcheck: {test: ['${SECRET}']}", "init: '${SECRET}'",
-        "extra_hosts: ['${SECRET}']", "ulimits: {nofile: '${SECRET}'}", "environment: '${SECRET}'",
-        "environment: {A: ['${SECRET}']}", "command: \"'${SECRET}\"", "deploy: '${SECRET}'", "read_only: '${SECRET}'",
-        "credential_spec: {config: '${SECRET}'}", "labels: {A: ['${SECRET}']}", "logging: '${SECRET}'",
-        "dns: ['${SECRET}', '${SECRET}']", "image: '${SECRET} x'",
+        "ports: ['${SECRET}']",
+        "ports: [{target: '${SECRET}'}]",
+        "ports: [{target: 1, mode: '${SECRET}'}]",
+        "volumes: ['${SECRET}:/a']",
+        "volumes: [{type: '${SECRET}', target: /a, bind: {}}]",
+        "networks: ['${SECRET}']",
+        "secrets: ['${SECRET}']",
+        "configs: [{source: '${SECRET}'}]",
+        "env_file: ['${SECRET}']",
+        "env_file: bad.env",
+        "deploy: {mode: '${SECRET}'}",
+        "deploy: {replicas: '${SECRET}'}",
+        "deploy: {endpoint_mode: '${SECRET}'}",
+        "deploy: {update_config: {order: '${SECRET}'}}",
+        "deploy: {resources: {limits: {cpus: '${SECRET}', memory: '${SECRET}'}}}",
+        "restart: '${SECRET}'",
+        "stop_grace_period: '${SECRET}'",
+        "healthcheck: {test: ['${SECRET}']}",
+        "init: '${SECRET}'",
+        "extra_hosts: ['${SECRET}']",
+        "ulimits: {nofile: '${SECRET}'}",
+        "environment: '${SECRET}'",
+        "environment: {A: ['${SECRET}']}",
+        "command: \"'${SECRET}\"",
+        "deploy: '${SECRET}'",
+        "read_only: '${SECRET}'",
+        "credential_spec: {config: '${SECRET}'}",
+        "labels: {A: ['${SECRET}']}",
+        "logging: '${SECRET}'",
+        "dns: ['${SECRET}', '${SECRET}']",
+        "image: '${SECRET} x'",
     ]
     .iter()
     .map(|lines| service(lines).replace("    image: nginx:1.27\n    image", "    image"))
@@ -238,14 +334,22 @@ fn no_message_shows_the_value_of_a_variable_or_of_a_file() {
         let problems = load_one(text).expect_err(text);
         assert!(!problems.to_string().contains("canary"), "{text}\n{problems}");
     }
-    let loaded = load_one(&service("environment: {A: '${SECRET}'}\nvolumes: ['./a:/b:${SECRET}']")).expect("a stack");
+    let loaded = load_one(&service("environment: {A: '${SECRET}'}\nvolumes: ['./a:/b:${SECRET}']"))
+        .expect("a stack");
     let shown = format!("{loaded:?} {:?} {}", loaded.stack.services["web"], loaded.warnings);
     assert!(!shown.contains("canary"), "{shown}");
 }
 
 #[test]
 fn bombs_are_bounded() {
-    let lines: String = (1..9).map(|n| format!("x-{n}: &a{n} [*a{p}, *a{p}, *a{p}, *a{p}, *a{p}, *a{p}, *a{p}, *a{p}]\n", p = n - 1)).collect();
+    let lines: String = (1..9)
+        .map(|n| {
+            format!(
+                "x-{n}: &a{n} [*a{p}, *a{p}, *a{p}, *a{p}, *a{p}, *a{p}, *a{p}, *a{p}]\n",
+                p = n - 1
+            )
+        })
+        .collect();
     let problems = load_one(&format!("x-0: &a0 [x]\n{lines}")).expect_err("an alias bomb");
     assert!(problems.has("TOO_MANY_NODES"), "{problems}");
 
@@ -321,7 +425,10 @@ fn the_corpus_has_every_key() {
 fn keys(node: &skep_yaml::Node, path: &str, found: &mut BTreeSet<String>) {
     match &node.kind {
         Kind::Mapping(mapping) => {
-            let named = matches!(path, "services" | "networks" | "volumes" | "secrets" | "configs" | "services.*.networks");
+            let named = matches!(
+                path,
+                "services" | "networks" | "volumes" | "secrets" | "configs" | "services.*.networks"
+            );
             for entry in &mapping.entries {
                 let key = if named { "*" } else { &entry.key };
                 let path = if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
@@ -329,7 +436,9 @@ fn keys(node: &skep_yaml::Node, path: &str, found: &mut BTreeSet<String>) {
                 keys(&entry.value, &path, found);
             }
         }
-        Kind::Sequence(items) => items.iter().for_each(|item| keys(item, &format!("{path}[]"), found)),
+        Kind::Sequence(items) => {
+            items.iter().for_each(|item| keys(item, &format!("{path}[]"), found))
+        }
         Kind::Scalar(scalar) => {
             let _ = Resolver::Docker.resolve(scalar);
         }
@@ -343,17 +452,79 @@ fn anything() -> impl Strategy<Value = Value> {
         any::<bool>().prop_map(Value::from),
         (-2_i64..70_000).prop_map(Value::from),
         prop::sample::select(vec![
-            "", "a", "a:b", "80:80", "1-3:4-6", "$A", "${TAG}", "${X:-y}", "$", "10s", "64M", "0.5", "data:/x:ro",
-            "~/x", "C:\\x", "3.8", "-1", "'", "a=b", "[::1]:1:2", "global", "\u{0}ü",
+            "",
+            "a",
+            "a:b",
+            "80:80",
+            "1-3:4-6",
+            "$A",
+            "${TAG}",
+            "${X:-y}",
+            "$",
+            "10s",
+            "64M",
+            "0.5",
+            "data:/x:ro",
+            "~/x",
+            "C:\\x",
+            "3.8",
+            "-1",
+            "'",
+            "a=b",
+            "[::1]:1:2",
+            "global",
+            "\u{0}ü",
         ])
         .prop_map(Value::from),
     ];
     let key = prop::sample::select(vec![
-        "services", "networks", "volumes", "secrets", "configs", "version", "x-a", "web", "image", "deploy",
-        "environment", "env_file", "ports", "target", "published", "command", "healthcheck", "test", "ulimits",
-        "labels", "external", "name", "file", "driver", "type", "source", "resources", "limits", "cpus", "memory",
-        "build", "restart", "mode", "replicas", "update_config", "order", "ipam", "config", "subnet", "extra_hosts",
-        "credential_spec", "logging", "options", "generic_resources", "discrete_resource_spec", "tmpfs", "bind",
+        "services",
+        "networks",
+        "volumes",
+        "secrets",
+        "configs",
+        "version",
+        "x-a",
+        "web",
+        "image",
+        "deploy",
+        "environment",
+        "env_file",
+        "ports",
+        "target",
+        "published",
+        "command",
+        "healthcheck",
+        "test",
+        "ulimits",
+        "labels",
+        "external",
+        "name",
+        "file",
+        "driver",
+        "type",
+        "source",
+        "resources",
+        "limits",
+        "cpus",
+        "memory",
+        "build",
+        "restart",
+        "mode",
+        "replicas",
+        "update_config",
+        "order",
+        "ipam",
+        "config",
+        "subnet",
+        "extra_hosts",
+        "credential_spec",
+        "logging",
+        "options",
+        "generic_resources",
+        "discrete_resource_spec",
+        "tmpfs",
+        "bind",
     ]);
     leaf.prop_recursive(6, 80, 6, move |inner| {
         prop_oneof![

@@ -37,6 +37,8 @@ macro_rules! wrapper {
 wrapper! {
     /// A list of texts, each once.
     Uniques(Vec<String>);
+    /// Names of services that should run first.
+    Dependencies(Vec<String>);
     /// One text, or a list of texts, each once.
     Texts(Vec<String>);
     /// Texts or numbers, as texts.
@@ -61,6 +63,20 @@ wrapper! {
 
 impl Read for Uniques {
     fn read(at: &Cursor<'_>, _: &Rules) -> Option<Self> {
+        texts(at, true).map(Self)
+    }
+}
+
+impl Read for Dependencies {
+    fn read(at: &Cursor<'_>, _: &Rules) -> Option<Self> {
+        if let Kind::Mapping(_) = at.node().kind {
+            at.refuse_with(
+                "WRONG_TYPE",
+                "conditions are not part of the format for stacks",
+                "write a list of names: depends_on: [db, cache]",
+            );
+            return None;
+        }
         texts(at, true).map(Self)
     }
 }
@@ -93,7 +109,11 @@ impl Read for Words {
                     shell::Unfinished::Quote => "a quote is opened and not closed",
                     shell::Unfinished::Escape => "nothing follows the backslash at the end",
                 };
-                at.refuse_with("BAD_COMMAND", message, "write a list of words: [\"sh\", \"-c\", \"…\"]");
+                at.refuse_with(
+                    "BAD_COMMAND",
+                    message,
+                    "write a list of words: [\"sh\", \"-c\", \"…\"]",
+                );
                 None
             }
         }
@@ -178,9 +198,9 @@ impl Read for LogOptions {
 
 fn options(at: &Cursor<'_>, nothing: bool) -> Option<BTreeMap<String, String>> {
     let map = at.map()?;
-    let read = map.entries().filter_map(|(entry, value)| {
-        Some((entry.key.clone(), text_or_number(&value, nothing)?))
-    });
+    let read = map
+        .entries()
+        .filter_map(|(entry, value)| Some((entry.key.clone(), text_or_number(&value, nothing)?)));
     Some(read.collect())
 }
 
@@ -210,7 +230,11 @@ pub(super) fn refuse_repeated<T: PartialEq>(items: &[Cursor<'_>], values: &[Opti
     for (index, (at, value)) in items.iter().zip(values).enumerate() {
         let before = values.get(..index).unwrap_or_default();
         if value.is_some() && before.contains(value) {
-            at.refuse_with("DUPLICATE_ITEM", "the same stands here twice", "take one of the two out");
+            at.refuse_with(
+                "DUPLICATE_ITEM",
+                "the same stands here twice",
+                "take one of the two out",
+            );
         }
     }
 }
@@ -226,7 +250,11 @@ pub(super) fn text_or_number(at: &Cursor<'_>, nothing: bool) -> Option<String> {
         }
         Some(Resolved::Bool(value)) => {
             let hint = format!("write it in quotes: \"{value}\"");
-            at.refuse_with("WRONG_TYPE", format!("expected a text or a number, found {}", at.found()), hint);
+            at.refuse_with(
+                "WRONG_TYPE",
+                format!("expected a text or a number, found {}", at.found()),
+                hint,
+            );
             None
         }
         Some(Resolved::Null) | None => {
@@ -286,7 +314,7 @@ macro_rules! lists_grow {
         })+
     };
 }
-lists_grow!(Uniques, Texts, Numbers, Test, Hosts);
+lists_grow!(Uniques, Dependencies, Texts, Numbers, Test, Hosts);
 
 macro_rules! keys_are_merged {
     ($($name:ident),+) => {

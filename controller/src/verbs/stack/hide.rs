@@ -18,7 +18,8 @@ pub(super) struct Hide {
 impl Hide {
     /// Hides the values of these variables whose names look like those of secrets.
     pub(super) fn new<'a>(variables: impl Iterator<Item = (&'a str, &'a str)>) -> Self {
-        let secret = variables.filter(|(name, value)| looks_secret(name) && value.len() >= SHORTEST);
+        let secret =
+            variables.filter(|(name, value)| looks_secret(name) && value.len() >= SHORTEST);
         Self { values: secret.map(|(_, value)| value.to_owned()).collect() }
     }
 
@@ -70,7 +71,8 @@ impl Hide {
 
     /// Values that stand within a text.
     fn text(&self, text: &mut String) -> bool {
-        let found: Vec<&String> = self.values.iter().filter(|value| text.contains(*value)).collect();
+        let found: Vec<&String> =
+            self.values.iter().filter(|value| text.contains(*value)).collect();
         for value in &found {
             *text = text.replace(value.as_str(), &covered(value));
         }
@@ -90,7 +92,8 @@ mod tests {
 
     #[test]
     fn secrets_are_hidden_by_name_and_by_value() {
-        let hide = Hide::new([("DB_PASSWORD", "hunter2"), ("TAG", "1.27"), ("A_KEY", "x")].into_iter());
+        let hide =
+            Hide::new([("DB_PASSWORD", "hunter2"), ("TAG", "1.27"), ("A_KEY", "x")].into_iter());
         let mut data = json!({
             "image": "web:1.27",
             "command": ["--dsn", "postgres://me:hunter2@db/x"],

@@ -100,7 +100,11 @@ fn text(judgement: &Judgement, style: Style) -> String {
         number => format!("{number} {what}s"),
     };
     let total = if !judgement.valid {
-        style.red(&format!("not valid: {}, {}", count(refusing, "problem"), count(warnings, "warning")))
+        style.red(&format!(
+            "not valid: {}, {}",
+            count(refusing, "problem"),
+            count(warnings, "warning")
+        ))
     } else if warnings > 0 {
         let services = count(judgement.services, "service");
         style.yellow(&format!("valid: {services}, {}", count(warnings, "warning")))

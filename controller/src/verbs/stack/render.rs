@@ -20,23 +20,27 @@ use crate::verbs::problem::ProblemView;
 /// `skep stack render`.
 pub(crate) fn render(printer: &Printer, args: &RenderArgs) -> Result<u8> {
     let variables = variables(&args.stack.variables, Around::Process)?;
-    let loaded = StackFiles::new(args.stack.files.clone()).load(&variables).map_err(|error| {
-        match error.problems() {
+    let loaded =
+        StackFiles::new(args.stack.files.clone()).load(&variables).map_err(|error| match error
+            .problems()
+        {
             Some(problems) => invalid(problems),
             None => Failure::of(error.code(), &error).next("check the path"),
-        }
-    })?;
+        })?;
     for warning in &loaded.warnings {
         printer.warn(&ProblemView::new(warning).text());
     }
     let mut data = match &args.name {
         Some(name) => engine(name, &loaded, args.reveal)?,
-        None => serde_json::to_value(&loaded.stack).map_err(|error| Failure::of(codes::INTERNAL, &error))?,
+        None => serde_json::to_value(&loaded.stack)
+            .map_err(|error| Failure::of(codes::INTERNAL, &error))?,
     };
     if !args.reveal {
         let hidden = hide(&loaded, &variables).all(&mut data);
         if hidden > 0 {
-            printer.note(&format!("{hidden} values may be secrets and are hidden; --reveal shows them"));
+            printer.note(&format!(
+                "{hidden} values may be secrets and are hidden; --reveal shows them"
+            ));
         }
     }
     if printer.format() == Format::Json {
@@ -62,12 +66,15 @@ fn invalid(problems: &Problems) -> Failure {
 
 /// Texts that came from variables with secret names are hidden wherever they stand.
 fn hide(loaded: &Loaded, variables: &Variables) -> Hide {
-    Hide::new(loaded.variables.iter().filter_map(|name| Some((name.as_str(), variables.get(name)?))))
+    Hide::new(
+        loaded.variables.iter().filter_map(|name| Some((name.as_str(), variables.get(name)?))),
+    )
 }
 
 /// What the engine would be asked for.
 fn engine(name: &str, loaded: &Loaded, reveal: bool) -> Result<Value> {
-    let name = Name::parse(name).map_err(|why| Failure::usage(format!("{name} is no name of a stack: {why}")))?;
+    let name = Name::parse(name)
+        .map_err(|why| Failure::usage(format!("{name} is no name of a stack: {why}")))?;
     let EngineStack { networks, external_networks, secrets, configs, services } =
         desired::stack(&name, loaded).map_err(|problems| invalid(&problems))?;
     let objects = |objects: Vec<FileObject>| -> Vec<Value> {

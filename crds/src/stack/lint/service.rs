@@ -17,8 +17,7 @@ const DANGEROUS: [&str; 8] = [
 ];
 
 /// Sockets of container engines.
-const SOCKETS: [&str; 4] =
-    ["docker.sock", "containerd.sock", "podman.sock", "docker_engine"];
+const SOCKETS: [&str; 4] = ["docker.sock", "containerd.sock", "podman.sock", "docker_engine"];
 
 pub(super) fn check(report: &mut Report<'_>, at: &str, service: &Service) {
     image(report, at, service);
@@ -64,7 +63,12 @@ fn process(report: &mut Report<'_>, at: &str, service: &Service) {
     }
     if !service.read_only {
         let hint = "write read_only: true, and mount a tmpfs or a volume where it writes";
-        report.note(&format!("{at}.read_only"), WRITABLE_ROOT, "the container can change its own files", hint);
+        report.note(
+            &format!("{at}.read_only"),
+            WRITABLE_ROOT,
+            "the container can change its own files",
+            hint,
+        );
     }
     let bare = |word: &str| {
         let word = word.trim().to_ascii_uppercase();
@@ -75,7 +79,9 @@ fn process(report: &mut Report<'_>, at: &str, service: &Service) {
         let message = "the container keeps capabilities that it may not need";
         report.note(&format!("{at}.cap_drop"), KEEPS_CAPABILITIES, message, hint);
     }
-    for word in service.cap_add.0.iter().map(|word| bare(word)).filter(|word| DANGEROUS.contains(&&**word)) {
+    for word in
+        service.cap_add.0.iter().map(|word| bare(word)).filter(|word| DANGEROUS.contains(&&**word))
+    {
         let message = format!("with the capability {word} the container can take over its node");
         report.note(&format!("{at}.cap_add"), DANGEROUS_CAPABILITY, message, "take it out");
     }
@@ -100,7 +106,8 @@ fn process(report: &mut Report<'_>, at: &str, service: &Service) {
                 ("retries", check.retries.is_some()),
                 ("start_period", check.start_period.is_some()),
             ];
-            let missing: Vec<&str> = said.iter().filter(|(_, said)| !said).map(|(key, _)| *key).collect();
+            let missing: Vec<&str> =
+                said.iter().filter(|(_, said)| !said).map(|(key, _)| *key).collect();
             if !missing.is_empty() {
                 let message = format!("the health check does not say {}", missing.join(", "));
                 report.note(&path, NO_HEALTH_CHECK, message, hint);
@@ -115,7 +122,12 @@ fn deploy(report: &mut Report<'_>, at: &str, service: &Service) {
     let limits = deploy.resources.limits.as_ref();
     if !limits.is_some_and(|l| !l.cpus.0.is_empty() && l.memory.0.get() > 0) {
         let hint = "write deploy.resources.limits with cpus and memory";
-        report.note(&format!("{at}.deploy.resources"), NO_LIMITS, "a task may use up its node", hint);
+        report.note(
+            &format!("{at}.deploy.resources"),
+            NO_LIMITS,
+            "a task may use up its node",
+            hint,
+        );
     }
     let reserved = deploy.resources.reservations.as_ref();
     if !reserved.is_some_and(|r| !r.cpus.0.is_empty() && r.memory.0.get() > 0) {
@@ -125,7 +137,8 @@ fn deploy(report: &mut Report<'_>, at: &str, service: &Service) {
     }
     let policy = deploy.restart_policy.as_ref();
     let bounded = policy.is_some_and(|policy| {
-        policy.condition == "none" || (policy.max_attempts.is_some_and(|n| n.0 > 0) && policy.window.is_some())
+        policy.condition == "none"
+            || (policy.max_attempts.is_some_and(|n| n.0 > 0) && policy.window.is_some())
     });
     if !bounded {
         let hint = "write deploy.restart_policy with condition, delay, max_attempts and window";
@@ -135,7 +148,8 @@ fn deploy(report: &mut Report<'_>, at: &str, service: &Service) {
     if !job {
         let update = deploy.update_config.as_ref();
         if !update.is_some_and(|update| update.failure_action == "rollback") {
-            let hint = "write deploy.update_config with parallelism: 1 and failure_action: rollback";
+            let hint =
+                "write deploy.update_config with parallelism: 1 and failure_action: rollback";
             let message = "a roll-out that fails stays as it is";
             report.note(&format!("{at}.deploy.update_config"), NO_ROLLBACK, message, hint);
         }
@@ -147,7 +161,12 @@ fn deploy(report: &mut Report<'_>, at: &str, service: &Service) {
     }
     if deploy.placement.constraints.is_empty() {
         let hint = "write deploy.placement.constraints, such as node.role == worker";
-        report.note(&format!("{at}.deploy.placement"), NO_PLACEMENT, "it may run on every node, managers too", hint);
+        report.note(
+            &format!("{at}.deploy.placement"),
+            NO_PLACEMENT,
+            "it may run on every node, managers too",
+            hint,
+        );
     }
 }
 
@@ -161,7 +180,8 @@ fn environment(report: &mut Report<'_>, at: &str, service: &Service) {
             true => (&key, name.as_str()),
             false => (&whole, "here"),
         };
-        let refers = value.is_empty() || value.starts_with("/run/secrets/") || value.starts_with("env://");
+        let refers =
+            value.is_empty() || value.starts_with("/run/secrets/") || value.starts_with("env://");
         if looks_secret(name) && !name.to_ascii_uppercase().ends_with("_FILE") && !refers {
             let message = format!(
                 "the variable {shown} looks like a secret, and everybody who sees the service sees it"

@@ -13,7 +13,10 @@ impl Files for NoFiles {
 
 fn loaded(text: &str) -> Loaded {
     let source = Source { name: "web.yml".into(), bytes: text.as_bytes().to_vec() };
-    let variables: Variables = [("HOME".to_owned(), "/root".to_owned()), ("VALUE".to_owned(), "v".to_owned())].into_iter().collect();
+    let variables: Variables =
+        [("HOME".to_owned(), "/root".to_owned()), ("VALUE".to_owned(), "v".to_owned())]
+            .into_iter()
+            .collect();
     load(&[source], "/srv", &variables, &NoFiles).unwrap_or_else(|problems| panic!("{problems}"))
 }
 
@@ -34,12 +37,24 @@ fn a_hardened_stack_is_clean() {
 #[test]
 fn each_rule_sees_its_own_mistake() {
     let table: &[(&str, &str, &str)] = &[
-        ("@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", ":latest", "IMAGE_LATEST"),
-        ("@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", ":1.2", "IMAGE_NOT_PINNED"),
+        (
+            "@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
+            ":latest",
+            "IMAGE_LATEST",
+        ),
+        (
+            "@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
+            ":1.2",
+            "IMAGE_NOT_PINNED",
+        ),
         ("user: \"10001:10001\"", "user: \"0:10001\"", "RUNS_AS_ROOT"),
         ("    read_only: true\n", "", "WRITABLE_ROOT"),
         ("cap_drop: [ALL]", "cap_drop: [KILL]", "KEEPS_CAPABILITIES"),
-        ("cap_drop: [ALL]", "cap_drop: [ALL]\n    cap_add: [cap_sys_admin]", "DANGEROUS_CAPABILITY"),
+        (
+            "cap_drop: [ALL]",
+            "cap_drop: [ALL]\n    cap_add: [cap_sys_admin]",
+            "DANGEROUS_CAPABILITY",
+        ),
         ("    stop_grace_period: 60s\n", "", "NO_STOP_GRACE_PERIOD"),
         (", start_period: 30s", "", "NO_HEALTH_CHECK"),
         ("limits: {cpus: \"2\", memory: 1G}", "limits: {cpus: \"2\"}", "NO_LIMITS"),
@@ -53,13 +68,29 @@ fn each_rule_sees_its_own_mistake() {
         ("LOG_LEVEL: info", "LOG_LEVEL: ghp_0123456789abcdefABCDEF", "TOKEN_IN_FILE"),
         ("LOG_LEVEL: info", "UPSTREAM: \"http://db.example.test\"", "PLAIN_TEXT_ENDPOINT"),
         ("LOG_LEVEL: info", "DATA: /home/me/data", "HOME_PATH"),
-        ("{type: volume, source: state, target: /state}", "{type: volume, source: state, target: /state}, \"/run/docker.sock:/s\"", "ENGINE_SOCKET"),
-        ("{type: volume, source: state, target: /state}", "{type: volume, source: state, target: /state}, \"/srv/x:/s\"", "HOST_PATH"),
+        (
+            "{type: volume, source: state, target: /state}",
+            "{type: volume, source: state, target: /state}, \"/run/docker.sock:/s\"",
+            "ENGINE_SOCKET",
+        ),
+        (
+            "{type: volume, source: state, target: /state}",
+            "{type: volume, source: state, target: /state}, \"/srv/x:/s\"",
+            "HOST_PATH",
+        ),
         (", tmpfs: {size: 16777216}", "", "UNBOUNDED_TMPFS"),
         (", mode: 0400}", "}", "SHORT_SECRET"),
         ("mode: 0400", "mode: 0600", "SECRET_MODE"),
-        ("secrets: {token: {external: true, name: corpus-secret}}", "secrets: {token: {file: a}}", "SECRET_FROM_FILE"),
-        ("volumes: {state: {external: true}}", "volumes: {state: {external: true}, more: }", "UNUSED"),
+        (
+            "secrets: {token: {external: true, name: corpus-secret}}",
+            "secrets: {token: {file: a}}",
+            "SECRET_FROM_FILE",
+        ),
+        (
+            "volumes: {state: {external: true}}",
+            "volumes: {state: {external: true}, more: }",
+            "UNUSED",
+        ),
         (", driver_opts: {encrypted: \"true\"}", "", "NETWORK_NOT_ENCRYPTED"),
         ("attachable: false", "attachable: true", "NETWORK_ATTACHABLE"),
         ("internal: true, ", "", "NETWORK_NOT_INTERNAL"),
@@ -77,7 +108,8 @@ fn levels_are_chosen_by_rule() {
     let mut levels = Levels::default();
     assert_eq!(levels.of("IMAGE_LATEST"), Level::Deny);
     assert!(levels.set("IMAGE_LATEST", Level::Off) && !levels.set("IMAGE_LATES", Level::Off));
-    let text = HARDENED.replace("@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", "");
+    let text = HARDENED
+        .replace("@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", "");
     assert!(lint(&loaded(&text), &levels).is_empty());
     let found = lint(&loaded(&text), &Levels::default());
     assert_eq!(found.len(), 1);

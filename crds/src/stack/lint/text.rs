@@ -29,7 +29,8 @@ fn walk(report: &mut Report<'_>, path: &str, value: &Value) {
 
 fn one(report: &mut Report<'_>, path: &str, text: &str) {
     // What is not in the file is not a fault of the file.
-    if !report.loaded.places.is_substituted(path) && text.split(is_between).any(looks_like_a_token) {
+    if !report.loaded.places.is_substituted(path) && text.split(is_between).any(looks_like_a_token)
+    {
         let message = "this looks like a token or a private key";
         let hint = "take it out of the file, revoke it, and mount a secret";
         report.note(path, TOKEN_IN_FILE, message, hint);
@@ -57,11 +58,27 @@ fn is_between(char: char) -> bool {
 /// Forms that issuers of tokens gave them so that they can be found.
 fn looks_like_a_token(word: &str) -> bool {
     const PREFIXES: [&str; 14] = [
-        "ghp_", "gho_", "ghs_", "github_pat_", "glpat-", "xoxb-", "xoxp-", "sk-", "sk_live_", "hvs.",
-        "npm_", "hf_", "dop_v1_", "pypi-",
+        "ghp_",
+        "gho_",
+        "ghs_",
+        "github_pat_",
+        "glpat-",
+        "xoxb-",
+        "xoxp-",
+        "sk-",
+        "sk_live_",
+        "hvs.",
+        "npm_",
+        "hf_",
+        "dop_v1_",
+        "pypi-",
     ];
-    let plain = |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'));
-    if PREFIXES.iter().any(|prefix| word.strip_prefix(prefix).is_some_and(|rest| rest.len() >= 16 && plain(rest))) {
+    let plain =
+        |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'));
+    if PREFIXES
+        .iter()
+        .any(|prefix| word.strip_prefix(prefix).is_some_and(|rest| rest.len() >= 16 && plain(rest)))
+    {
         return true;
     }
     let upper = |text: &str| text.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit());

@@ -15,7 +15,12 @@ pub(super) fn check(report: &mut Report<'_>) {
         }
         if network.attachable {
             let message = "containers that nobody deployed can join the network";
-            report.note(&format!("{at}.attachable"), NETWORK_ATTACHABLE, message, "take `attachable` out");
+            report.note(
+                &format!("{at}.attachable"),
+                NETWORK_ATTACHABLE,
+                message,
+                "take `attachable` out",
+            );
         }
         if !network.internal {
             let message = "tasks reach the outside from the network";

@@ -52,7 +52,9 @@ fn every_form_has_its_value() {
 
 #[test]
 fn what_has_no_value_is_refused() {
-    for template in ["$", "a$", "$1", "${", "${}", "${1}", "${A", "${A:x}", "${A!}", "$ A", "${ A}", "${A:-"] {
+    for template in
+        ["$", "a$", "$1", "${", "${}", "${1}", "${A", "${A:x}", "${A!}", "$ A", "${ A}", "${A:-"]
+    {
         assert_eq!(substitute(template, &variables()), Err(Refusal::Format), "{template}");
     }
     for (template, name, said) in
@@ -139,7 +141,8 @@ fn docker_value(substitution: &str, variables: &Variables) -> Option<String> {
 
 fn template() -> impl Strategy<Value = String> {
     let part = prop::sample::select(vec![
-        "$", "{", "}", "A", "EMPTY", "U", "_b2", ":", "-", "?", ":-", ":?", "${A}", "$$", " ", "x", "1", "${U:-d}",
+        "$", "{", "}", "A", "EMPTY", "U", "_b2", ":", "-", "?", ":-", ":?", "${A}", "$$", " ", "x",
+        "1", "${U:-d}",
     ]);
     prop::collection::vec(part, 0..12).prop_map(|parts| parts.concat())
 }

@@ -27,13 +27,13 @@ pub(super) fn container(scope: &Scope<'_>, service: &Service) -> Value {
         ("Registry", text(&credentials.registry)),
     ]);
     let said = credential_spec.as_object().is_some_and(|spec| !spec.is_empty());
-    let dns = object([
-        ("Nameservers", texts(&service.dns.0)),
-        ("Search", texts(&service.dns_search.0)),
-    ]);
-    let ulimits = service.ulimits.0.iter().map(|(name, limit)| {
-        json!({"Name": name, "Soft": limit.soft, "Hard": limit.hard})
-    });
+    let dns =
+        object([("Nameservers", texts(&service.dns.0)), ("Search", texts(&service.dns_search.0))]);
+    let ulimits = service
+        .ulimits
+        .0
+        .iter()
+        .map(|(name, limit)| json!({"Name": name, "Soft": limit.soft, "Hard": limit.hard}));
     object([
         ("Image", text(&service.image)),
         ("Command", texts(&service.entrypoint.0)),
@@ -89,7 +89,8 @@ fn health(health: &HealthCheck) -> Value {
     if health.disable {
         return json!({"Test": ["NONE"]});
     }
-    let time = |time: Option<skep_crds::stack::Time>| time.and_then(|time| number(time.0.as_nanos()));
+    let time =
+        |time: Option<skep_crds::stack::Time>| time.and_then(|time| number(time.0.as_nanos()));
     object([
         ("Test", texts(&health.test.0)),
         ("Interval", time(health.interval)),
@@ -106,7 +107,9 @@ fn references(
     key: &str,
     name: &dyn Fn(&str) -> String,
 ) -> Vec<(String, Value)> {
-    let or = |given: &str, default: &str| if given.is_empty() { default.to_owned() } else { given.to_owned() };
+    let or = |given: &str, default: &str| {
+        if given.is_empty() { default.to_owned() } else { given.to_owned() }
+    };
     let mut out: Vec<(String, Value)> = references
         .iter()
         .map(|reference| {

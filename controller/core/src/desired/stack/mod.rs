@@ -107,16 +107,25 @@ const LONGEST_FILE_NAME: usize = 64;
 
 fn too_long(scope: &Scope<'_>, loaded: &Loaded) -> Problems {
     let stack = scope.stack;
-    let services = stack.services.keys().map(|key| ("services", key, scope.named(key, None), MAX_SERVICE_NAME));
-    let secrets = stack.secrets.iter().map(|(key, secret)| ("secrets", key, scope.named(key, Some(&secret.name)), LONGEST_FILE_NAME));
-    let configs = stack.configs.iter().map(|(key, config)| ("configs", key, scope.named(key, Some(&config.name)), LONGEST_FILE_NAME));
+    let services = stack
+        .services
+        .keys()
+        .map(|key| ("services", key, scope.named(key, None), MAX_SERVICE_NAME));
+    let secrets = stack.secrets.iter().map(|(key, secret)| {
+        ("secrets", key, scope.named(key, Some(&secret.name)), LONGEST_FILE_NAME)
+    });
+    let configs = stack.configs.iter().map(|(key, config)| {
+        ("configs", key, scope.named(key, Some(&config.name)), LONGEST_FILE_NAME)
+    });
     services
         .chain(secrets)
         .chain(configs)
         .filter(|(_, _, name, longest)| name.chars().count() > *longest)
         .map(|(section, key, name, longest)| {
-            let message =
-                format!("the name {name} has {} characters, at most {longest} fit", name.chars().count());
+            let message = format!(
+                "the name {name} has {} characters, at most {longest} fit",
+                name.chars().count()
+            );
             let hint = "shorten it, or the name of the stack";
             loaded.places.problem(&format!("{section}.{key}"), "BAD_NAME", message, hint)
         })

@@ -39,9 +39,10 @@ fn volume(scope: &Scope<'_>, mount: &Mount) -> Value {
     let declared = scope.stack.volumes.get(&mount.source);
     let own = declared.filter(|volume| !volume.external.is);
     let options = mount.volume.as_ref();
-    let driver = own.filter(|v| !v.driver.is_empty() || !v.driver_opts.0.is_empty()).map(|volume| {
-        object([("Name", text(&volume.driver)), ("Options", pairs(&volume.driver_opts.0))])
-    });
+    let driver =
+        own.filter(|v| !v.driver.is_empty() || !v.driver_opts.0.is_empty()).map(|volume| {
+            object([("Name", text(&volume.driver)), ("Options", pairs(&volume.driver_opts.0))])
+        });
     object([
         ("NoCopy", flag(options.is_some_and(|options| options.nocopy))),
         ("Subpath", options.and_then(|options| text(&options.subpath))),

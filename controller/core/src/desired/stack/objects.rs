@@ -31,10 +31,8 @@ pub(super) fn networks(scope: &Scope<'_>) -> (Vec<NamedRequest>, BTreeSet<String
         let name = scope.named(key, Some(&network.name));
         let driver = if network.driver.is_empty() { DEFAULT_DRIVER } else { &network.driver };
         let pools = network.ipam.config.iter().map(|pool| json!({"Subnet": pool.subnet}));
-        let ipam = object([
-            ("Driver", text(&network.ipam.driver)),
-            ("Config", list(pools.collect())),
-        ]);
+        let ipam =
+            object([("Driver", text(&network.ipam.driver)), ("Config", list(pools.collect()))]);
         let said = ipam.as_object().is_some_and(|ipam| !ipam.is_empty());
         let request = object([
             ("Name", text(&name)),

@@ -17,9 +17,12 @@ pub(super) fn service(scope: &Scope<'_>, name: &str, service: &Service) -> Value
         ("Resources", resources(deploy)),
         ("RestartPolicy", restart(service)),
         ("Placement", placement(deploy)),
-        ("LogDriver", service.logging.as_ref().map(|logging| {
-            object([("Name", text(&logging.driver)), ("Options", pairs(&logging.options.0))])
-        })),
+        (
+            "LogDriver",
+            service.logging.as_ref().map(|logging| {
+                object([("Name", text(&logging.driver)), ("Options", pairs(&logging.options.0))])
+            }),
+        ),
         ("Networks", list(networks(scope, name, service))),
     ]);
     object([
@@ -81,7 +84,8 @@ fn rollout(rollout: &Rollout) -> Value {
         ("Monitor", number(rollout.monitor.0.as_nanos())),
         (
             "MaxFailureRatio",
-            (rollout.max_failure_ratio.0 != 0.0).then(|| float32(&json!(rollout.max_failure_ratio.0))),
+            (rollout.max_failure_ratio.0 != 0.0)
+                .then(|| float32(&json!(rollout.max_failure_ratio.0))),
         ),
         ("Order", text(&rollout.order.0)),
     ])
