@@ -146,6 +146,10 @@ impl From<skep_store::Error> for Failure {
             E::Refused { .. } => (codes::INTERNAL, "run it again".to_owned()),
             E::Fenced { .. } => (codes::LEASE_LOST, "run it again".to_owned()),
             E::Busy(_) => (codes::STORE_BUSY, "run it again".to_owned()),
+            E::OutcomeUnknown { .. } => (
+                codes::STORE_OUTCOME_UNKNOWN,
+                "run it again: what is done already is recognised".to_owned(),
+            ),
             E::Corrupt { .. } => (
                 codes::STORE_CORRUPT,
                 "see which store is used: skep config show --origin".to_owned(),

@@ -17,6 +17,11 @@ pub(crate) fn actor(environment: &Environment) -> String {
     format!("{user}@{}", host())
 }
 
+/// Where a decision comes from unless somebody says otherwise: the operators of this machine.
+pub(crate) fn source() -> String {
+    format!("{}:operator", host())
+}
+
 /// This process, for whoever finds the lease taken.
 pub(crate) fn holder(command: &str) -> String {
     format!("{} pid {} ({command})", host(), std::process::id())

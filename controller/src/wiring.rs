@@ -192,6 +192,8 @@ pub(crate) fn options(config: &Config, only: &[String], command: &str) -> Result
         max_actions: u32::try_from(config.count(table::MAX_ACTIONS)).unwrap_or(u32::MAX),
         only: chosen(only)?,
         holder: identity::holder(command),
+        host: identity::host(),
+        action_timeout: config.interval(table::ACTION_TIMEOUT),
         clocks: clocks(config),
         ..Options::default()
     })

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::approval::{Moved, Wait};
 use crate::canonical::Digest;
 use crate::identity::{ActionId, ApprovalId, ObjectKey, PlanId};
 use crate::plan::Step;
@@ -289,8 +290,26 @@ pub struct Action {
     pub updated_at: Timestamp,
     /// When it was allowed.
     pub granted_at: Option<Timestamp>,
-    /// A granted action that has not started by then expires.
+    /// A granted action that has not started by then expires, unless it had to wait: see
+    /// [`crate::approval::deadline`].
     pub start_by: Option<Timestamp>,
+    /// What a granted action waits for, as far as is known.
+    #[serde(default)]
+    pub wait: Option<Wait>,
+    /// When it last ceased to wait for something.
+    #[serde(default)]
+    pub runnable_since: Option<Timestamp>,
+    /// For a superseded action: what was decided about beside what was planned then.
+    #[serde(default)]
+    pub moved: Option<Moved>,
+}
+
+impl Action {
+    /// True when containment authorised it, not the policy.
+    #[must_use]
+    pub fn is_containment(&self) -> bool {
+        self.step.request.as_ref().is_some_and(crate::request::RequestVerb::is_containment)
+    }
 }
 
 #[cfg(test)]

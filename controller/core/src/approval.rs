@@ -4,21 +4,33 @@
 //! redeemed at execution against a fresh plan, a fresh verdict and the clock. Redeeming is the
 //! only way to an [`crate::gate::Authorised`] step.
 
+mod batch;
 mod binding;
 mod clocks;
+mod decider;
+mod group;
+mod moved;
 mod propose;
 mod redeem;
+mod wait;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub use self::batch::{Batch, Halt, halted_because};
 pub use self::binding::binding;
 pub use self::clocks::{Clocks, deadline};
+pub use self::decider::{
+    Decider, Decision, MayNotDecide, UnknownDecision, is_reserved_source, may_decide,
+};
+pub use self::group::group_key;
+pub use self::moved::{Moved, MovedField, PlannedNow, what_moved};
 pub use self::propose::{NotProposable, Proposal, granted, request};
 pub use self::redeem::{RedeemError, redeem};
+pub use self::wait::Wait;
 use crate::action::{ActionKind, words};
 use crate::canonical::Digest;
-use crate::identity::{ActionId, ApprovalId, PlanId, ServiceName};
+use crate::identity::{ActionId, ApprovalId, BatchId, PlanId, ServiceName};
 
 words! {
     /// Where a request stands.
@@ -63,6 +75,12 @@ pub struct Approval {
     pub decided_at: Option<Timestamp>,
     /// By whom.
     pub decided_by: Option<String>,
+    /// From where, as claimed.
+    #[serde(default)]
+    pub decided_source: Option<String>,
+    /// The decision that covered it, when that covered several.
+    #[serde(default)]
+    pub batch: Option<BatchId>,
     /// What the person added.
     pub comment: Option<String>,
 }

@@ -33,6 +33,14 @@ words! {
         Failed = "failed",
         /// It had no effect and may be tried again.
         Retried = "retried",
+        /// The engine answered an attempt with an error; its intent stays open.
+        AttemptFailed = "attempt_failed",
+        /// A person had a dead letter proposed again.
+        LetterRequeued = "letter_requeued",
+        /// A person put a dead letter away.
+        LetterDropped = "letter_dropped",
+        /// An event from outside could not be taken in.
+        EventRejected = "event_rejected",
         /// The dry run carried it out.
         Rehearsed = "rehearsed",
         /// A change that somebody else made was noted in the service's history.
@@ -51,6 +59,40 @@ words! {
         RetriedByHand = "retried_by_hand",
         /// A hold ended before its time.
         HoldLifted = "hold_lifted",
+        /// One decision was made about several requests.
+        BatchDecided = "batch_decided",
+        /// Such a decision was halted by the failure of one of its actions.
+        BatchHalted = "batch_halted",
+        /// A message to the operators was given up.
+        NoticeGivenUp = "notice_given_up",
+        /// A person had messages sent again.
+        NoticeRetried = "notice_retried",
+        /// A person put a rule in front of the policy file.
+        OverridePlaced = "override_placed",
+        /// A person froze matching actions.
+        Frozen = "frozen",
+        /// A person took an override away before its time.
+        OverrideLifted = "override_lifted",
+        /// A person lifted a freeze before its time.
+        Unfrozen = "unfrozen",
+        /// The policy refused to have an action proposed.
+        Refused = "refused",
+        /// A person froze a service or a domain.
+        Paused = "paused",
+        /// A person killed a service or a domain.
+        Killed = "killed",
+        /// A person took a pause or a kill back.
+        Resumed = "resumed",
+        /// A person was told what a kill would do, and has to order it once more.
+        ConfirmationAsked = "confirmation_asked",
+        /// An order that the dry run only writes down.
+        ContainmentRehearsed = "containment_rehearsed",
+        /// A kill, or the way back from one, was authorised; its write comes next.
+        Contained = "contained",
+        /// What a kill found was recorded; nothing had to be written.
+        FormerStateRecorded = "former_state_recorded",
+        /// What a kill changed is as it was, or is nobody's concern any more.
+        Restored = "restored",
         /// A leadership began.
         LeaderStarted = "leader_started",
         /// A leadership ended by itself.

@@ -100,12 +100,32 @@ text_type! {
     RequestId
 }
 text_type! {
+    /// One dead letter; the id of the action or the event that it is about.
+    LetterId
+}
+text_type! {
+    /// One stored override of the policy, for example a freeze.
+    OverrideId
+}
+text_type! {
     /// One uninterrupted leadership of one process.
     TermId
 }
 text_type! {
     /// One plan; derived from the plan's digest, so the same plan has the same id.
     PlanId
+}
+text_type! {
+    /// One decision that covers several requests.
+    BatchId
+}
+text_type! {
+    /// What requests have in common whose change is the same apart from the service.
+    GroupKey
+}
+text_type! {
+    /// One message to the operators; the same at every attempt to deliver it.
+    NoticeId
 }
 text_type! {
     /// One step of a plan: eight characters of its digest, then the target.
@@ -149,6 +169,20 @@ impl IntentId {
 }
 
 impl RequestId {
+    /// A new id.
+    pub fn generate(random: &dyn Random) -> Self {
+        Self(random.hex128())
+    }
+}
+
+impl BatchId {
+    /// A new id.
+    pub fn generate(random: &dyn Random) -> Self {
+        Self(random.hex128())
+    }
+}
+
+impl OverrideId {
     /// A new id.
     pub fn generate(random: &dyn Random) -> Self {
         Self(random.hex128())

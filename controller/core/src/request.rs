@@ -31,9 +31,19 @@ pub enum RequestVerb {
     },
     /// Hand the registry's credentials to the engine again, without touching a task.
     RefreshCredentials,
+    /// Scale to zero and hold it there: containment, which nobody files as a request.
+    Kill,
+    /// Put back what a kill changed: containment as well.
+    Resume,
 }
 
 impl RequestVerb {
+    /// True for what is ordered and not asked for: see [`crate::containment`].
+    #[must_use]
+    pub fn is_containment(&self) -> bool {
+        matches!(self, Self::Kill | Self::Resume)
+    }
+
     /// The word for it, without its parameters.
     #[must_use]
     pub fn as_str(&self) -> &'static str {
@@ -45,6 +55,8 @@ impl RequestVerb {
             Self::Stop => "stop",
             Self::Rollback { .. } => "rollback",
             Self::RefreshCredentials => "refresh_credentials",
+            Self::Kill => "kill",
+            Self::Resume => "resume",
         }
     }
 }
@@ -55,7 +67,12 @@ impl std::fmt::Display for RequestVerb {
             Self::Scale { replicas } => write!(f, "scale to {replicas}"),
             Self::Rollback { revision } => write!(f, "rollback to revision {revision}"),
             Self::RefreshCredentials => f.write_str("refresh credentials"),
-            Self::Adopt | Self::Release | Self::Restart | Self::Stop => f.write_str(self.as_str()),
+            Self::Adopt
+            | Self::Release
+            | Self::Restart
+            | Self::Stop
+            | Self::Kill
+            | Self::Resume => f.write_str(self.as_str()),
         }
     }
 }
@@ -126,6 +143,8 @@ mod tests {
             RequestVerb::Stop,
             RequestVerb::Rollback { revision: 7 },
             RequestVerb::RefreshCredentials,
+            RequestVerb::Kill,
+            RequestVerb::Resume,
         ] {
             let json = serde_json::to_value(&verb).unwrap();
             assert_eq!(json["verb"], verb.as_str());

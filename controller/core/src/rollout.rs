@@ -1,6 +1,8 @@
 //! When a change is over. The engine accepts an update at once and replaces the tasks afterwards;
 //! only when Swarm has ended that rollout is it known whether the change works.
 
+use std::time::Duration;
+
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
@@ -99,6 +101,17 @@ pub fn judge(action: &Action, live: Option<&ObservedService>, now: Timestamp) ->
             why(live, update)
         )),
         (false, _) => overtaken(),
+    }
+}
+
+/// Why a rollout has failed that had not ended when its time was over. `live` is the service as
+/// it is then.
+#[must_use]
+pub fn overdue(live: Option<&ObservedService>, timeout: Duration) -> String {
+    let late = format!("timeout: Swarm had not ended the rollout after {timeout:?}");
+    match live.and_then(|live| Some((live, live.update.as_ref()?))) {
+        Some((live, update)) => format!("{late} ({}: {})", update.state, why(live, update)),
+        None => late,
     }
 }
 

@@ -46,6 +46,12 @@ impl Backoff {
         wait
     }
 
+    /// The key failed in a way that may pass, and is tried again after exactly this long.
+    pub(crate) fn later(&mut self, key: &ServiceName, now: Instant, wait: Duration) {
+        let failures = self.delayed.get(key).map_or(0, |delay| delay.failures).max(1);
+        self.delayed.insert(key.clone(), Delay { failures, until: now + wait.min(LONGEST) });
+    }
+
     /// The key is fine and waits for something else.
     pub(crate) fn rests(&mut self, key: &ServiceName, now: Instant) {
         self.delayed.insert(key.clone(), Delay { failures: 0, until: now + REST });
@@ -95,6 +101,18 @@ mod tests {
         backoff.failed(&key, now);
         assert_eq!(backoff.next_ready(now), Some(now + FIRST));
         assert_eq!(backoff.next_ready(now + FIRST), None, "the loop would spin");
+    }
+
+    #[test]
+    fn what_waits_for_its_next_attempt_is_ready_exactly_then() {
+        let mut backoff = Backoff::default();
+        let (key, now) = (ServiceName::new("a"), Instant::now());
+        let wait = Duration::from_secs(10);
+        backoff.later(&key, now, wait);
+        backoff.stirred(&key);
+        assert!(backoff.is_retrying(&key, now), "an event is no reason to hurry");
+        assert_eq!(backoff.next_ready(now), Some(now + wait));
+        assert!(backoff.is_ready(&key, now + wait));
     }
 
     #[test]

@@ -4,7 +4,9 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use skep_core::action::ActionState;
+use skep_core::containment::Contained;
 use skep_core::desired::{Desired, SourceState};
+use skep_core::gate::Policy;
 use skep_core::identity::{IntentId, ObjectKey, ServiceName};
 use skep_core::observed::Snapshot;
 use skep_core::plan::{Masking, Memo, Owned, Plan, Step, Waiting, plan_with};
@@ -16,8 +18,8 @@ use skep_swarm::{Engine, reflector};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::Error;
 use crate::backoff::Backoff;
+use crate::disruption::Disruption;
 use crate::history::VersionsSeen;
 use crate::leader::Leadership;
 use crate::metrics::Metrics;
@@ -27,8 +29,10 @@ use crate::readiness::ReadinessReport;
 use crate::reconcile::act::Attempt;
 use crate::reconcile::standing::{degraded, is_forgotten, retried_at};
 use crate::reconcile::{Memory, World};
+use crate::refusals::Refusals;
 use crate::sources::SourceSet;
 use crate::status::Status;
+use crate::{Error, contain};
 
 /// What a controller works with.
 pub struct Parts {
@@ -66,6 +70,8 @@ pub(crate) struct Context {
     pub(crate) options: Options,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) in_flight: InFlight,
+    pub(crate) disruption: Disruption,
+    pub(crate) refusals: Refusals,
     memo: Mutex<Memo>,
     retries: Mutex<Backoff>,
     asking: Mutex<HashMap<IntentId, Instant>>,
@@ -115,6 +121,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Context {
+    /// The policy in force now.
+    pub(crate) async fn policy(&self) -> Arc<Policy> {
+        self.policy.current(self.store.as_ref(), self.clock.now()).await
+    }
+
     /// What earlier passes compared and found equal.
     pub(crate) fn memo(&self) -> MutexGuard<'_, Memo> {
         lock(&self.memo)
@@ -144,6 +155,7 @@ impl Context {
             Attempt::Retry(_) => {
                 self.retries().failed(name, now);
             }
+            Attempt::After(wait, _) => self.retries().later(name, now, *wait),
         }
     }
 
@@ -214,6 +226,8 @@ async fn reflected(reflector: &reflector::Handle) -> Result<Arc<Snapshot>, Error
 pub struct Planned {
     /// The plan.
     pub plan: Plan,
+    /// What people paused and killed.
+    pub contained: Arc<Contained>,
     /// What was observed.
     pub snapshot: Arc<Snapshot>,
     /// What was declared.
@@ -245,6 +259,8 @@ impl Controller {
             options,
             metrics: Arc::new(Metrics::default()),
             in_flight: InFlight::default(),
+            disruption: Disruption::default(),
+            refusals: Refusals::default(),
             memo: Mutex::default(),
             retries: Mutex::default(),
             asking: Mutex::default(),
@@ -282,6 +298,8 @@ impl Controller {
             options,
             metrics: Arc::clone(&context.metrics),
             in_flight: context.in_flight.clone(),
+            disruption: context.disruption.clone(),
+            refusals: context.refusals.clone(),
             memo: Mutex::default(),
             retries: Mutex::default(),
             asking: Mutex::default(),
@@ -310,10 +328,13 @@ impl Controller {
             &BTreeSet::new(),
         )
         .await?;
-        let mut plan = plan_with(&world.input(&self.context), &mut self.context.memo());
+        let plan = plan_with(&world.input(&self.context), &mut self.context.memo());
+        let mut plan = contain::guarded(&self.context, plan, &world.contained, &world.snapshot);
         let degraded = self.degraded(&plan, &world).await?;
         plan.waiting.extend(degraded);
-        Ok(Planned { plan, snapshot, desired, owned: Arc::unwrap_or_clone(world.owned) })
+        let contained = Arc::clone(&world.contained);
+        let owned = Arc::unwrap_or_clone(world.owned);
+        Ok(Planned { plan, contained, snapshot, desired, owned })
     }
 
     /// The steps that are not asked again because the newest action of their service failed at

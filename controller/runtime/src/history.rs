@@ -62,7 +62,7 @@ pub(crate) fn of_write(
         IntentOutcome::Done { effects, .. } | IntentOutcome::Accepted { effects, .. } => {
             (effects, None)
         }
-        IntentOutcome::PutBack { effects, detail } => (effects, Some(detail)),
+        IntentOutcome::PutBack { effects, detail, .. } => (effects, Some(detail)),
         IntentOutcome::Refused { .. }
         | IntentOutcome::NoEffect { .. }
         | IntentOutcome::Retry { .. } => return,
@@ -90,7 +90,7 @@ pub(crate) fn of_write(
     }
     let changes_spec = matches!(action.step.operation, Operation::Update { .. });
     // Also when nothing differs afterwards: what was held before does not come back by itself.
-    if action.step.request.is_some() && changes_spec {
+    if action.step.request.is_some() && !action.is_containment() && changes_spec {
         effects.hold = Some(Hold {
             key: action.key.clone(),
             kind: HoldKind::Manual,

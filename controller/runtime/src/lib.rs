@@ -4,9 +4,12 @@
 //! allow. A trigger (event, approval, timer, changed file) only wakes the loop; every pass looks
 //! at the world again.
 
+mod attempts;
 mod backoff;
+mod contain;
 mod controller;
 mod dependencies;
+mod disruption;
 mod error;
 pub mod history;
 mod images;
@@ -17,6 +20,7 @@ mod policy;
 mod rate;
 mod readiness;
 mod reconcile;
+mod refusals;
 mod report;
 mod rollout;
 mod sealing;

@@ -9,7 +9,9 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
+use skep_core::letter::LetterKind;
 use skep_core::readiness::State;
+use skep_store::OpenLetters;
 
 use crate::readiness::ReadinessReport;
 
@@ -38,6 +40,25 @@ pub(crate) struct StateLabels {
     pub(crate) state: &'static str,
 }
 
+/// Labels of dead letters.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct LetterLabels {
+    pub(crate) kind: &'static str,
+    pub(crate) source: String,
+}
+
+/// Label of dead letters that nobody has looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct KindLabels {
+    pub(crate) kind: &'static str,
+}
+
+/// Label of failed attempts.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct FailureLabels {
+    pub(crate) failure: &'static str,
+}
+
 /// Label of one connector.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct ServiceLabels {
@@ -63,6 +84,10 @@ pub struct Metrics {
     probes: Family<StateLabels, Counter>,
     pub(crate) rollouts: Gauge,
     pub(crate) degraded: Gauge,
+    pub(crate) overdue: Gauge,
+    dead_letters: Family<LetterLabels, Counter>,
+    open_letters: Family<KindLabels, Gauge>,
+    failed_attempts: Family<FailureLabels, Counter>,
 }
 
 impl std::fmt::Debug for Metrics {
@@ -92,6 +117,10 @@ impl Default for Metrics {
             probes: Family::default(),
             rollouts: Gauge::default(),
             degraded: Gauge::default(),
+            overdue: Gauge::default(),
+            dead_letters: Family::default(),
+            open_letters: Family::default(),
+            failed_attempts: Family::default(),
             registry: Registry::default(),
         };
         let m = &metrics;
@@ -152,6 +181,26 @@ impl Default for Metrics {
             "Services whose last change failed or was undone",
             m.degraded.clone(),
         );
+        registry.register(
+            "actions_overdue",
+            "Actions whose outcome is unknown for longer than an action may take",
+            m.overdue.clone(),
+        );
+        registry.register(
+            "events_dlq",
+            "Dead letters that were left, by what they are about and where that came from",
+            m.dead_letters.clone(),
+        );
+        registry.register(
+            "dlq_letters",
+            "Dead letters that nobody has looked at",
+            m.open_letters.clone(),
+        );
+        registry.register(
+            "action_attempts_failed",
+            "Attempts of actions that failed in a way that may pass",
+            m.failed_attempts.clone(),
+        );
         Self { registry, ..metrics }
     }
 }
@@ -169,6 +218,26 @@ impl Metrics {
     pub(crate) fn count_action(&self, kind: &str, state: &str) {
         let labels = ActionLabels { kind: kind.to_owned(), state: state.to_owned() };
         self.actions.get_or_create(&labels).inc();
+    }
+
+    /// Counts a letter about an action.
+    pub(crate) fn count_letter(&self, source: &str) {
+        let kind = LetterKind::Dispatch.as_str();
+        let labels = LetterLabels { kind, source: source.to_owned() };
+        self.dead_letters.get_or_create(&labels).inc();
+    }
+
+    pub(crate) fn count_failed_attempt(&self, failure: &'static str) {
+        self.failed_attempts.get_or_create(&FailureLabels { failure }).inc();
+    }
+
+    pub(crate) fn show_letters(&self, open: OpenLetters) {
+        for (kind, count) in
+            [(LetterKind::Ingress, open.ingress), (LetterKind::Dispatch, open.dispatch)]
+        {
+            let gauge = self.open_letters.get_or_create(&KindLabels { kind: kind.as_str() });
+            gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
     }
 
     pub(crate) fn count_error(&self, code: &str) {

@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use skep_core::action::ActuatorMode;
 use skep_core::approval::Clocks;
+use skep_core::containment::Protected;
 use skep_core::identity::{FleetName, ServiceName};
 use skep_core::resolution::ResolveImage;
+use skep_core::retry::Pace;
 
 use crate::readiness::Probing;
 
@@ -30,6 +32,8 @@ pub struct Options {
     pub max_actions: u32,
     /// How many actions run side by side.
     pub max_parallel: usize,
+    /// What nobody may stop through Skep.
+    pub protected: Protected,
     /// Only these services, when given.
     pub only: Option<BTreeSet<ServiceName>>,
     /// True: file and carry out only what people asked for by hand.
@@ -42,6 +46,16 @@ pub struct Options {
     pub probing: Option<Probing>,
     /// Whether a pass by hand waits for the rollouts that it began.
     pub wait_for_rollouts: bool,
+    /// How long an action may execute or roll out: a rollout that takes longer has failed, a
+    /// request whose outcome is unknown for longer is not tried again.
+    pub action_timeout: Duration,
+    /// How long failed attempts rest before they are made again.
+    pub pace: Pace,
+    /// How long a request of which nothing came is looked for before it counts as failed. Longer
+    /// than the engine's own limit of 20 s for a write.
+    pub conclude_after: Duration,
+    /// This machine, for people.
+    pub host: String,
     /// How long the lease is valid without renewal.
     pub lease_ttl: Duration,
 }
@@ -59,12 +73,17 @@ impl Default for Options {
             max_actions: 5,
             // More gains little: the managers apply writes one after another.
             max_parallel: 16,
+            protected: Protected::default(),
             only: None,
             requests_only: false,
             holder: "skep".to_owned(),
             clocks: Clocks::default(),
             probing: None,
             wait_for_rollouts: true,
+            action_timeout: Duration::from_secs(30 * 60),
+            pace: Pace::default(),
+            conclude_after: Duration::from_secs(60),
+            host: "localhost".to_owned(),
             // Renewed every quarter of it; long enough to survive a slow disk, short enough that
             // a crashed leader is replaced within seconds.
             lease_ttl: Duration::from_secs(6),

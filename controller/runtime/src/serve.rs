@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument as _;
 
+use crate::contain::Keeper;
 use crate::controller::{Context, Controller};
 use crate::error::Chain;
 use crate::leader::Leadership;
@@ -116,6 +117,29 @@ impl Controller {
     }
 }
 
+impl Controller {
+    /// Carries out what is ordered to be contained, and nothing else: for when nobody leads. No
+    /// plan is made and no policy is asked.
+    ///
+    /// # Errors
+    /// [`Error::LeaseHeld`] while another process leads, which then does it.
+    pub async fn contain_once(&self, patience: Duration) -> Result<(), Error> {
+        let context = &self.context;
+        let options = &context.options;
+        let random = context.random.as_ref();
+        let leadership =
+            Leadership::acquire(&context.store, random, &options.holder, options.lease_ttl)
+                .await?
+                .map_err(|holder| Error::LeaseHeld { holder })?;
+        let leadership = Arc::new(leadership);
+        let lead = Lead::new(self, Arc::clone(&leadership));
+        lead.declare_mode().await;
+        let result = lead.keeper().settle(patience).await;
+        leadership.release().await;
+        result.map(drop)
+    }
+}
+
 /// One leadership at work.
 struct Lead<'a> {
     controller: &'a Controller,
@@ -151,6 +175,8 @@ impl<'a> Lead<'a> {
     }
 
     async fn run(&mut self, shutdown: &CancellationToken) {
+        self.declare_mode().await;
+        let _keeping = AbortOnDropHandle::new(tokio::spawn(self.keeper().run()));
         let mut retry = FIRST_RETRY;
         while !shutdown.is_cancelled() && self.leadership.is_trusted() {
             let started = Instant::now();
@@ -202,6 +228,21 @@ impl<'a> Lead<'a> {
         self.workers.drain().await;
     }
 
+    /// What keeps the contained as it is to be, whatever the passes are busy with.
+    fn keeper(&self) -> Keeper {
+        let (context, leadership) = (Arc::clone(&self.context), Arc::clone(&self.leadership));
+        Keeper::new(context, leadership, self.controller.status.clone())
+    }
+
+    /// Others tell people with it what will become of an order.
+    async fn declare_mode(&self) {
+        let fence = self.leadership.fence();
+        if let Err(error) = self.context.store.declare_mode(fence, self.context.options.mode).await
+        {
+            tracing::warn!(error = %error, "leader.mode_not_declared");
+        }
+    }
+
     /// While actions are being carried out, their own effects call for a pass after each of them.
     /// The machine is left to them for a while: what a pass would find is still there afterwards.
     async fn keep_writing(&mut self, until: Instant, shutdown: &CancellationToken) {
@@ -249,6 +290,10 @@ impl<'a> Lead<'a> {
                 .await?;
         if self.context.options.propose {
             self.workers.start(&mut pass).instrument(tracing::info_span!("act")).await?;
+        }
+        // Monitoring only; a store that cannot be read stops the next pass by itself.
+        if let Ok(open) = self.context.store.open_letters().await {
+            self.context.metrics.show_letters(open);
         }
         tracing::info_span!("record").in_scope(|| self.record(pass));
         Ok(())
@@ -309,6 +354,8 @@ impl<'a> Lead<'a> {
 
     /// Passes until nothing granted is left that can run soon.
     async fn once(&mut self, shutdown: &CancellationToken) -> Result<PassReport, Error> {
+        self.declare_mode().await;
+        self.keeper().settle(ONCE_RETRIES).await?;
         let mut deadline = Instant::now() + ONCE_PATIENCE;
         let retry_until = Instant::now() + ONCE_RETRIES;
         let mut total: Option<PassReport> = None;

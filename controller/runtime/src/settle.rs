@@ -5,25 +5,31 @@
 //! the object shows whose write it carries. The same change is never sent with a fresh Version.
 //! A create has no Version: it is looked for by name, and asked of the gate again if it is not
 //! there. A replacement is both a removal and a create, see [`replace`].
+//!
+//! An engine that answers with an error of its own has given a definite answer that may pass: that
+//! is a failed attempt, of which there are at most three ([`skep_core::retry`]). No answer at all
+//! is none.
 
 mod replace;
-
-use std::time::Duration;
+mod write;
 
 use serde_json::Value;
 use skep_core::action::{Action, ActuatorMode, IntentPhase, Source};
 use skep_core::identity::SwarmId;
+use skep_core::letter::LetterReason;
 use skep_core::observed::ObservedService;
 use skep_core::plan::{NetworkNames, normalise};
+use skep_core::retry::{self, Failure};
 use skep_core::spec::Spec;
 use skep_core::{labels, rollout};
 use skep_store::{Effects, Intent, IntentOutcome, OwnedObject, OwnershipChange};
 use skep_swarm::{Error as EngineError, observe};
 
+use self::write::Write;
 use crate::controller::Context;
 use crate::leader::Leadership;
 use crate::reconcile::act::{Attempt, read_by_name};
-use crate::{Error, history};
+use crate::{Error, attempts, contain, history};
 
 /// Whether an earlier copy of the request may have arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,10 +39,6 @@ pub(crate) enum Sending {
     /// An earlier process, or a lost reply, may have done it already.
     Again,
 }
-
-/// A definite answer is expected within the daemon's own limit of 20 s; an engine that refuses
-/// copies with an internal error for this long has not done it and will not.
-const GIVE_UP_AFTER: Duration = Duration::from_secs(60);
 
 /// Settles one intent that an earlier leader, or a lost reply, left open. The caller has claimed
 /// its key.
@@ -53,24 +55,24 @@ pub(crate) async fn settle(
     if context.options.mode == ActuatorMode::DryRun {
         return look_and_settle(context, leadership, action, intent).await;
     }
+    // While people hold the object nothing is sent for it, not even what may have been sent before.
+    if intent.object.is_some()
+        && let contain::Settling::OnlyLook(held) =
+            contain::settle_held(context, action, intent.phase).await?
+    {
+        return look_while_held(context, leadership, action, intent, &held.reason).await;
+    }
+    let work = Write { context, leadership, action, intent };
+    let earlier = context.store.attempts(&action.id).await?;
+    if let Some(all) =
+        earlier.filter(|earlier| earlier.failed >= retry::attempts_allowed(&action.step))
+    {
+        return work.conclude(&all).await;
+    }
     // A create has no Version that would fence an old copy. Where nothing is there, the action
     // goes back to the gate; should the first copy still land, the name refuses the second.
     if intent.object.is_none() {
-        match live(context, intent).await {
-            Ok(None) => {
-                let detail = "the create never arrived; the grant is looked at again".to_owned();
-                return store(context, leadership, action, intent, IntentOutcome::Retry { detail })
-                    .await;
-            }
-            Ok(Some(_)) => {
-                let outcome = read_back(context, action, intent, "the name is taken").await;
-                return match outcome {
-                    Ok(outcome) => store(context, leadership, action, intent, outcome).await,
-                    Err(error) => Ok(Attempt::Retry(error.to_string())),
-                };
-            }
-            Err(error) => return Ok(Attempt::Retry(error.to_string())),
-        }
+        return work.look_for_it(Failure::NoReply, "the create never arrived").await;
     }
     send_and_settle(context, leadership, action, intent, Sending::Again).await
 }
@@ -83,50 +85,60 @@ pub(crate) async fn send_and_settle(
     intent: &Intent,
     sending: Sending,
 ) -> Result<Attempt, Error> {
+    if let Some(outcome) = contain::before_sending(context, action, sending).await? {
+        return store(context, leadership, action, intent, outcome).await;
+    }
     if intent.phase != IntentPhase::Write {
         return replace::Work { context, leadership, action, intent }.carry_on(sending).await;
     }
     may_write(context, leadership)?;
-    let unknown = |error: EngineError| Ok(unknown(intent, &error));
+    let work = Write { context, leadership, action, intent };
     // Counted from this process's first copy, so that one that is still under way can arrive.
-    let asking_since = context.asking_since(&intent.id);
-    let decided = match send(context, intent).await {
-        Ok(sent) => Ok(done(context, action, intent, sent).await),
-        Err(EngineError::Refused { message, status, .. })
-            if sending == Sending::Again
-                && (status.is_client_error() || asking_since.elapsed() > GIVE_UP_AFTER) =>
-        {
-            // Our own first copy may be what stands in the way, for example of its port.
-            read_back(context, action, intent, &message).await
+    context.asking_since(&intent.id);
+    let error = match send(context, intent).await {
+        Ok(sent) => {
+            let outcome = done(context, action, intent, sent).await;
+            return store(context, leadership, action, intent, outcome).await;
         }
-        Err(error) if error.may_have_had_effect() => return unknown(error),
-        Err(error @ EngineError::OutOfSequence { .. }) => {
-            match read_back(context, action, intent, &error.to_string()).await {
-                // Somebody moved the service between reading and writing; the grant still holds.
+        Err(error) => error,
+    };
+    let decided = match &error {
+        EngineError::Refused { status, .. } if error.may_have_had_effect() => {
+            return work.engine_error(&format!("the engine answered {status}: {error}")).await;
+        }
+        _ if error.may_have_had_effect() => return Ok(unknown(intent, &error)),
+        // Our own first copy may be what stands in the way, for example of its port.
+        EngineError::Refused { message, .. } if sending == Sending::Again => {
+            work.read_back(&work.refusal(message).await?).await
+        }
+        EngineError::Refused { .. } => {
+            let failed = attempts::failed(context, action, LetterReason::Refused).await?;
+            Ok(IntentOutcome::Refused { detail: error.to_string(), failed })
+        }
+        EngineError::OutOfSequence { .. } => {
+            match work.read_back(&work.refusal(&error.to_string()).await?).await {
+                // Somebody moved the service between reading and writing.
                 Ok(IntentOutcome::NoEffect { detail }) if sending == Sending::First => {
-                    Ok(IntentOutcome::Retry { detail })
+                    Ok(work.moved(detail))
                 }
                 // The manager that answers the read has not seen what moved the service, and what
                 // moved it may be our own first copy.
-                Ok(IntentOutcome::Refused { .. }) => return unknown(error),
+                Ok(IntentOutcome::Refused { .. }) => return Ok(unknown(intent, &error)),
                 outcome => outcome,
             }
         }
-        Err(EngineError::NotFound { message, .. } | EngineError::Conflict { message, .. }) => {
-            read_back(context, action, intent, &message).await
-        }
-        Err(error @ EngineError::Refused { .. }) => {
-            Ok(IntentOutcome::Refused { detail: error.to_string() })
+        EngineError::NotFound { message, .. } | EngineError::Conflict { message, .. } => {
+            work.read_back(&work.refusal(message).await?).await
         }
         // It was never sent; the grant still holds.
-        Err(error) if sending == Sending::First => {
-            Ok(IntentOutcome::Retry { detail: format!("nothing was sent: {error}") })
+        _ if sending == Sending::First => {
+            Ok(IntentOutcome::Retry { detail: format!("nothing was sent: {error}"), attempt: None })
         }
-        Err(error) => return unknown(error),
+        _ => return Ok(unknown(intent, &error)),
     };
     match decided {
         Ok(outcome) => store(context, leadership, action, intent, outcome).await,
-        Err(error) => unknown(error),
+        Err(error) => Ok(unknown(intent, &error)),
     }
 }
 
@@ -164,6 +176,28 @@ async fn look_and_settle(
     }
 }
 
+/// The same for an update of something that people hold. Its Version tells when it can no longer
+/// arrive.
+async fn look_while_held(
+    context: &Context,
+    leadership: &Leadership,
+    action: &Action,
+    intent: &Intent,
+    why: &str,
+) -> Result<Attempt, Error> {
+    let outcome = match live(context, intent).await {
+        Ok(Some(service)) if carries(&service, intent) => {
+            recorded(context, action, intent, &service, "found done")
+        }
+        Ok(Some(service)) if Some(service.version) == intent.version => {
+            return Ok(Attempt::Waiting(format!("its outcome is unknown; {why}")));
+        }
+        Ok(_) => IntentOutcome::NoEffect { detail: format!("it moved meanwhile; {why}") },
+        Err(error) => return Ok(Attempt::Retry(error.to_string())),
+    };
+    store(context, leadership, action, intent, outcome).await
+}
+
 /// The state of an action that the engine has accepted and Swarm rolls out.
 pub(crate) const ROLLING_OUT: &str = "rolling_out";
 
@@ -174,6 +208,10 @@ async fn store(
     intent: &Intent,
     mut outcome: IntentOutcome,
 ) -> Result<Attempt, Error> {
+    // Containment looks again and begins anew; nobody may grant its action once more.
+    if let (true, IntentOutcome::Retry { detail, .. }) = (action.is_containment(), &outcome) {
+        outcome = IntentOutcome::NoEffect { detail: detail.clone() };
+    }
     history::of_write(context, action, intent, &mut outcome);
     let now = context.clock.now();
     match context.store.settle(leadership.fence(), &intent.id, &outcome, now).await {
@@ -186,11 +224,20 @@ async fn store(
     Ok(match outcome {
         IntentOutcome::Done { detail, .. } => Attempt::Ended("succeeded", detail),
         IntentOutcome::Accepted { detail, .. } => Attempt::Ended(ROLLING_OUT, detail),
-        IntentOutcome::Refused { detail } | IntentOutcome::PutBack { detail, .. } => {
+        IntentOutcome::Refused { detail, failed }
+        | IntentOutcome::PutBack { detail, failed, .. } => {
+            if failed.is_some() {
+                context.metrics.count_letter(action.source.as_str());
+            }
             Attempt::Ended("failed", detail)
         }
         IntentOutcome::NoEffect { detail } => Attempt::Ended("superseded", detail),
-        IntentOutcome::Retry { detail } => Attempt::Retry(detail),
+        IntentOutcome::Retry { detail, attempt: Some(attempt) } => {
+            context.metrics.count_failed_attempt(attempt.failure.as_str());
+            let wait = attempts::wait(attempt.not_before.duration_since(now));
+            Attempt::After(wait, detail)
+        }
+        IntentOutcome::Retry { detail, attempt: None } => Attempt::Retry(detail),
     })
 }
 
@@ -234,46 +281,6 @@ async fn done(context: &Context, action: &Action, intent: &Intent, sent: Sent) -
     }
     let effects = effects(context, action, intent, &sent.id);
     accepted(action, service, detail, effects)
-}
-
-/// The engine said no: decide by what is there now.
-async fn read_back(
-    context: &Context,
-    action: &Action,
-    intent: &Intent,
-    refusal: &str,
-) -> Result<IntentOutcome, EngineError> {
-    let refused = || IntentOutcome::Refused { detail: format!("the engine refused it: {refusal}") };
-    Ok(match (live(context, intent).await?, &intent.object) {
-        (Some(service), _) if carries(&service, intent) => {
-            recorded(context, action, intent, &service, "found done: the reply had been lost")
-        }
-        // The label may be gone while the change is there: Swarm's own rollback, or another
-        // client that rewrote the labels. Equal specs are as good as done.
-        // While its Version stands nothing was written, however equal it is: handing over
-        // credentials changes no spec.
-        (Some(service), Some(_))
-            if Some(service.version) != intent.version && equals(&service, intent) =>
-        {
-            let effects = effects(context, action, intent, &service.id);
-            IntentOutcome::Done { detail: "found as wanted".to_owned(), effects }
-        }
-        (Some(service), Some(_)) if Some(service.version) == intent.version => refused(),
-        (Some(_), Some(_)) => IntentOutcome::NoEffect {
-            detail: "somebody else changed the service meanwhile".to_owned(),
-        },
-        (None, Some(_)) => {
-            IntentOutcome::NoEffect { detail: "the service was removed meanwhile".to_owned() }
-        }
-        (Some(service), None) => IntentOutcome::Refused {
-            detail: format!(
-                "FOREIGN_NAME: a service named {:?} that is not ours was created meanwhile ({}): \
-                 {refusal}",
-                intent.key.name, service.id
-            ),
-        },
-        (None, None) => refused(),
-    })
 }
 
 async fn live(context: &Context, intent: &Intent) -> Result<Option<ObservedService>, EngineError> {
@@ -327,7 +334,8 @@ fn accepted(
     detail: String,
     effects: Effects,
 ) -> IntentOutcome {
-    if rollout::follows(&action.step, service) {
+    // A kill is done when the engine has it, and so is the way back.
+    if !action.is_containment() && rollout::follows(&action.step, service) {
         IntentOutcome::Accepted { detail, effects }
     } else {
         IntentOutcome::Done { detail, effects }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::Serialize;
+use skep_core::containment::Containment;
 use skep_core::desired::SourceStatus;
 
 use crate::images::ImageInUse;
@@ -29,6 +30,8 @@ pub struct Status {
     pub image_updates: Vec<ImageInUse>,
     /// When registries were last asked about them.
     pub images_checked_at: Option<Timestamp>,
+    /// What people paused and killed, as far as this process leads.
+    pub containments: Vec<Containment>,
     /// How each source stands.
     pub sources: Vec<SourceStatus>,
     /// Whether the connectors answer; `None` until that was looked at.

@@ -80,6 +80,7 @@ impl Workers {
     pub(crate) async fn follow(&mut self, snapshot: &Snapshot) -> Result<(), Error> {
         let followed = rollout::follow(&self.context, &self.leadership, snapshot).await?;
         self.context.metrics.rollouts.set(number(followed.running.len()));
+        self.context.metrics.overdue.set(number(followed.overdue));
         let now = self.context.clock.now();
         self.follow_until = followed.look_again.map(|at| {
             Instant::now() + Duration::try_from(at.duration_since(now)).unwrap_or_default()
@@ -99,8 +100,12 @@ impl Workers {
 
     /// Gives intents of a swarm that an earlier leader, or a lost reply, left open to workers.
     pub(crate) async fn settle(&mut self, open: Vec<Intent>, on: &ClusterId) -> Result<(), Error> {
+        let resting = if open.is_empty() { HashMap::new() } else { self.resting().await? };
         for intent in open {
             let name = ServiceName::new(intent.key.name.as_str());
+            if let Some(wait) = resting.get(&intent.action) {
+                self.context.retries().later(&name, Instant::now(), *wait);
+            }
             let is_ready = self.context.retries().is_ready(&name, Instant::now());
             if intent.key.cluster != *on || !is_ready || !self.is_chosen(&name) {
                 continue;
@@ -115,6 +120,10 @@ impl Workers {
                 }
                 Err(error) => return Err(error.into()),
             };
+            // The keeper settles its own.
+            if action.is_containment() {
+                continue;
+            }
             let intent = match sealing::opened(&self.context, intent) {
                 Ok(intent) => intent,
                 Err(error) => {
@@ -132,6 +141,17 @@ impl Workers {
             self.running.spawn(work.in_current_span());
         }
         Ok(())
+    }
+
+    /// The actions whose next attempt has to wait, whoever made the last one, and how long.
+    async fn resting(&self) -> Result<HashMap<ActionId, Duration>, Error> {
+        let now = self.context.clock.now();
+        let attempts = self.context.store.open_attempts().await?.into_iter();
+        let wait = |until: Timestamp| Duration::try_from(until.duration_since(now)).ok();
+        Ok(attempts
+            .filter_map(|attempts| Some((attempts.action, wait(attempts.not_before)?)))
+            .filter(|(_, wait)| !wait.is_zero())
+            .collect())
     }
 
     fn is_chosen(&self, name: &ServiceName) -> bool {
@@ -158,6 +178,7 @@ impl Workers {
                 return Err(Error::Stale { reason });
             }
         }
+        let resting = if granted.is_empty() { HashMap::new() } else { self.resting().await? };
         let active = self.active(&granted).await?;
         let mut started = Started::default();
         self.queue.clear();
@@ -168,6 +189,11 @@ impl Workers {
                 continue;
             }
             let now = Instant::now();
+            if let Some(wait) = resting.get(&action.id) {
+                self.context.retries().later(&name, now, *wait);
+                // The grant's time does not run while we make it wait.
+                self.waited.insert(action.id.clone(), pass.world.now);
+            }
             if !self.context.retries().is_ready(&name, now) {
                 started.more_to_come |= self.context.retries().is_retrying(&name, now);
                 continue;
@@ -326,7 +352,7 @@ impl Workers {
                 self.ended.push(report(&action, "waiting", detail));
                 return;
             }
-            Attempt::Retry(detail) => ("retrying", detail),
+            Attempt::Retry(detail) | Attempt::After(_, detail) => ("retrying", detail),
         };
         self.say(&action, state, detail);
     }

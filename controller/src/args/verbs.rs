@@ -267,6 +267,9 @@ pub(crate) struct ExplainArgs {
     /// Who would propose it.
     #[arg(long, value_name = "SOURCE", default_value = "manual")]
     pub(crate) source: String,
+    /// The domain of the service.
+    #[arg(long, value_name = "NAME", default_value = "default")]
+    pub(crate) domain: String,
 }
 
 /// `skep config`.

@@ -169,6 +169,12 @@ settings! {
         default: Some("1h"),
         doc: "The same for actions that were approved together.",
     }
+    ACTION_TIMEOUT = "fleet_action_timeout" {
+        variables: ["FLEET_ACTION_TIMEOUT"], flag: None, form: Form::Interval,
+        default: Some("30m"),
+        doc: "How long an action may execute or roll out. A rollout that takes longer has failed; \
+              a request whose outcome is still unknown then is settled and not tried again.",
+    }
     BIND = "fleet_control_plane_bind" {
         variables: ["FLEET_CONTROL_PLANE_BIND"], flag: Some("--listen"), form: Form::Ip,
         default: Some("127.0.0.1"),

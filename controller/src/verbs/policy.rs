@@ -37,6 +37,7 @@ pub(super) fn explain(session: &Session, args: &ExplainArgs) -> Result<u8> {
     let hypothesis = Hypothesis {
         kind: &args.kind,
         target: &args.target,
+        domain: &args.domain,
         source: &args.source,
         mode: session.config.mode(),
         parameters: &args.param,

@@ -2,20 +2,22 @@
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use skep_core::action::{Action, ActionEvent, ActionState, IllegalTransition};
+use skep_core::action::{Action, ActionEvent, ActionState};
 use skep_core::approval::ApprovalStatus;
 use skep_core::audit::{AuditEvent, AuditKind};
+use skep_core::gate::Decision;
 use skep_core::identity::{ActionId, ObjectKey};
+use skep_core::notice::Notice;
 use skep_store::{
     ActionFilter, ActionList, Actions, Closing, Error, Fence, NewAction, ProposeOutcome,
-    RequestOutcome, Result, UnreadableAction,
+    RequestOutcome, Result, UnreadableAction, WaitNote,
 };
 use sqlx::{QueryBuilder, Sqlite, Transaction};
 
 use crate::error::IntoStoreError as _;
 use crate::row::ActionRow;
 use crate::transition::{Change, Head};
-use crate::{SqliteStore, approvals, audit, clock, ledger, requests, row};
+use crate::{SqliteStore, approvals, audit, batches, clock, ledger, outbox, requests, row, waits};
 
 const WHAT: &str = "action";
 
@@ -36,7 +38,7 @@ fn check(new: &NewAction) -> Result<()> {
     }
     if new.approval.as_ref().is_some_and(|approval| approval.action != action.id)
         || new.approval.as_ref().map(|approval| &approval.id) != action.approval.as_ref()
-        || new.decision.action != action.id
+        || new.decision.action.as_ref() != Some(&action.id)
     {
         return refuse("its request or its decision is about another action");
     }
@@ -44,7 +46,7 @@ fn check(new: &NewAction) -> Result<()> {
 }
 
 /// The open action of a key, if it has one.
-async fn open_action(
+pub(crate) async fn open_action(
     tx: &mut Transaction<'_, Sqlite>,
     key: &ObjectKey,
     operation: &'static str,
@@ -67,7 +69,7 @@ async fn open_action(
     Ok(id.map(ActionId::new))
 }
 
-async fn insert(
+pub(crate) async fn insert(
     tx: &mut Transaction<'_, Sqlite>,
     action: &Action,
     operation: &'static str,
@@ -144,6 +146,10 @@ impl Actions for SqliteStore {
             insert(&mut tx, action, OPERATION).await?;
             if let Some(approval) = &new.approval {
                 approvals::insert(&mut tx, approval, OPERATION).await?;
+                outbox::record(&mut tx, &Notice::requested(action, approval), OPERATION).await?;
+            } else if new.decision.decision == Decision::AllowNotify.as_str() {
+                let notice = Notice::allowed(action, &new.decision.reason);
+                outbox::record(&mut tx, &notice, OPERATION).await?;
             }
             ledger::append(&mut tx, &new.decision, OPERATION).await?;
             let mut event = AuditEvent {
@@ -180,39 +186,45 @@ impl Actions for SqliteStore {
             ActionEvent::Expire => Some(ApprovalStatus::Expired),
             ActionEvent::Deny => Some(ApprovalStatus::Denied),
             // What was approved was a rehearsal or a rollout, and it took place.
-            ActionEvent::Rehearse | ActionEvent::Succeed | ActionEvent::Fail => None,
-            ActionEvent::Grant | ActionEvent::Begin | ActionEvent::Accept | ActionEvent::Retry => {
-                return Err(IllegalTransition { from: head.state, event: closing.event }.into());
-            }
+            ActionEvent::Rehearse | ActionEvent::Succeed => None,
+            // What fails leaves a letter.
+            ActionEvent::Fail
+            | ActionEvent::Grant
+            | ActionEvent::Begin
+            | ActionEvent::Accept
+            | ActionEvent::Retry => return Err(head.impossible(closing.event)),
         };
-        if head.state == ActionState::Executing {
-            // The engine may have done it; only the outcome of the intent ends it.
-            return Err(IllegalTransition { from: head.state, event: closing.event }.into());
-        }
+        head.may_be_closed(closing.event)?;
         let change = Change {
             event: closing.event,
             actor: &closing.actor,
             said: &closing.detail,
             detail: Some(&closing.detail),
             start_by: None,
+            moved: closing.moved.as_ref(),
         };
         head.apply(&mut tx, change, now, OPERATION).await?;
         if let Some(status) = approval {
             let denied = (status == ApprovalStatus::Denied)
                 .then_some((closing.actor.as_str(), closing.detail.as_str()));
-            approvals::end(&mut tx, &closing.action, status, denied, now, OPERATION).await?;
+            let had =
+                approvals::end(&mut tx, &closing.action, status, denied, now, OPERATION).await?;
+            if had && head.state == ActionState::Granted && status == ApprovalStatus::Superseded {
+                let notice = Notice::superseded(&head.key, &head.id, &closing.detail, now);
+                outbox::record(&mut tx, &notice, OPERATION).await?;
+            }
         }
+        batches::follow(&mut tx, &head, closing.event, &closing.detail, now, OPERATION).await?;
         tx.commit().await.during(OPERATION)
+    }
+
+    async fn note_waits(&self, fence: &Fence, notes: &[WaitNote], now: Timestamp) -> Result<()> {
+        waits::note(self, fence, notes, now).await
     }
 
     async fn action(&self, id_or_prefix: &str) -> Result<Action> {
         const OPERATION: &str = "read an action";
-        let not_found = || Error::NotFound { what: WHAT, id: id_or_prefix.to_owned() };
-        if id_or_prefix.is_empty() {
-            return Err(not_found());
-        }
         let end = row::prefix_end(id_or_prefix);
-        // A whole id wins over longer ones that start with it.
         let ids = sqlx::query_scalar!(
             "SELECT id FROM actions WHERE id >= ?1 AND id < ?2 ORDER BY id",
             id_or_prefix,
@@ -221,23 +233,13 @@ impl Actions for SqliteStore {
         .fetch_all(&self.readers)
         .await
         .during(OPERATION)?;
-        let id = match ids.as_slice() {
-            [] => return Err(not_found()),
-            [id] => id,
-            [id, ..] if id == id_or_prefix => id,
-            several => {
-                return Err(Error::Ambiguous {
-                    what: WHAT,
-                    prefix: id_or_prefix.to_owned(),
-                    count: several.len(),
-                });
-            }
-        };
+        let id = row::one_of(&ids, id_or_prefix, WHAT)?;
         sqlx::query_as!(
             ActionRow,
             "SELECT id, tenant, cluster, object_kind, object_name, kind, plan_id, step, binding, \
              source, actor, reason, mode, rule, state, revision, approval_id, detail, created_at, \
-             updated_at, granted_at, start_by FROM actions WHERE id = ?",
+             updated_at, granted_at, start_by, wait_code, wait_reason, wait_since, runnable_since, moved \
+             FROM actions WHERE id = ?",
             id
         )
         .fetch_one(&self.readers)
@@ -250,7 +252,8 @@ impl Actions for SqliteStore {
         let mut query = QueryBuilder::<Sqlite>::new(
             "SELECT id, tenant, cluster, object_kind, object_name, kind, plan_id, step, binding, \
              source, actor, reason, mode, rule, state, revision, approval_id, detail, created_at, \
-             updated_at, granted_at, start_by FROM actions AS a WHERE true",
+             updated_at, granted_at, start_by, wait_code, wait_reason, wait_since, \
+             runnable_since, moved FROM actions AS a WHERE true",
         );
         if filter.latest_per_key {
             query.push(

@@ -4,16 +4,20 @@ use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use skep_core::action::ActionEvent;
-use skep_core::approval::{Approval, ApprovalStatus};
-use skep_core::identity::{APPROVAL_PREFIX, ActionId};
-use skep_store::{ApprovalFilter, Approvals, Decision, DecisionRequest, Error, Result};
+use skep_core::action::{ActionEvent, ActionState};
+use skep_core::approval::{Approval, ApprovalStatus, Batch, Decider, MayNotDecide, may_decide};
+use skep_core::identity::{APPROVAL_PREFIX, ActionId, BatchId};
+use skep_core::notice::Notice;
+use skep_store::{
+    ApprovalFilter, Approvals, BatchOutcome, BatchRequest, Decision, DecisionRequest, Error, Fence,
+    Result,
+};
 use sqlx::{QueryBuilder, Sqlite, Transaction};
 
 use crate::error::IntoStoreError as _;
 use crate::row::ApprovalRow;
 use crate::transition::{Change, Head};
-use crate::{SqliteStore, clock, row};
+use crate::{SqliteStore, batches, clock, outbox, row};
 
 const WHAT: &str = "approval";
 
@@ -58,7 +62,8 @@ pub(crate) async fn insert(
 }
 
 /// Ends the request of an action that ends, if it has one and nothing has ended it before.
-/// `denied` is who refused it and why; otherwise the record of the decision stays.
+/// `denied` is who refused it and why; otherwise the record of the decision stays. True when there
+/// was one.
 pub(crate) async fn end(
     tx: &mut Transaction<'_, Sqlite>,
     action: &ActionId,
@@ -66,12 +71,12 @@ pub(crate) async fn end(
     denied: Option<(&str, &str)>,
     now: Timestamp,
     operation: &'static str,
-) -> Result<()> {
+) -> Result<bool> {
     let action = action.as_str();
     let status = status.as_str();
     let (decided_by, comment) = denied.unzip();
     let decided_at = denied.map(|_| clock::to_column(now));
-    sqlx::query!(
+    let ended = sqlx::query!(
         "UPDATE approvals SET status = ?, revision = revision + 1, \
          decided_at = coalesce(?, decided_at), decided_by = coalesce(?, decided_by), \
          comment = coalesce(?, comment) \
@@ -85,7 +90,7 @@ pub(crate) async fn end(
     .execute(&mut **tx)
     .await
     .during(operation)?;
-    Ok(())
+    Ok(ended.rows_affected() > 0)
 }
 
 async fn load(
@@ -96,7 +101,8 @@ async fn load(
     sqlx::query_as!(
         ApprovalRow,
         "SELECT id, action_id, kind, target, plan_id, binding, status, revision, created_at, \
-         expires_at, decided_at, decided_by, comment FROM approvals WHERE id = ?",
+         expires_at, decided_at, decided_by, decided_source, batch_id, comment FROM approvals \
+         WHERE id = ?",
         id
     )
     .fetch_optional(&mut **tx)
@@ -106,18 +112,26 @@ async fn load(
     .read()
 }
 
-/// Whether the request can still be decided, by this person, now.
+/// Whether the request can still be decided, on what was seen, now.
 fn check(approval: &Approval, request: &DecisionRequest, now: Timestamp) -> Result<()> {
     let conflict =
         |current: String| Err(Error::Conflict { what: WHAT, id: approval.id.to_string(), current });
-    if approval.status != ApprovalStatus::Pending {
+    let (wanted, lapses) = match request.decision {
+        Decision::Approve | Decision::Deny => (ApprovalStatus::Pending, true),
+        // It was decided in time; whether it has started is the action's concern.
+        Decision::Revoke => (ApprovalStatus::Approved, false),
+    };
+    if approval.status != wanted {
         return conflict(approval.status.to_string());
     }
-    if clock::to_column(now) >= clock::to_column(approval.expires_at) {
+    if lapses && clock::to_column(now) >= clock::to_column(approval.expires_at) {
         return conflict(ApprovalStatus::Expired.to_string());
     }
     if request.expected_revision.is_some_and(|expected| expected != approval.revision) {
         return conflict(format!("{} at revision {}", approval.status, approval.revision));
+    }
+    if request.expected_binding.as_ref().is_some_and(|seen| *seen != approval.binding) {
+        return conflict(format!("{} for something else", approval.status));
     }
     if request.decision == Decision::Approve && request.start_by.is_none() {
         let why = "a grant needs a time by which the action must start";
@@ -126,56 +140,122 @@ fn check(approval: &Approval, request: &DecisionRequest, now: Timestamp) -> Resu
     Ok(())
 }
 
+/// Decides about one request, alone or as a part of a decision about many.
+pub(crate) async fn decide(
+    tx: &mut Transaction<'_, Sqlite>,
+    request: &DecisionRequest,
+    batch: Option<&BatchId>,
+    now: Timestamp,
+    operation: &'static str,
+) -> Result<Approval> {
+    let id = request.approval.as_str();
+    let approval = load(tx, id, operation).await?;
+    check(&approval, request, now)?;
+    let head = Head::load(tx, &approval.action, operation).await?;
+    let decider = Decider { actor: request.actor.clone(), source: request.source.clone() };
+    may_decide(&decider, head.source, &head.actor)
+        .map_err(MayNotDecide::why)
+        .map_err(|why| Error::Refused { what: WHAT, id: id.to_owned(), why })?;
+    if request.decision == Decision::Revoke && head.state != ActionState::Granted {
+        let current = head.state.to_string();
+        return Err(Error::Conflict { what: WHAT, id: id.to_owned(), current });
+    }
+    let comment = request.comment.as_deref();
+    let said = batches::said(batch, comment);
+    let (status, event) = match request.decision {
+        Decision::Approve => (ApprovalStatus::Approved, ActionEvent::Grant),
+        Decision::Deny | Decision::Revoke => (ApprovalStatus::Denied, ActionEvent::Deny),
+    };
+    let change = Change {
+        event,
+        actor: &request.actor,
+        said: &said,
+        detail: (event == ActionEvent::Deny).then_some(comment.unwrap_or_default()),
+        start_by: request.start_by.filter(|_| event == ActionEvent::Grant),
+        moved: None,
+    };
+    head.apply(tx, change, now, operation).await?;
+    let status = status.as_str();
+    let decided_at = clock::to_column(now);
+    let batch = batch.map(BatchId::as_str);
+    sqlx::query!(
+        "UPDATE approvals SET status = ?, revision = revision + 1, decided_at = ?, \
+         decided_by = ?, decided_source = ?, batch_id = coalesce(?, batch_id), comment = ? \
+         WHERE id = ?",
+        status,
+        decided_at,
+        request.actor,
+        request.source,
+        batch,
+        comment,
+        id
+    )
+    .execute(&mut **tx)
+    .await
+    .during(operation)?;
+    load(tx, id, operation).await
+}
+
 #[async_trait]
 impl Approvals for SqliteStore {
     async fn decide(&self, request: &DecisionRequest, now: Timestamp) -> Result<Approval> {
         const OPERATION: &str = "record a decision";
-        let id = request.approval.as_str();
         let mut tx = self.write(OPERATION).await?;
-        let approval = load(&mut tx, id, OPERATION).await?;
-        check(&approval, request, now)?;
-        let head = Head::load(&mut tx, &approval.action, OPERATION).await?;
-        let comment = request.comment.as_deref();
-        let (status, change) = match request.decision {
-            Decision::Approve => (
-                ApprovalStatus::Approved,
-                Change {
-                    event: ActionEvent::Grant,
-                    actor: &request.actor,
-                    said: comment.unwrap_or_default(),
-                    detail: None,
-                    start_by: request.start_by,
-                },
-            ),
-            Decision::Deny => (
-                ApprovalStatus::Denied,
-                Change {
-                    event: ActionEvent::Deny,
-                    actor: &request.actor,
-                    said: comment.unwrap_or_default(),
-                    detail: Some(comment.unwrap_or_default()),
-                    start_by: None,
-                },
-            ),
-        };
-        head.apply(&mut tx, change, now, OPERATION).await?;
-        let status = status.as_str();
-        let decided_at = clock::to_column(now);
-        sqlx::query!(
-            "UPDATE approvals SET status = ?, revision = revision + 1, decided_at = ?, \
-             decided_by = ?, comment = ? WHERE id = ?",
-            status,
-            decided_at,
-            request.actor,
-            comment,
-            id
-        )
-        .execute(&mut *tx)
-        .await
-        .during(OPERATION)?;
-        let decided = load(&mut tx, id, OPERATION).await?;
+        let decided = decide(&mut tx, request, None, now, OPERATION).await?;
         tx.commit().await.during(OPERATION)?;
         Ok(decided)
+    }
+
+    async fn decide_batch(&self, request: &BatchRequest, now: Timestamp) -> Result<BatchOutcome> {
+        batches::decide(self, request, now).await
+    }
+
+    async fn batch(&self, id_or_prefix: &str) -> Result<Batch> {
+        batches::find(self, id_or_prefix).await
+    }
+
+    async fn batches(&self, limit: u32) -> Result<Vec<Batch>> {
+        batches::list(self, limit).await
+    }
+
+    async fn remind(&self, fence: &Fence, before: Timestamp, now: Timestamp) -> Result<u64> {
+        const OPERATION: &str = "remind of requests";
+        let before = clock::to_column(before);
+        let due = sqlx::query_scalar!(
+            r#"SELECT EXISTS (SELECT 1 FROM approvals WHERE status = 'pending'
+               AND expires_at < ? AND reminded_at IS NULL) AS "due!: bool""#,
+            before
+        )
+        .fetch_one(&self.readers)
+        .await
+        .during(OPERATION)?;
+        if !due {
+            return Ok(0);
+        }
+        let (mut tx, _) = self.write_fenced(fence, OPERATION).await?;
+        let rows = sqlx::query_as!(
+            ApprovalRow,
+            "SELECT id, action_id, kind, target, plan_id, binding, status, revision, created_at, \
+             expires_at, decided_at, decided_by, decided_source, batch_id, comment FROM approvals \
+             WHERE status = 'pending' AND expires_at < ? AND reminded_at IS NULL",
+            before
+        )
+        .fetch_all(&mut *tx)
+        .await
+        .during(OPERATION)?;
+        let (mut told, at) = (0, clock::to_column(now));
+        for row in rows {
+            let approval = row.read()?;
+            outbox::record(&mut tx, &Notice::expiring(&approval, now), OPERATION).await?;
+            let id = approval.id.as_str();
+            sqlx::query!("UPDATE approvals SET reminded_at = ? WHERE id = ?", at, id)
+                .execute(&mut *tx)
+                .await
+                .during(OPERATION)?;
+            told += 1;
+        }
+        tx.commit().await.during(OPERATION)?;
+        Ok(told)
     }
 
     async fn approval(&self, id_or_prefix: &str) -> Result<Approval> {
@@ -223,13 +303,17 @@ impl Approvals for SqliteStore {
     async fn approvals(&self, filter: &ApprovalFilter) -> Result<Vec<Approval>> {
         let mut query = QueryBuilder::<Sqlite>::new(
             "SELECT id, action_id, kind, target, plan_id, binding, status, revision, created_at, \
-             expires_at, decided_at, decided_by, comment FROM approvals WHERE true",
+             expires_at, decided_at, decided_by, decided_source, batch_id, comment \
+             FROM approvals WHERE true",
         );
         if let Some(status) = filter.status {
             query.push(" AND status = ").push_bind(status.as_str());
         }
         if let Some(plan) = &filter.plan {
             query.push(" AND plan_id = ").push_bind(plan.as_str());
+        }
+        if let Some(batch) = &filter.batch {
+            query.push(" AND batch_id = ").push_bind(batch.as_str());
         }
         query.push(" ORDER BY seq LIMIT ").push_bind(row::limit(filter.limit));
         let rows: Vec<ApprovalRow> =

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use skep_core::audit::{AuditEvent, AuditKind};
 use skep_core::identity::ActionId;
-use skep_store::{Audit, AuditFilter, Error, Result};
+use skep_store::{Audit, AuditFilter, Result};
 use sqlx::{QueryBuilder, Sqlite, Transaction};
 
 use crate::error::IntoStoreError as _;
@@ -56,16 +56,11 @@ struct AuditRow {
 impl AuditRow {
     fn read(self) -> Result<(i64, AuditEvent)> {
         const WHAT: &str = "audit row";
-        let key = match (self.tenant, self.cluster, self.object_kind, self.object_name) {
-            (Some(tenant), Some(cluster), Some(kind), Some(name)) => {
-                Some(row::key(tenant, cluster, &kind, name, WHAT)?)
-            }
-            (None, None, None, None) => None,
-            _ => {
-                let source = "half of an object's key".into();
-                return Err(Error::Corrupt { what: WHAT, source });
-            }
-        };
+        let key = row::optional_key(
+            (self.tenant, self.cluster),
+            (self.object_kind, self.object_name),
+            WHAT,
+        )?;
         let event = AuditEvent {
             at: clock::from_column(self.at, WHAT)?,
             kind: row::word(&self.kind, AuditKind::from_word, WHAT)?,

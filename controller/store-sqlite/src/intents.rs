@@ -6,12 +6,16 @@ use skep_core::action::{ActionEvent, ActuatorMode, IntentPhase};
 use skep_core::approval::ApprovalStatus;
 use skep_core::audit::{AuditEvent, AuditKind};
 use skep_core::identity::{ActionId, IntentId, ObjectKey, SwarmId};
+use skep_core::notice::Notice;
 use skep_store::{Effects, Error, Fence, Intent, IntentOutcome, Intents, OwnershipChange, Result};
 use sqlx::{Sqlite, Transaction};
 
 use crate::error::IntoStoreError as _;
 use crate::transition::{Change, Head};
-use crate::{SqliteStore, approvals, audit, clock, holds, ownership, revisions, row};
+use crate::{
+    SqliteStore, approvals, attempts, audit, batches, clock, holds, letters, outbox, ownership,
+    revisions, row,
+};
 
 const WHAT: &str = "intent";
 
@@ -44,13 +48,23 @@ async fn close(
         said: outcome.detail(),
         detail: Some(outcome.detail()),
         start_by: None,
+        moved: None,
     };
     head.apply(tx, change, now, operation).await?;
+    if let Some(failed) = outcome.failed() {
+        letters::leave(tx, head, failed, outcome.detail(), now, operation).await?;
+    }
+    if let IntentOutcome::Retry { detail, attempt: Some(attempt) } = outcome {
+        attempts::count(tx, &head.id, attempt, detail, now, operation).await?;
+    }
     if outcome.event() == ActionEvent::Supersede {
         let status = ApprovalStatus::Superseded;
-        approvals::end(tx, &head.id, status, None, now, operation).await?;
+        if approvals::end(tx, &head.id, status, None, now, operation).await? {
+            let notice = Notice::superseded(&head.key, &head.id, outcome.detail(), now);
+            outbox::record(tx, &notice, operation).await?;
+        }
     }
-    Ok(())
+    batches::follow(tx, head, outcome.event(), outcome.detail(), now, operation).await
 }
 
 /// Stores what follows from the outcome, all of it about the action's own object.
@@ -101,7 +115,7 @@ fn may_run(head: &Head) -> Result<()> {
     }
 }
 
-async fn insert(
+pub(crate) async fn insert(
     tx: &mut Transaction<'_, Sqlite>,
     intent: &Intent,
     operation: &'static str,
@@ -138,12 +152,12 @@ async fn insert(
 }
 
 /// An intent whose outcome is unknown.
-struct Open {
-    action: ActionId,
+pub(crate) struct Open {
+    pub(crate) action: ActionId,
     phase: IntentPhase,
 }
 
-async fn load_open(
+pub(crate) async fn load_open(
     tx: &mut Transaction<'_, Sqlite>,
     intent: &IntentId,
     operation: &'static str,
@@ -194,6 +208,7 @@ impl Intents for SqliteStore {
             said: &said,
             detail: None,
             start_by: None,
+            moved: None,
         };
         head.apply(&mut tx, change, now, OPERATION).await?;
         insert(&mut tx, intent, OPERATION).await?;
@@ -294,6 +309,7 @@ impl Intents for SqliteStore {
             said: "nothing is sent to the engine",
             detail: None,
             start_by: None,
+            moved: None,
         };
         head.apply(&mut tx, change, now, OPERATION).await?;
         let head = Head::load(&mut tx, action, OPERATION).await?;

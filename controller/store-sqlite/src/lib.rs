@@ -14,9 +14,12 @@
 
 mod actions;
 mod approvals;
+mod attempts;
 mod audit;
+mod batches;
 mod clock;
 mod connect;
+mod containments;
 mod error;
 mod fence;
 mod holds;
@@ -24,7 +27,10 @@ mod intents;
 mod leases;
 mod ledger;
 mod length;
+mod letters;
 mod location;
+mod outbox;
+mod overrides;
 mod ownership;
 mod requests;
 mod revisions;
@@ -34,6 +40,7 @@ mod sources;
 #[cfg(test)]
 mod tests;
 mod transition;
+mod waits;
 
 use std::path::Path;
 
@@ -119,8 +126,7 @@ impl SqliteStore {
 
 #[async_trait]
 impl Store for SqliteStore {
-    // The number of the newest audit row: every write but a renewal of the lease and a new last
-    // good content appends one. `PRAGMA data_version` would move with every renewal and wake the
+    // The number of the newest audit row: every write that decides something appends one. `PRAGMA data_version` would move with every renewal and wake the
     // loop each time.
     async fn change_counter(&self) -> Result<i64> {
         sqlx::query_scalar!(r#"SELECT coalesce(max(seq), 0) AS "seq!: i64" FROM audit"#)

@@ -134,6 +134,20 @@ async fn insert(
     })
 }
 
+/// Files a request, unless the very same is open: then that one is the answer.
+pub(crate) async fn file(
+    tx: &mut Transaction<'_, Sqlite>,
+    new: &NewRequest,
+    now: Timestamp,
+    operation: &'static str,
+) -> Result<ServiceRequest> {
+    let verb = serde_json::to_string(&new.verb).map_err(|error| row::json_error(&error, WHAT))?;
+    match open_twin(tx, &new.key, &verb, operation).await? {
+        Some(first) => Ok(first),
+        None => insert(tx, new, &verb, now, operation).await,
+    }
+}
+
 /// Answers an open request, with its row of the audit trail.
 pub(crate) async fn resolve(
     tx: &mut Transaction<'_, Sqlite>,
@@ -201,12 +215,7 @@ impl Requests for SqliteStore {
         let mut tx = self.write(OPERATION).await?;
         let mut filed = Vec::with_capacity(requests.len());
         for new in requests {
-            let verb =
-                serde_json::to_string(&new.verb).map_err(|error| row::json_error(&error, WHAT))?;
-            filed.push(match open_twin(&mut tx, &new.key, &verb, OPERATION).await? {
-                Some(first) => first,
-                None => insert(&mut tx, new, &verb, now, OPERATION).await?,
-            });
+            filed.push(file(&mut tx, new, now, OPERATION).await?);
         }
         tx.commit().await.during(OPERATION)?;
         Ok(filed)

@@ -4,10 +4,10 @@
 
 use jiff::Timestamp;
 use skep_core::action::{Action, ActionKind, ActionState, ActuatorMode, Source};
-use skep_core::approval::{Approval, ApprovalStatus};
+use skep_core::approval::{Approval, ApprovalStatus, Wait};
 use skep_core::canonical::Digest;
 use skep_core::identity::{
-    ActionId, ApprovalId, ClusterId, ObjectKey, ObjectKind, PlanId, ServiceName, TenantId,
+    ActionId, ApprovalId, BatchId, ClusterId, ObjectKey, ObjectKind, PlanId, ServiceName, TenantId,
 };
 use skep_store::{Error, Result};
 use sqlx::{QueryBuilder, Sqlite};
@@ -39,11 +39,21 @@ pub(crate) struct ActionRow {
     pub(crate) updated_at: i64,
     pub(crate) granted_at: Option<i64>,
     pub(crate) start_by: Option<i64>,
+    pub(crate) wait_code: Option<String>,
+    pub(crate) wait_reason: Option<String>,
+    pub(crate) wait_since: Option<i64>,
+    pub(crate) runnable_since: Option<i64>,
+    pub(crate) moved: Option<String>,
 }
 
 impl ActionRow {
     pub(crate) fn read(self) -> Result<Action> {
         const WHAT: &str = "action";
+        let wait = match (self.wait_code, self.wait_reason, instant(self.wait_since, WHAT)?) {
+            (Some(code), Some(reason), Some(since)) => Some(Wait { code, reason, since }),
+            _ => None,
+        };
+        let moved = self.moved.as_deref().map(serde_json::from_str).transpose();
         Ok(Action {
             id: ActionId::new(self.id),
             key: key(self.tenant, self.cluster, &self.object_kind, self.object_name, WHAT)?,
@@ -64,6 +74,9 @@ impl ActionRow {
             updated_at: from_column(self.updated_at, WHAT)?,
             granted_at: instant(self.granted_at, WHAT)?,
             start_by: instant(self.start_by, WHAT)?,
+            wait,
+            runnable_since: instant(self.runnable_since, WHAT)?,
+            moved: moved.map_err(|error| json_error(&error, WHAT))?,
         })
     }
 }
@@ -83,6 +96,8 @@ pub(crate) struct ApprovalRow {
     pub(crate) expires_at: i64,
     pub(crate) decided_at: Option<i64>,
     pub(crate) decided_by: Option<String>,
+    pub(crate) decided_source: Option<String>,
+    pub(crate) batch_id: Option<String>,
     pub(crate) comment: Option<String>,
 }
 
@@ -102,6 +117,8 @@ impl ApprovalRow {
             expires_at: from_column(self.expires_at, WHAT)?,
             decided_at: instant(self.decided_at, WHAT)?,
             decided_by: self.decided_by,
+            decided_source: self.decided_source,
+            batch: self.batch_id.map(BatchId::new),
             comment: self.comment,
         })
     }
@@ -205,6 +222,51 @@ pub(crate) fn version(
 pub(crate) fn stored_version(version: Option<i64>, what: &'static str) -> Result<Option<u64>> {
     let version = version.map(u64::try_from).transpose();
     version.map_err(|source| Error::Corrupt { what, source: source.into() })
+}
+
+/// A key whose columns are empty together.
+pub(crate) fn optional_key(
+    (tenant, cluster): (Option<String>, Option<String>),
+    (kind, name): (Option<String>, Option<String>),
+    what: &'static str,
+) -> Result<Option<ObjectKey>> {
+    match (tenant, cluster, kind, name) {
+        (Some(tenant), Some(cluster), Some(kind), Some(name)) => {
+            key(tenant, cluster, &kind, name, what).map(Some)
+        }
+        (None, None, None, None) => Ok(None),
+        _ => Err(Error::Corrupt { what, source: "half of an object's key".into() }),
+    }
+}
+
+/// A number of things.
+pub(crate) fn count(count: i64, what: &'static str) -> Result<u32> {
+    u32::try_from(count).map_err(|source| Error::Corrupt { what, source: source.into() })
+}
+
+/// The id that a prefix means, of those that start with it. A whole id wins over longer ones.
+pub(crate) fn one_of<'a>(ids: &'a [String], prefix: &str, what: &'static str) -> Result<&'a str> {
+    match ids {
+        [] => Err(Error::NotFound { what, id: prefix.to_owned() }),
+        _ if prefix.is_empty() => Err(Error::NotFound { what, id: String::new() }),
+        [id] => Ok(id),
+        [id, ..] if id == prefix => Ok(id),
+        several => Err(Error::Ambiguous { what, prefix: prefix.to_owned(), count: several.len() }),
+    }
+}
+
+/// Restricts a list to rows whose column has one of these words; none means all.
+pub(crate) fn push_words<'a>(
+    query: &mut QueryBuilder<Sqlite>,
+    column: &'static str,
+    words: impl Iterator<Item = &'a str>,
+) {
+    let words: serde_json::Value = words.collect();
+    if words.as_array().is_some_and(Vec::is_empty) {
+        return;
+    }
+    query.push(" AND ").push(column).push(" IN (SELECT value FROM json_each(");
+    query.push_bind(words.to_string()).push("))");
 }
 
 /// SQLite's `LIMIT`: negative is none; our zero is none.

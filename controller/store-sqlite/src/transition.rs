@@ -1,7 +1,10 @@
 //! The one place where the state of an action changes.
 
 use jiff::Timestamp;
-use skep_core::action::{ActionEvent, ActionKind, ActionState, ActuatorMode};
+use skep_core::action::{
+    ActionEvent, ActionKind, ActionState, ActuatorMode, IllegalTransition, Source,
+};
+use skep_core::approval::Moved;
 use skep_core::audit::{AuditEvent, AuditKind};
 use skep_core::identity::{ActionId, ObjectKey};
 use skep_store::{Error, Result};
@@ -19,6 +22,9 @@ pub(crate) struct Head {
     pub(crate) key: ObjectKey,
     pub(crate) kind: ActionKind,
     pub(crate) mode: ActuatorMode,
+    pub(crate) source: Source,
+    /// Who proposed it.
+    pub(crate) actor: String,
     pub(crate) state: ActionState,
     pub(crate) revision: i64,
 }
@@ -31,8 +37,8 @@ impl Head {
     ) -> Result<Self> {
         let text = id.as_str();
         let row = sqlx::query!(
-            "SELECT tenant, cluster, object_kind, object_name, kind, mode, state, revision \
-             FROM actions WHERE id = ?",
+            "SELECT tenant, cluster, object_kind, object_name, kind, mode, source, \
+             actor, state, revision FROM actions WHERE id = ?",
             text
         )
         .fetch_optional(&mut **tx)
@@ -44,6 +50,8 @@ impl Head {
             key: row::key(row.tenant, row.cluster, &row.object_kind, row.object_name, WHAT)?,
             kind: row::word(&row.kind, ActionKind::from_word, WHAT)?,
             mode: row::word(&row.mode, ActuatorMode::from_word, WHAT)?,
+            source: row::word(&row.source, Source::from_word, WHAT)?,
+            actor: row.actor,
             state: row::word(&row.state, ActionState::from_word, WHAT)?,
             revision: row.revision,
         })
@@ -65,6 +73,15 @@ impl Head {
         Error::Refused { what: WHAT, id: self.id.to_string(), why }
     }
 
+    pub(crate) fn impossible(&self, event: ActionEvent) -> Error {
+        IllegalTransition { from: self.state, event }.into()
+    }
+
+    /// The engine may have done what is executing; only the outcome of the intent ends it.
+    pub(crate) fn may_be_closed(&self, event: ActionEvent) -> Result<()> {
+        if self.state == ActionState::Executing { Err(self.impossible(event)) } else { Ok(()) }
+    }
+
     /// Moves the action on. Nothing else writes its state.
     pub(crate) async fn apply(
         &self,
@@ -78,16 +95,20 @@ impl Head {
         let updated_at = clock::to_column(now);
         let granted_at = (change.event == ActionEvent::Grant).then_some(updated_at);
         let start_by = change.start_by.map(clock::to_column);
+        let moved = change.moved.map(serde_json::to_string).transpose();
+        let moved = moved.map_err(|error| row::json_error(&error, WHAT))?;
         let changed = sqlx::query!(
             "UPDATE actions SET state = ?, revision = revision + 1, updated_at = ?, \
              detail = coalesce(?, detail), granted_at = coalesce(?, granted_at), \
-             start_by = coalesce(?, start_by) \
+             start_by = coalesce(?, start_by), moved = coalesce(?, moved), \
+             wait_code = NULL, wait_reason = NULL, wait_since = NULL \
              WHERE id = ? AND revision = ?",
             state,
             updated_at,
             change.detail,
             granted_at,
             start_by,
+            moved,
             id,
             self.revision
         )
@@ -121,6 +142,8 @@ pub(crate) struct Change<'a> {
     pub(crate) detail: Option<&'a str>,
     /// Only with a grant.
     pub(crate) start_by: Option<Timestamp>,
+    /// Only when it is superseded.
+    pub(crate) moved: Option<&'a Moved>,
 }
 
 fn audit_kind(event: ActionEvent) -> AuditKind {

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use jiff::Timestamp;
 use skep_core::action::{Action, ActionEvent, ActionState};
-use skep_core::approval::Approval;
+use skep_core::approval::{Approval, Moved, Wait};
 use skep_core::identity::{ActionId, ObjectKey, RequestId};
 
 use crate::{DecisionRow, Error, Fence, Result};
@@ -26,7 +26,8 @@ pub struct NewAction {
 pub enum ProposeOutcome {
     /// Recorded.
     Recorded,
-    /// The key already has this open action; nothing was written.
+    /// The key already has this open action, or the very action is recorded already: the answer to
+    /// a call that is repeated because its first answer was lost. Nothing was written.
     KeyBusy(ActionId),
 }
 
@@ -38,12 +39,23 @@ pub struct Closing {
     /// The revision that the caller saw.
     pub revision: i64,
     /// `Supersede`, `Expire`, `Deny` or `Rehearse`; of an action that is rolling out only
-    /// `Succeed` or `Fail`.
+    /// `Succeed`, or `Fail` with [`crate::DeadLetters::fail_action`].
     pub event: ActionEvent,
     /// Who or what ended it.
     pub actor: String,
     /// Why, in one sentence.
     pub detail: String,
+    /// With `Supersede`: what was decided about beside what is planned now, as far as it is known.
+    pub moved: Option<Moved>,
+}
+
+/// What a granted action waits for now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WaitNote {
+    /// Which action.
+    pub action: ActionId,
+    /// For what, or `None` when it could run from now on.
+    pub wait: Option<Wait>,
 }
 
 /// Which actions to list; newest first.
@@ -95,10 +107,18 @@ pub trait Actions {
         now: Timestamp,
     ) -> Result<Vec<ProposeOutcome>>;
 
-    /// Ends an action that has no open intent, and its approval with it. Fenced.
+    /// Ends an action that has no open intent, and its approval with it. Fenced. An action that
+    /// fails halts the decision that covers it: see [`crate::Approvals::decide_batch`]. Operators
+    /// are told of a superseded grant.
     /// [`crate::Error::Conflict`] when its revision has moved, [`crate::Error::Transition`] when
     /// the event is not one of those named at [`Closing::event`] or not possible any more.
     async fn close_action(&self, fence: &Fence, closing: &Closing, now: Timestamp) -> Result<()>;
+
+    /// Keeps on record what granted actions wait for, so that their time to start does not run
+    /// meanwhile, whoever leads. The end of a wait is kept in
+    /// [`skep_core::action::Action::runnable_since`]; an action that is not granted any more is left
+    /// alone. Fenced. Decides nothing: no revision moves, nothing is audited, nobody wakes.
+    async fn note_waits(&self, fence: &Fence, notes: &[WaitNote], now: Timestamp) -> Result<()>;
 
     /// One action, by its id or an unambiguous start of it.
     async fn action(&self, id_or_prefix: &str) -> Result<Action>;

@@ -12,17 +12,24 @@
 
 mod actions;
 mod approvals;
+mod attempts;
+mod batches;
+mod containments;
 mod effects;
 mod fencing;
 mod fixtures;
 mod holds;
 mod intents;
 mod leases;
+mod letters;
+mod outbox;
+mod overrides;
 mod records;
 mod replacements;
 mod requests;
 mod revisions;
 mod rollouts;
+mod waits;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -90,15 +97,49 @@ macro_rules! for_each_behaviour {
                 fifty_decisions_leave_one
                 a_decision_is_made_once
                 a_decision_compares_the_revision
+                a_decision_compares_what_was_seen
+                a_machine_decides_nothing
+                an_approval_is_revoked_until_it_starts
                 a_decision_comes_too_late_after_the_deadline
                 a_grant_needs_a_deadline
                 a_request_ends_with_its_action
                 approvals_are_found_by_the_start_of_any_of_their_ids
                 approvals_are_listed_oldest_first_and_filtered
             }
+            batches {
+                one_decision_covers_many
+                a_decision_leaves_out_what_has_moved
+                a_decision_that_fits_nothing_leaves_nothing
+                a_failure_halts_the_rest
+                a_rollout_that_is_undone_halts_the_rest
+                what_returns_after_a_halt_does_not_start_again
+                a_decision_may_go_on_after_failures
+                a_halt_reaches_nobody_else
+                many_are_denied_and_revoked_at_once
+                decisions_are_found_by_the_start_of_their_id
+            }
+            waits {
+                what_an_action_waits_for_is_kept
+                the_end_of_a_wait_is_kept
+                only_granted_actions_wait
+                waiting_wakes_nobody
+                what_moved_is_kept_with_the_action
+            }
+            outbox {
+                messages_come_with_what_they_tell
+                a_refused_write_tells_nobody
+                the_same_event_is_told_once
+                an_endpoint_gets_what_comes_after_it
+                a_delivery_is_tried_until_it_arrives
+                a_delivery_is_given_up_and_started_again
+                an_old_leader_delivers_nothing
+                requests_are_reminded_of_once
+                old_messages_are_forgotten
+            }
             intents {
                 beginning_stores_the_exact_bytes_as_unknown
                 fifty_beginnings_leave_one
+                a_thousand_beginnings_of_a_grant_leave_one
                 only_a_granted_action_begins
                 beginning_compares_the_revision
                 a_rehearsal_never_begins
@@ -159,7 +200,57 @@ macro_rules! for_each_behaviour {
                 holds_are_in_the_trail_under_their_own_words
                 holds_are_listed_by_cluster
             }
+            attempts {
+                attempts_are_counted_by_action
+                a_retry_counts_when_it_was_an_attempt
+                the_count_survives_a_leader
+                only_open_actions_have_a_next_attempt
+                a_settled_intent_takes_no_attempt
+            }
+            letters {
+                a_failed_action_leaves_a_letter
+                every_way_to_fail_leaves_one
+                a_failure_that_is_refused_leaves_none
+                letters_are_listed_by_when_they_failed_and_filtered
+                letters_are_found_by_the_start_of_their_id
+                a_letter_is_requeued_once
+                fifty_requeues_leave_one
+                a_requeue_is_about_the_letters_own_object
+                a_letter_is_dropped_for_a_reason
+                a_rejected_event_is_kept_and_counted
+                a_letter_outlives_the_next_action
+            }
+            overrides {
+                an_override_comes_back_with_all_its_parts
+                an_override_ends_at_its_time_or_when_it_is_lifted
+                overrides_are_found_by_the_start_of_their_id
+                the_overrides_counter_moves_with_overrides_alone
+                a_hundred_overrides_are_the_most
+                fifty_last_overrides_leave_one
+                an_override_that_never_holds_is_refused
+                overrides_are_in_the_trail_under_their_own_words
+            }
+            containments {
+                an_order_is_kept_and_wakes_the_loop
+                orders_follow_the_table
+                fifty_kills_leave_one
+                orders_are_in_the_trail_under_their_own_words
+                a_rehearsed_order_is_only_in_the_trail
+                a_confirmation_is_good_once
+                containments_are_listed_by_cluster
+                a_kill_begins_with_its_record_and_its_intent
+                a_kill_overtakes_what_is_open
+                a_kill_waits_for_a_create_and_for_a_replacement
+                a_write_follows_the_orders_of_this_moment
+                a_write_of_containment_is_nothing_else
+                a_former_state_is_kept_until_it_is_forgotten
+                only_what_is_being_resumed_ends
+                the_mode_of_the_leader_is_known_while_it_leads
+                a_new_leader_settles_a_kill
+            }
             records {
+                a_refusal_is_in_the_ledger_and_in_the_trail
+                a_decision_comes_back_with_all_its_parts
                 what_one_process_writes_the_others_see
                 the_change_counter_moves_with_what_is_recorded
                 last_good_content_comes_back_byte_for_byte

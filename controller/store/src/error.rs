@@ -55,6 +55,20 @@ pub enum Error {
     /// Another connection holds the database longer than we wait.
     #[error("the database is busy; nothing was written")]
     Busy(#[source] BoxError),
+    /// The connection was lost while the database confirmed a write, and the database could not be
+    /// asked what became of it. Repeating the call is safe: what is there already is recognised by
+    /// its id and answered with [`Error::Conflict`] or with what was recorded.
+    #[error(
+        "the connection to the database was lost while it confirmed the attempt to {operation}: \
+         that may have happened or not"
+    )]
+    OutcomeUnknown {
+        /// What was tried.
+        operation: &'static str,
+        /// Why.
+        #[source]
+        source: BoxError,
+    },
     /// The database refuses to work: read-only, full, damaged, unreachable.
     #[error("the store cannot {operation}")]
     Unavailable {
@@ -94,7 +108,7 @@ impl Error {
     #[must_use]
     pub fn category(&self) -> Category {
         match self {
-            Self::Busy(_) => Category::Retry,
+            Self::Busy(_) | Self::OutcomeUnknown { .. } => Category::Retry,
             Self::Fenced { .. }
             | Self::Conflict { .. }
             | Self::Transition(_)

@@ -7,7 +7,7 @@ use skep_core::hold::Hold;
 use skep_core::identity::{ActionId, IntentId, ObjectKey, SwarmId};
 use skep_core::revision::NewRevision;
 
-use crate::{Fence, OwnedObject, Result};
+use crate::{Failed, FailedAttempt, Fence, OwnedObject, Result};
 
 /// The exact write that is about to be sent. A later leader can send it again, byte for byte.
 ///
@@ -67,10 +67,12 @@ pub enum IntentOutcome {
         /// What changes on record.
         effects: Effects,
     },
-    /// The engine refused it: the action failed.
+    /// The engine refused it, or no attempt had an effect: the action failed.
     Refused {
         /// Why, in the engine's words.
         detail: String,
+        /// What its dead letter says; `None` for containment, which goes on by itself.
+        failed: Option<Failed>,
     },
     /// Half of it was done and could be taken back, under a new id: the action failed.
     PutBack {
@@ -78,6 +80,8 @@ pub enum IntentOutcome {
         detail: String,
         /// What changes on record.
         effects: Effects,
+        /// What its dead letter says; `None` for containment, which goes on by itself.
+        failed: Option<Failed>,
     },
     /// It provably had no effect and the object has moved: the action is superseded.
     NoEffect {
@@ -89,6 +93,8 @@ pub enum IntentOutcome {
     Retry {
         /// Why it had no effect.
         detail: String,
+        /// The attempt, when it counts: when it was made, and failed.
+        attempt: Option<FailedAttempt>,
     },
 }
 
@@ -111,10 +117,22 @@ impl IntentOutcome {
         match self {
             Self::Done { detail, .. }
             | Self::Accepted { detail, .. }
-            | Self::Refused { detail }
+            | Self::Refused { detail, .. }
             | Self::PutBack { detail, .. }
             | Self::NoEffect { detail }
-            | Self::Retry { detail } => detail,
+            | Self::Retry { detail, .. } => detail,
+        }
+    }
+
+    /// What the dead letter of the action says; `None` when it leaves none.
+    #[must_use]
+    pub fn failed(&self) -> Option<&Failed> {
+        match self {
+            Self::Refused { failed, .. } | Self::PutBack { failed, .. } => failed.as_ref(),
+            Self::Done { .. }
+            | Self::Accepted { .. }
+            | Self::NoEffect { .. }
+            | Self::Retry { .. } => None,
         }
     }
 

@@ -4,15 +4,16 @@
 use async_trait::async_trait;
 use jiff::Timestamp;
 use skep_core::action::{ActionKind, Source};
-use skep_core::identity::{ActionId, ServiceName};
+use skep_core::gate::Facts;
+use skep_core::identity::{ActionId, ObjectKey, ServiceName};
 
-use crate::Result;
+use crate::{Fence, Result};
 
 /// One decision of the gate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DecisionRow {
-    /// The action that it was about.
-    pub action: ActionId,
+    /// The action that it was about; `None` when none came of it because it was refused.
+    pub action: Option<ActionId>,
     /// What the action does.
     pub kind: ActionKind,
     /// To what.
@@ -25,8 +26,12 @@ pub struct DecisionRow {
     pub tier: String,
     /// The rule.
     pub rule: String,
+    /// Which check decided, as a word; empty in rows from before it was kept.
+    pub cause: String,
     /// The gate's reason.
     pub reason: String,
+    /// What it was made from; `None` in rows from before it was kept.
+    pub facts: Option<Facts>,
     /// When.
     pub decided_at: Timestamp,
 }
@@ -40,9 +45,30 @@ pub struct LedgerFilter {
     pub allowed_only: bool,
 }
 
-/// The decision ledger of one database. Rows are written by [`crate::Actions::propose`].
+/// A decision that kept an action from being proposed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// The object that it was about.
+    pub key: ObjectKey,
+    /// Who proposed it.
+    pub actor: String,
+    /// The decision; it denies, and has no action.
+    pub decision: DecisionRow,
+}
+
+/// The decision ledger of one database. Decisions about actions are written by
+/// [`crate::Actions::propose`].
 #[async_trait]
 pub trait Ledger {
+    /// Records refusals, all in one transaction. Fenced and audited. [`crate::Error::Refused`]
+    /// when one has an action or does not deny.
+    async fn record_refusals(
+        &self,
+        fence: &Fence,
+        refusals: &[Refusal],
+        now: Timestamp,
+    ) -> Result<()>;
+
     /// Decisions, oldest first.
     async fn decisions(&self, filter: &LedgerFilter) -> Result<Vec<DecisionRow>>;
 }

@@ -3,21 +3,28 @@
 //!
 //! Two kinds of writes exist. The leader's writes take a [`Fence`] and fail with
 //! [`Error::Fenced`] when the lease has moved on, inside the same transaction. People's writes
-//! (decisions, requests, holds) take none: anybody may approve while any replica leads. Every write appends its
-//! audit rows in the same transaction, so nothing happens unrecorded. (Two writes decide nothing
-//! and append none: renewing the lease, and replacing a source's last good content.)
+//! (decisions, requests, holds, overrides, containment) take none: anybody may approve while any
+//! replica leads. Every write appends its audit rows in the same transaction, so nothing happens
+//! unrecorded. (Some writes decide nothing and append none: renewing the lease, telling how the
+//! leader works, replacing a source's last good content, noting what an action waits for, and
+//! delivering messages.)
 //!
 //! Instants are kept in microseconds; a finer fraction is cut off.
 
 mod actions;
 mod approvals;
+mod attempts;
 mod audit;
 pub mod conformance;
+mod containments;
 mod error;
 mod holds;
 mod intents;
 mod leases;
 mod ledger;
+mod letters;
+mod outbox;
+mod overrides;
 mod ownership;
 mod requests;
 mod revisions;
@@ -27,14 +34,27 @@ use async_trait::async_trait;
 
 pub use self::actions::{
     ActionFilter, ActionList, Actions, Closing, NewAction, ProposeOutcome, UnreadableAction,
+    WaitNote,
 };
-pub use self::approvals::{ApprovalFilter, Approvals, Decision, DecisionRequest};
+pub use self::approvals::{
+    ApprovalFilter, Approvals, BatchMember, BatchOutcome, BatchRequest, Decision, DecisionRequest,
+};
+pub use self::attempts::{Attempts, FailedAttempt, Retries};
 pub use self::audit::{Audit, AuditFilter};
+pub use self::containments::{ContainmentWrite, Containments, Ordered};
 pub use self::error::{BoxError, Category, Error};
 pub use self::holds::Holds;
 pub use self::intents::{Effects, Intent, IntentOutcome, Intents, OwnershipChange};
 pub use self::leases::{Fence, Lease, LeaseHolder, LeaseRequest, Leases};
-pub use self::ledger::{DecisionRow, Ledger, LedgerFilter};
+pub use self::ledger::{DecisionRow, Ledger, LedgerFilter, Refusal};
+pub use self::letters::{
+    DeadLetters, DropLetter, Failed, LetterAnswer, LetterFilter, OpenLetters, Operator, Rejection,
+    Requeue, RequeueWith,
+};
+pub use self::outbox::{
+    AttemptOutcome, Attempted, Delivery, DeliveryFilter, Endpoint, Outbox, Tidied,
+};
+pub use self::overrides::{OverrideFilter, Overrides};
 pub use self::ownership::{OwnedObject, Ownership};
 pub use self::requests::{RequestFilter, RequestOutcome, Requests};
 pub use self::revisions::{REVISIONS_KEPT, Revisions};
@@ -54,9 +74,14 @@ pub trait Store:
     + Revisions
     + Requests
     + Holds
+    + Containments
     + Sources
     + Audit
     + Ledger
+    + Retries
+    + DeadLetters
+    + Outbox
+    + Overrides
     + Send
     + Sync
 {

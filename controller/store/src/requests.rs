@@ -32,7 +32,8 @@ pub enum RequestOutcome {
 pub trait Requests {
     /// Files requests, all in one transaction, without a fence; one answer each, in order. For
     /// an object that has an open request of the same verb with the same parameters, that one is
-    /// returned and nothing is written. Moves the change counter, so that the loop wakes.
+    /// returned and nothing is written, and so is a request that is filed already under the same
+    /// id. Moves the change counter, so that the loop wakes.
     async fn submit(&self, requests: &[NewRequest], now: Timestamp) -> Result<Vec<ServiceRequest>>;
 
     /// Requests, oldest first.

@@ -17,6 +17,8 @@ pub mod docker;
 pub mod engine;
 pub mod error;
 mod events;
+#[cfg(feature = "fake")]
+pub mod fake;
 pub mod observe;
 pub mod reflector;
 pub mod registry;

@@ -5,6 +5,8 @@
 //! a user without rights (the server refuses root), and does without the writes
 //! that only matter when the machine fails.
 
+mod shared;
+
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::chown;
@@ -33,7 +35,8 @@ const VERSIONS: &str = "/usr/lib/postgresql";
 pub struct Postgres {
     state: PathBuf,
     binaries: PathBuf,
-    server: Child,
+    /// None: others use it too, and it ends with the run ([`Postgres::shared`]).
+    server: Option<Child>,
 }
 
 impl Postgres {
@@ -43,15 +46,13 @@ impl Postgres {
     /// [`Error::Missing`] when the server is not installed (see
     /// [`crate::install::postgres`]), [`Error::NotReady`] with its log.
     pub fn start() -> Result<Self, Error> {
-        let Some(binaries) = find_binaries() else {
-            return Err(Error::Missing {
-                programs: vec!["postgres".to_owned()],
-                command: "apt-get install --yes --no-install-recommends postgresql".to_owned(),
-            });
-        };
         crate::sweep();
         let state = crate::temporary_folder().join(fleet_name("postgres"));
-        let owner = RecordedProcess::current();
+        Self::start_in(state, RecordedProcess::current())
+    }
+
+    fn start_in(state: PathBuf, owner: Option<RecordedProcess>) -> Result<Self, Error> {
+        let binaries = installed()?;
         let manifest = Manifest { owner, quit_first: true, ..Manifest::default() };
         let mut folder = StateFolder::create(&state, manifest)?;
         let user = Unprivileged::find()?;
@@ -66,7 +67,7 @@ impl Postgres {
         initdb.args(["--username", USER, "--auth=trust", "--encoding=UTF8", "--locale=C"]);
         command::output(initdb.args(["--no-sync", "--pgdata"]).arg(data(&state)))?;
         let server = start_server(&mut folder, user.as_ref(), &binaries, &state)?;
-        let cluster = Self { state, binaries, server };
+        let cluster = Self { state, binaries, server: Some(server) };
         cluster.wait_until_ready()?;
         Ok(cluster)
     }
@@ -128,12 +129,20 @@ impl Postgres {
 
 impl Drop for Postgres {
     fn drop(&mut self) {
+        let Some(server) = &mut self.server else { return };
         if let Ok(Some(folder)) = StateFolder::read(&self.state) {
             // Whatever resists is on record for the next run.
             let _next_run = folder.end_and_remove();
         }
-        let _status = self.server.wait();
+        let _status = server.wait();
     }
+}
+
+fn installed() -> Result<PathBuf, Error> {
+    find_binaries().ok_or_else(|| Error::Missing {
+        programs: vec!["postgres".to_owned()],
+        command: "apt-get install --yes --no-install-recommends postgresql".to_owned(),
+    })
 }
 
 /// The folder with the server's programs, the newest version's if there are
@@ -175,6 +184,7 @@ fn start_server(
         .arg("-k")
         .arg(sockets(state))
         .args(["-c", "listen_addresses=", "-c", "fsync=off", "-c", "full_page_writes=off"])
+        .args(["-c", "max_connections=400"])
         .current_dir(state)
         .stdin(Stdio::piped())
         .stdout(Stdio::from(log))

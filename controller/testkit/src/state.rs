@@ -149,7 +149,7 @@ pub(crate) fn sweep(base: &Path) {
 
 /// Two runs that take the same folder at once wait for one another. Dropping
 /// the file releases it.
-fn lock(path: &Path) -> Result<File, Error> {
+pub(crate) fn lock(path: &Path) -> Result<File, Error> {
     let path = lock_path(path);
     let file = File::create(&path).map_err(Error::file("create", &path))?;
     file.lock().map_err(Error::file("lock", &path))?;

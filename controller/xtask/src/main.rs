@@ -11,6 +11,7 @@ mod fleet;
 mod interrupt;
 mod program;
 mod stage;
+mod statements;
 mod test;
 mod workspace;
 
@@ -34,6 +35,9 @@ enum Chore {
     Check,
     /// The reference pages that follow from the code (docs/reference).
     Docs(docs::Options),
+    /// What the databases say about every statement of the stores (`.sqlx/`). Run it after a
+    /// change of a statement or of a migration.
+    Statements,
     /// The speed budgets, measured (docs/performance.md). Takes minutes.
     Bench(bench::Options),
     /// Skep on this machine's swarm (changing nothing) or on a private one.
@@ -51,6 +55,7 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }),
         Chore::Docs(options) => docs::run(&options),
+        Chore::Statements => statements::run(),
         Chore::Bench(options) => bench::run(&options),
         Chore::Demo(options) => demo::run(&options),
         Chore::Engine(command) => engine::run(&command),

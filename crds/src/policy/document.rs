@@ -1,11 +1,11 @@
 //! The policy file as it should be written: the strict reading, and the schema.
 
 use schemars::{Schema, SchemaGenerator, json_schema};
-use skep_yaml::Cursor;
+use skep_yaml::{Cursor, MapCursor};
 
 use super::{
-    BlastRadius, MaintenanceWindow, PolicyDefaults, PolicyFile, PolicyOptions, PolicyRule,
-    RateLimit, Tier,
+    BlastRadius, Budgets, FleetBudget, MaintenanceWindow, Mode, PolicyDefaults, PolicyFile,
+    PolicyOptions, PolicyRule, RateLimit, Share, Tier,
 };
 use crate::format::{Flag, Format, Spanned, Text, Whole, mapping};
 
@@ -23,9 +23,11 @@ mapping! {
         defaults: Option<DefaultsDocument>,
         /// Switches that are not rules.
         options: Option<OptionsDocument>,
-        /// Globs of action kinds whose approvals an actor with a good record may outgrow.
+        /// Kept so that older files stay valid; it has no effect: nothing outgrows an approval.
         ramp_eligible: Option<Vec<Text>>,
-        /// Tried in order; the first whose kind and target match decides.
+        /// What may happen to the fleet as a whole by itself; each is off unless it is set.
+        budgets: Option<BudgetsDocument>,
+        /// Tried in order; the first enforced one whose kind, target and domain match decides.
         rules: Vec<Spanned<RuleDocument>>,
     }
 }
@@ -63,14 +65,22 @@ mapping! {
         kind: Option<Text>,
         /// Glob over the target; * when left out.
         target: Option<Text>,
+        /// Glob over the domain of the target; * when left out.
+        domain: Option<Text>,
+        /// off: as if the rule were not there. audit: what it would decide is recorded, and the
+        /// rules that follow decide. warn: the same, and people see it. enforce, the default: it
+        /// decides.
+        mode: Option<ModeWord>,
         /// What happens to a matching action.
         tier: Tier,
         /// How many may start by themselves, per kind and target.
         rate_limit: Option<RateLimitDocument>,
         /// How many targets may be touched by themselves, per kind.
         blast_radius: Option<BlastRadiusDocument>,
-        /// HH:MM-HH:MM in UTC, may wrap over midnight; outside of it a person decides.
-        maintenance_window: Option<MaintenanceWindow>,
+        /// HH:MM-HH:MM, may wrap over midnight; outside of it a person decides. Days in front
+        /// (Mon-Fri or Sat,Sun) and an IANA time zone behind it, every day and UTC when left out;
+        /// several are separated by a semicolon.
+        maintenance_window: Option<WindowText>,
         /// Orders stored overrides among each other.
         priority: Option<Whole<i64, { -MOST }, MOST>>,
         /// Sensitive fields that the rule may allow without a person.
@@ -98,6 +108,92 @@ mapping! {
     }
 }
 
+mapping! {
+    /// What may happen to the fleet as a whole by itself.
+    pub(crate) struct BudgetsDocument {
+        /// How many different services may change within a window. Removals count here only while
+        /// removed is not set.
+        changed: Option<ChangedDocument>,
+        /// How many different services may be removed within a window.
+        removed: Option<RemovedDocument>,
+        /// How many services may be unavailable at once: those that are down and those that are
+        /// being changed.
+        unavailable: Option<ShareDocument>,
+    }
+}
+
+mapping! {
+    /// A share of the fleet within a window; with both numbers the smaller one holds.
+    pub(crate) struct ChangedDocument {
+        /// How many services.
+        max: Option<Whole<u32, 1, MOST>>,
+        /// How many percent of the fleet, rounded down.
+        percent: Option<Whole<u32, 1, 100>>,
+        /// Sliding window in seconds; 3600 when left out.
+        window_s: Option<Whole<u64, 1, LONGEST_S>>,
+    }
+    check changed_is_given;
+}
+
+mapping! {
+    /// A share of the fleet within a window; with both numbers the smaller one holds.
+    pub(crate) struct RemovedDocument {
+        /// How many services.
+        max: Option<Whole<u32, 1, MOST>>,
+        /// How many percent of the fleet, rounded down.
+        percent: Option<Whole<u32, 1, 100>>,
+        /// Sliding window in seconds; 86400, a day, when left out.
+        window_s: Option<Whole<u64, 1, LONGEST_S>>,
+    }
+    check removed_is_given;
+}
+
+mapping! {
+    /// A share of the fleet; with both numbers the smaller one holds.
+    pub(crate) struct ShareDocument {
+        /// How many services.
+        max: Option<Whole<u32, 1, MOST>>,
+        /// How many percent of the fleet, rounded down.
+        percent: Option<Whole<u32, 1, 100>>,
+    }
+    check share_is_given;
+}
+
+fn given(max: Option<u32>, percent: Option<u32>, map: &MapCursor<'_>) -> Option<()> {
+    if max.is_none() && percent.is_none() {
+        map.required("max");
+        return None;
+    }
+    Some(())
+}
+
+fn changed_is_given(read: &ChangedDocument, map: &MapCursor<'_>) -> Option<()> {
+    given(read.max, read.percent, map)
+}
+
+fn removed_is_given(read: &RemovedDocument, map: &MapCursor<'_>) -> Option<()> {
+    given(read.max, read.percent, map)
+}
+
+fn share_is_given(read: &ShareDocument, map: &MapCursor<'_>) -> Option<()> {
+    given(read.max, read.percent, map)
+}
+
+/// How a rule's mode is written. A bare `off` is a word of the strict reading, not a boolean.
+pub(crate) struct ModeWord;
+
+impl Format for ModeWord {
+    type Value = Mode;
+
+    fn read(at: &Cursor<'_>) -> Option<Mode> {
+        at.word(&Mode::ALL.map(|mode| (mode.as_str(), mode)))
+    }
+
+    fn schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "enum": Mode::ALL.map(Mode::as_str) })
+    }
+}
+
 impl Format for Tier {
     type Value = Self;
 
@@ -110,16 +206,20 @@ impl Format for Tier {
     }
 }
 
-impl Format for MaintenanceWindow {
-    type Value = Self;
+/// How a maintenance window is written.
+pub(crate) struct WindowText;
 
-    fn read(at: &Cursor<'_>) -> Option<Self> {
-        let window = Self::parse(&at.text()?);
+impl Format for WindowText {
+    type Value = MaintenanceWindow;
+
+    fn read(at: &Cursor<'_>) -> Option<MaintenanceWindow> {
+        let window = MaintenanceWindow::parse(&at.text()?);
         if window.is_none() {
             at.refuse_with(
                 "BAD_WINDOW",
                 "not a maintenance window: it never opens",
-                "write two times of the day in UTC, such as 02:00-05:00",
+                "write two times of the day, such as 02:00-05:00 (UTC) or Mon-Fri 22:00-04:00 \
+                 Europe/Berlin",
             );
         }
         window
@@ -127,7 +227,10 @@ impl Format for MaintenanceWindow {
 
     fn schema(_: &mut SchemaGenerator) -> Schema {
         let time = "([01]?[0-9]|2[0-3]):[0-5][0-9]|24:00";
-        json_schema!({ "type": "string", "pattern": format!("^({time})-({time})$") })
+        let day = "(Mon|Tue|Wed|Thu|Fri|Sat|Sun)";
+        let days = format!("{day}(-{day})?(,{day}(-{day})?)*");
+        let span = format!("({days} )?({time})-({time})( [A-Za-z0-9_+/-]+)?");
+        json_schema!({ "type": "string", "pattern": format!("^{span}(; ?{span})*$") })
     }
 }
 
@@ -143,6 +246,24 @@ impl From<BlastRadiusDocument> for BlastRadius {
     }
 }
 
+impl From<BudgetsDocument> for Budgets {
+    fn from(read: BudgetsDocument) -> Self {
+        Self {
+            changed: read.changed.map(|read| FleetBudget {
+                share: Share { max: read.max, percent: read.percent },
+                window_s: read.window_s.unwrap_or(super::HOUR_S),
+            }),
+            removed: read.removed.map(|read| FleetBudget {
+                share: Share { max: read.max, percent: read.percent },
+                window_s: read.window_s.unwrap_or(super::DAY_S),
+            }),
+            unavailable: read
+                .unavailable
+                .map(|read| Share { max: read.max, percent: read.percent }),
+        }
+    }
+}
+
 impl From<Spanned<RuleDocument>> for PolicyRule {
     fn from(read: Spanned<RuleDocument>) -> Self {
         let Spanned { value: rule, location } = read;
@@ -150,6 +271,8 @@ impl From<Spanned<RuleDocument>> for PolicyRule {
             name: rule.name,
             kind: rule.kind.unwrap_or_else(|| "*".to_owned()),
             target: rule.target.unwrap_or_else(|| "*".to_owned()),
+            domain: rule.domain.unwrap_or_else(|| "*".to_owned()),
+            mode: rule.mode.unwrap_or(Mode::Enforce),
             tier: rule.tier,
             rate_limit: rule.rate_limit.map(Into::into),
             blast_radius: rule.blast_radius.map(Into::into),
@@ -178,6 +301,7 @@ impl From<PolicyDocument> for PolicyFile {
             defaults,
             options,
             ramp_eligible: read.ramp_eligible.unwrap_or_default(),
+            budgets: read.budgets.map_or_else(Budgets::default, Into::into),
             rules: read.rules.into_iter().map(Into::into).collect(),
         }
     }

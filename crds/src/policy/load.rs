@@ -5,14 +5,16 @@
 //! nothing that is broken ever opens something. Both give the same policy for a file without
 //! problems.
 
+mod limits;
+
 use std::sync::{Arc, OnceLock};
 
 use skep_yaml::{Kind, Location, Mapping, Node, Problems, Resolved, Resolver};
 
+use self::limits::{NO_BLAST, NO_RATE, blast_radius, budgets, rate_limit};
 use super::document::PolicyDocument;
 use super::{
-    BlastRadius, HOUR_S, MaintenanceWindow, PolicyDefaults, PolicyFile, PolicyOptions, PolicyRule,
-    RateLimit, Tier,
+    Budgets, MaintenanceWindow, Mode, PolicyDefaults, PolicyFile, PolicyOptions, PolicyRule, Tier,
 };
 use crate::format::{read_document, read_root};
 
@@ -41,6 +43,7 @@ pub fn shipped_default() -> PolicyFile {
                     defaults: PolicyDefaults::default(),
                     options: PolicyOptions::default(),
                     ramp_eligible: Vec::new(),
+                    budgets: Budgets::default(),
                     rules: Vec::new(),
                 }
             })
@@ -62,8 +65,11 @@ pub fn load_strict(file: &str, bytes: &[u8]) -> Result<PolicyFile, Problems> {
 /// - An unknown or missing tier: `approval_required`.
 /// - A window that cannot be read: never open.
 /// - A rate or blast block that cannot be read, or allows less than one: nothing by itself.
-/// - A rule whose kind or target cannot be read forbids what reaches it: skipping it could let a
+/// - A rule whose kind, target or domain cannot be read forbids what reaches it: skipping it could let a
 ///   more open rule answer in its place.
+/// - A mode that cannot be read: the rule is enforced, and asks a person where it would have
+///   allowed.
+/// - A budget that cannot be read: nothing by itself.
 /// - A key given twice: the stricter value.
 pub fn load_lenient(file: &str, bytes: &[u8]) -> LenientPolicy {
     let parsed = skep_yaml::parse(file, bytes);
@@ -104,6 +110,7 @@ fn policy(file: &Arc<str>, root: &Node) -> Option<PolicyFile> {
         defaults: defaults(given(map, "defaults")),
         options: options(given(map, "options")),
         ramp_eligible: texts(given(map, "ramp_eligible")).unwrap_or_default(),
+        budgets: budgets(given(map, "budgets")),
         rules: rules.iter().map(|node| rule(file, node)).collect(),
     })
 }
@@ -163,6 +170,8 @@ fn rule(file: &Arc<str>, node: &Node) -> PolicyRule {
         name: None,
         kind: "*".to_owned(),
         target: "*".to_owned(),
+        domain: "*".to_owned(),
+        mode: Mode::Enforce,
         tier: Tier::Forbidden,
         rate_limit: None,
         blast_radius: None,
@@ -176,14 +185,20 @@ fn rule(file: &Arc<str>, node: &Node) -> PolicyRule {
         Given::Once(node) => text(node),
         Given::Absent | Given::Twice => None,
     };
-    let (Some(kind), Some(target)) = (glob(given(map, "kind")), glob(given(map, "target"))) else {
+    let globs = ["kind", "target", "domain"].map(|key| glob(given(map, key)));
+    let [Some(kind), Some(target), Some(domain)] = globs else {
         return PolicyRule { name, ..closed };
     };
+    let mode = mode(given(map, "mode"));
+    let tier = tier(map);
     PolicyRule {
         name,
         kind,
         target,
-        tier: tier(map),
+        domain,
+        mode: mode.unwrap_or(Mode::Enforce),
+        // Who misspells the mode of an automatic rule may have meant to switch it off.
+        tier: if mode.is_none() { tier.max(Tier::ApprovalRequired) } else { tier },
         rate_limit: rate_limit(given(map, "rate_limit")),
         blast_radius: blast_radius(given(map, "blast_radius")),
         maintenance_window: match given(map, "maintenance_window") {
@@ -191,9 +206,9 @@ fn rule(file: &Arc<str>, node: &Node) -> PolicyRule {
             Given::Once(node) => Some(
                 text(node)
                     .and_then(|text| MaintenanceWindow::parse(&text))
-                    .unwrap_or(MaintenanceWindow::Never),
+                    .unwrap_or(MaintenanceWindow::NEVER),
             ),
-            Given::Twice => Some(MaintenanceWindow::Never),
+            Given::Twice => Some(MaintenanceWindow::NEVER),
         },
         priority: match given(map, "priority") {
             Given::Once(node) => match value(node) {
@@ -204,6 +219,15 @@ fn rule(file: &Arc<str>, node: &Node) -> PolicyRule {
         },
         fields: texts(given(map, "fields")).unwrap_or_default(),
         ..closed
+    }
+}
+
+/// The mode of a rule; `None` when it cannot be read.
+fn mode(given: Given<'_>) -> Option<Mode> {
+    match given {
+        Given::Absent => Some(Mode::Enforce),
+        Given::Once(node) => text(node).and_then(|word| Mode::parse(&word)),
+        Given::Twice => None,
     }
 }
 
@@ -227,74 +251,6 @@ fn glob(given: Given<'_>) -> Option<String> {
         Given::Once(node) => text(node).filter(|text| !text.trim().is_empty()),
         Given::Twice => None,
     }
-}
-
-const NO_RATE: RateLimit = RateLimit { max: 0, window_s: HOUR_S };
-const NO_BLAST: BlastRadius = BlastRadius { max_targets: 0, window_s: HOUR_S };
-
-fn rate_limit(given: Given<'_>) -> Option<RateLimit> {
-    match limit(given, "max") {
-        Limit::Absent => None,
-        Limit::Broken => Some(NO_RATE),
-        Limit::Read { most, window_s } => Some(RateLimit { max: most, window_s }),
-    }
-}
-
-fn blast_radius(given: Given<'_>) -> Option<BlastRadius> {
-    match limit(given, "max_targets") {
-        Limit::Absent => None,
-        Limit::Broken => Some(NO_BLAST),
-        Limit::Read { most, window_s } => Some(BlastRadius { max_targets: most, window_s }),
-    }
-}
-
-enum Limit {
-    Absent,
-    Broken,
-    Read { most: u32, window_s: u64 },
-}
-
-fn limit(given_limit: Given<'_>, most: &str) -> Limit {
-    let map = match given_limit {
-        Given::Absent => return Limit::Absent,
-        Given::Once(Node { kind: Kind::Mapping(map), .. }) => map,
-        Given::Once(_) | Given::Twice => return Limit::Broken,
-    };
-    let count = match given(map, most) {
-        Given::Once(node) => count(node).and_then(|count| u32::try_from(count).ok()),
-        Given::Absent | Given::Twice => None,
-    };
-    let window_s = match given(map, "window_s") {
-        Given::Absent => Some(HOUR_S),
-        Given::Once(node) => count_up(node),
-        Given::Twice => None,
-    };
-    match (count, window_s) {
-        (Some(most), Some(window_s)) => Limit::Read { most, window_s },
-        _ => Limit::Broken,
-    }
-}
-
-/// A whole number above zero.
-fn count(node: &Node) -> Option<u64> {
-    let Resolved::Int(number) = value(node)? else { return None };
-    u64::try_from(number).ok().filter(|number| *number > 0)
-}
-
-/// A time in seconds; a fraction makes it longer, which is the stricter side.
-fn count_up(node: &Node) -> Option<u64> {
-    if let Resolved::Float(number) = value(node)? {
-        if !(f64::MIN_POSITIVE..=1e12).contains(&number) {
-            return None;
-        }
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "the bounds are checked above"
-        )]
-        return Some(number.ceil() as u64);
-    }
-    count(node)
 }
 
 /// A list of texts, all of them readable.

@@ -2,16 +2,18 @@
 //!
 //! Plain data. Deciding is the gate's work; reading a file into this is [`load`]'s.
 
+mod budget;
 mod document;
 mod load;
 mod window;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use skep_yaml::Location;
 
+pub use budget::{Budgets, FleetBudget, Share};
 pub(crate) use document::PolicyDocument;
 pub use load::{LenientPolicy, SHIPPED_DEFAULT, load_lenient, load_strict, shipped_default};
-pub use window::MaintenanceWindow;
+pub use window::{Days, MaintenanceWindow, WindowSpan, Zone};
 
 /// A whole policy file, after its defaults were filled in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -20,8 +22,11 @@ pub struct PolicyFile {
     pub defaults: PolicyDefaults,
     /// Switches that are not rules.
     pub options: PolicyOptions,
-    /// Globs of action kinds whose approvals an actor with a good record may outgrow.
+    /// Globs of action kinds whose approvals an actor with a good record could outgrow elsewhere.
+    /// Read so that older files stay valid; nothing outgrows an approval here.
     pub ramp_eligible: Vec<String>,
+    /// What may happen to the fleet as a whole; nothing is counted unless it is set.
+    pub budgets: Budgets,
     /// Tried in order; the first whose `kind` and `target` match decides.
     pub rules: Vec<PolicyRule>,
 }
@@ -49,6 +54,8 @@ impl Default for PolicyDefaults {
 
 /// The window of a limit that names none.
 const HOUR_S: u64 = 3600;
+/// The window of the budget of removals.
+const DAY_S: u64 = 24 * HOUR_S;
 
 /// Switches of a policy that are not rules.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -70,6 +77,10 @@ pub struct PolicyRule {
     pub kind: String,
     /// Glob over the target; `*` when the file says nothing.
     pub target: String,
+    /// Glob over the domain of the target; `*` when the file says nothing.
+    pub domain: String,
+    /// Whether the rule decides, or only says what it would decide.
+    pub mode: Mode,
     /// What happens to a matching action.
     pub tier: Tier,
     /// Per kind and target; `None` takes the default's.
@@ -86,6 +97,41 @@ pub struct PolicyRule {
     /// Where the rule stands, for explanations; `None` for a stored override.
     #[serde(skip)]
     pub location: Option<Location>,
+}
+
+/// What a rule's word is worth. Only an enforced rule ever decides; each other mode passes the
+/// action on to the rules that follow, so that it never opens more than deleting the rule would.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// As if the rule were not there.
+    Off,
+    /// What it would have decided is recorded; the rules that follow decide.
+    Audit,
+    /// What it would have decided is recorded and shown as a warning; the rules that follow decide.
+    Warn,
+    /// It decides.
+    Enforce,
+}
+
+impl Mode {
+    /// Every mode, from the one without an effect to the one with the full effect.
+    pub const ALL: [Self; 4] = [Self::Off, Self::Audit, Self::Warn, Self::Enforce];
+
+    /// The word of the file format.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Audit => "audit",
+            Self::Warn => "warn",
+            Self::Enforce => "enforce",
+        }
+    }
+
+    /// The mode of a word of the file format.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|mode| mode.as_str() == word)
+    }
 }
 
 /// What happens to an action, from the most open to the most closed.

@@ -45,24 +45,36 @@ impl Clocks {
 
 /// The last moment at which a granted action may start; `None` when it was never granted.
 ///
-/// A person's grant that waits for a maintenance window becomes runnable when the window opens,
-/// and its time runs from there. `verdict` is the gate's answer now.
+/// Its time runs from when it became runnable: from the grant, or from the last moment at which it
+/// was known to wait for something ([`Action::wait`], [`Action::runnable_since`]). A person's grant
+/// that waits for a maintenance window becomes runnable when the window opens. `verdict` is the
+/// gate's answer now.
 #[must_use]
-pub fn deadline(action: &Action, verdict: &Verdict) -> Option<Timestamp> {
+pub fn deadline(action: &Action, verdict: &Verdict, now: Timestamp) -> Option<Timestamp> {
     let (granted_at, start_by) = (action.granted_at?, action.start_by?);
-    let opening =
-        window_to_wait_for(action, verdict).and_then(|window| next_opening(window, granted_at));
-    Some(match opening {
-        Some(opening) => after(start_by, opening.duration_since(granted_at)),
-        None => start_by,
-    })
+    let time = start_by.duration_since(granted_at);
+    let from = action.runnable_since.map_or(granted_at, |since| since.max(granted_at));
+    let window = match &action.approval {
+        Some(_) => window_to_wait_for(action, verdict),
+        None => verdict.window(),
+    };
+    // A window that never opens is nothing to wait for.
+    let never_opens = window.is_some_and(|window| next_opening(window, now).is_none());
+    if action.wait.is_some() && !never_opens {
+        return Some(after(now.max(from), time));
+    }
+    let opening = window_to_wait_for(action, verdict).and_then(|window| next_opening(window, from));
+    Some(after(opening.unwrap_or(from), time))
 }
 
 /// The window that a person's grant waits for.
 ///
 /// Under an automatic tier the person was asked *because* the window was closed, and said yes.
 /// Under `approval_required` the person was asked anyway, so the window says when it may happen.
-pub(super) fn window_to_wait_for(action: &Action, verdict: &Verdict) -> Option<MaintenanceWindow> {
+pub(super) fn window_to_wait_for<'a>(
+    action: &Action,
+    verdict: &'a Verdict,
+) -> Option<&'a MaintenanceWindow> {
     let waits = action.approval.is_some() && verdict.tier() == Tier::ApprovalRequired;
     verdict.window().filter(|_| waits)
 }

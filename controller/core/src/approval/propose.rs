@@ -97,6 +97,8 @@ pub fn request(
         expires_at: clocks.expires_at(proposal.now),
         decided_at: None,
         decided_by: None,
+        decided_source: None,
+        batch: None,
         comment: None,
     };
     Ok((action, approval))
@@ -147,17 +149,21 @@ fn action(proposal: &Proposal<'_>, state: ActionState) -> Action {
         updated_at: now,
         granted_at: None,
         start_by: None,
+        wait: None,
+        runnable_since: None,
+        moved: None,
     }
 }
 
 /// Why the step is needed, and why a person is asked when the tier alone would not.
 fn reason(step: &Step, verdict: &Verdict) -> String {
     let is_asked = verdict.decision() == Decision::QueueApproval;
-    if is_asked && verdict.cause() != Cause::ApprovalRequired {
+    let reason = if is_asked && verdict.cause() != Cause::ApprovalRequired {
         format!("{}; a person is asked: {}", step.reason, verdict.reason())
     } else if let Some(confirm) = &step.confirm {
         format!("{}; look closely: {confirm}", step.reason)
     } else {
         step.reason.clone()
-    }
+    };
+    verdict.warnings().fold(reason, |reason, warning| format!("{reason}; warning: {warning}"))
 }

@@ -29,12 +29,16 @@ pub enum RedeemError {
         /// The last moment.
         deadline: Timestamp,
     },
-    /// The policy refuses it now, for example by a freeze.
-    #[error(
-        "the policy refuses it now: {reason}; change the policy or lift the freeze, then plan again"
-    )]
+    /// The policy refuses it now, for example by an edited rule.
+    #[error("the policy refuses it now: {reason}; change the policy, then plan again")]
     Refused {
         /// The gate's reason.
+        reason: String,
+    },
+    /// A freeze covers it; the permission holds as long as its time runs.
+    #[error("it is {reason}")]
+    Frozen {
+        /// Who froze it, until when, and why.
         reason: String,
     },
     /// The gate cannot see enough to decide; the permission holds until it can.
@@ -44,7 +48,7 @@ pub enum RedeemError {
         reason: String,
     },
     /// The maintenance window is closed; the permission holds until it opens.
-    #[error("it waits for its maintenance window, {window} UTC; nothing to do until then")]
+    #[error("it waits for its maintenance window, {window}; nothing to do until then")]
     OutsideWindow {
         /// The window.
         window: String,
@@ -60,6 +64,7 @@ impl RedeemError {
             Self::Superseded { .. } => "SUPERSEDED",
             Self::Expired { .. } => "EXPIRED",
             Self::Refused { .. } => "DENIED_BY_POLICY",
+            Self::Frozen { .. } => "FROZEN",
             Self::Undecidable { .. } => "POLICY_UNDECIDABLE",
             Self::OutsideWindow { .. } => "OUTSIDE_WINDOW",
         }
@@ -69,7 +74,10 @@ impl RedeemError {
     #[must_use]
     pub fn event(&self) -> Option<ActionEvent> {
         match self {
-            Self::NotGranted { .. } | Self::Undecidable { .. } | Self::OutsideWindow { .. } => None,
+            Self::NotGranted { .. }
+            | Self::Frozen { .. }
+            | Self::Undecidable { .. }
+            | Self::OutsideWindow { .. } => None,
             Self::Superseded { .. } => Some(ActionEvent::Supersede),
             Self::Expired { .. } => Some(ActionEvent::Expire),
             Self::Refused { .. } => Some(ActionEvent::Deny),
@@ -96,7 +104,7 @@ pub fn redeem(
         return Err(RedeemError::NotGranted { state: action.state });
     }
     // A granted action without a deadline was damaged; its time is over.
-    let deadline = deadline(action, verdict).unwrap_or(action.updated_at);
+    let deadline = deadline(action, verdict, now).unwrap_or(action.updated_at);
     if now > deadline {
         return Err(RedeemError::Expired { deadline });
     }
@@ -108,6 +116,10 @@ pub fn redeem(
     if verdict.cause().is_blindness() && (refused || needs_allowance) {
         return Err(RedeemError::Undecidable { reason: verdict.reason().to_owned() });
     }
+    // What a person allowed is not lost to a freeze: it waits, while its own time runs.
+    if verdict.cause() == Cause::Frozen {
+        return Err(RedeemError::Frozen { reason: verdict.reason().to_owned() });
+    }
     if refused {
         return Err(RedeemError::Refused { reason: verdict.reason().to_owned() });
     }
@@ -117,12 +129,12 @@ pub fn redeem(
     if let Some(window) = window_to_wait_for(action, verdict)
         && !is_open(window, now)
     {
-        return Err(RedeemError::OutsideWindow { window: window.to_string() });
+        return Err(RedeemError::OutsideWindow { window: window.described() });
     }
     if needs_allowance && !verdict.decision().is_allowed() {
         return Err(match (verdict.cause(), verdict.window()) {
             (Cause::OutsideWindow, Some(window)) => {
-                RedeemError::OutsideWindow { window: window.to_string() }
+                RedeemError::OutsideWindow { window: window.described() }
             }
             _ => superseded(&format!("the policy asks for a person now: {}", verdict.reason())),
         });

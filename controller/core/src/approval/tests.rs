@@ -7,9 +7,10 @@ use serde_json::json;
 
 use super::*;
 use crate::action::{Action, ActionEvent, ActionState, ActuatorMode, Source};
-use crate::gate::fixtures::{at, file, noon, policy, restart, update, verdict};
+use crate::gate::fixtures::{at, file, noon, policy, restart, stored, update, verdict};
 use crate::gate::{
-    Authorised, Decision, LedgerView, Policy, Request, Settings, Unreadable, Verdict, decide,
+    Authorised, Decision, LedgerView, Override, Policy, Request, Settings, Unreadable, Verdict,
+    decide,
 };
 use crate::identity::{ActionId, ApprovalId, ClusterId, ObjectKey, PlanId, SwarmId};
 use crate::plan::{Blocked, Step};
@@ -22,6 +23,22 @@ const LIVE: ActuatorMode = ActuatorMode::Swarm;
 
 fn image(target: &str, image: &str) -> Step {
     update(target, &[("/TaskTemplate/ContainerSpec/Image", Some(json!(image)))])
+}
+
+/// One image for another, as the planner shows it.
+pub(super) fn image_change(target: &str, before: &str, after: &str) -> Step {
+    let mut step = image(target, after);
+    step.changes = vec![crate::plan::Change {
+        path: "/TaskTemplate/ContainerSpec/Image".to_owned(),
+        before: json!(before),
+        after: json!(after),
+    }];
+    step
+}
+
+/// An action about this step that a person has approved.
+pub(super) fn approved_step(step: &Step, mode: ActuatorMode) -> Action {
+    approved(&policy(ASKS), step, mode, noon())
 }
 
 fn with_proposal<T>(
@@ -258,7 +275,7 @@ fn a_confirmation_that_was_seen_counts_although_its_wording_moves() {
 }
 
 #[test]
-fn an_edited_policy_supersedes_and_a_freeze_denies() {
+fn an_edited_policy_supersedes_or_denies_and_a_freeze_keeps_waiting() {
     let step = image("a", "a:2");
     let before = policy(ASKS);
     let action = approved(&before, &step, LIVE, noon());
@@ -274,9 +291,19 @@ fn an_edited_policy_supersedes_and_a_freeze_denies() {
     }
     let unrelated = policy("rules: [{kind: x, tier: forbidden}, {tier: approval_required}]");
     assert!(try_at(&action, &step, &unrelated, LIVE, noon()).is_ok());
-    let freeze = &file("rules: [{tier: forbidden}]").rules;
-    let frozen = Policy::compile(&file(ASKS), Ok(freeze), Settings::default());
-    let refused = try_at(&action, &step, &frozen, LIVE, noon()).unwrap_err();
+    let freeze = stored(file("rules: [{tier: forbidden}]").rules.remove(0));
+    let frozen = Policy::compile(&file(ASKS), Ok(&[freeze.clone()]), Settings::default());
+    let waits = try_at(&action, &step, &frozen, LIVE, noon()).unwrap_err();
+    assert_eq!((waits.code(), waits.event()), ("FROZEN", None));
+    assert!(waits.to_string().contains("frozen by alice until it is lifted: release week"));
+    // Its own time runs on, and what expired or was lifted no longer holds.
+    let late = noon() + SignedDuration::from_mins(11);
+    assert_eq!(code(&try_at(&action, &step, &frozen, LIVE, late)), "EXPIRED");
+    let over = Override { expires_at: Some(noon()), ..freeze };
+    let thawed = Policy::compile(&file(ASKS), Ok(&[over]), Settings::default());
+    assert!(try_at(&action, &step, &thawed, LIVE, noon()).is_ok());
+    let forbidding = policy("rules: [{tier: forbidden}]");
+    let refused = try_at(&action, &step, &forbidding, LIVE, noon()).unwrap_err();
     assert_eq!(refused, RedeemError::Refused { reason: "forbidden by policy".to_owned() });
     assert_eq!((refused.code(), refused.event()), ("DENIED_BY_POLICY", Some(ActionEvent::Deny)));
 }
@@ -380,10 +407,60 @@ fn a_persons_yes_waits_for_the_window_of_a_rule_that_asks_anyway() {
 #[test]
 fn a_window_that_never_opens_lets_a_grant_lapse() {
     let mut broken = file(ASKS_AT_NIGHT);
-    broken.rules[0].maintenance_window = Some(skep_crds::policy::MaintenanceWindow::Never);
+    broken.rules[0].maintenance_window = Some(skep_crds::policy::MaintenanceWindow::NEVER);
     let policy = Policy::compile(&broken, Ok(&[]), Settings::default());
     let step = image("a", "a:2");
     let action = approved(&policy, &step, LIVE, noon());
     assert_eq!(code(&try_at(&action, &step, &policy, LIVE, noon())), "OUTSIDE_WINDOW");
+    assert_eq!(code(&try_at(&action, &step, &policy, LIVE, noon() + minutes(11))), "EXPIRED");
+}
+
+fn waits(mut action: Action, code: &str, since: Timestamp) -> Action {
+    action.wait = Some(Wait { code: code.to_owned(), reason: "waits".to_owned(), since });
+    action
+}
+
+#[test]
+fn the_time_to_start_runs_only_while_nothing_is_waited_for() {
+    let (policy, step) = (policy(ASKS), image("a", "a:2"));
+    let action = waits(approved(&policy, &step, LIVE, noon()), "DEPENDENCY", noon());
+    // Three hours for a dependency eat nothing.
+    let ready = noon() + minutes(180);
+    assert_eq!(code(&try_at(&action, &step, &policy, LIVE, ready)), "OK");
+    let mut runnable = action.clone();
+    runnable.wait = None;
+    runnable.runnable_since = Some(ready);
+    assert_eq!(code(&try_at(&runnable, &step, &policy, LIVE, ready + minutes(10))), "OK");
+    assert_eq!(code(&try_at(&runnable, &step, &policy, LIVE, ready + minutes(11))), "EXPIRED");
+    // Without a record of the wait it is over.
+    runnable.runnable_since = None;
+    assert_eq!(code(&try_at(&runnable, &step, &policy, LIVE, ready)), "EXPIRED");
+    // A clock that was set back makes no time.
+    runnable.runnable_since = Some(noon() - minutes(60));
+    assert_eq!(code(&try_at(&runnable, &step, &policy, LIVE, noon() + minutes(10))), "OK");
+}
+
+#[test]
+fn a_wait_inside_of_a_window_goes_on_with_the_next_one() {
+    let (policy, step) = (policy(ASKS_AT_NIGHT), image("a", "a:2"));
+    let night = at("2026-11-20T02:30:00Z");
+    let mut action = approved(&policy, &step, LIVE, night);
+    action.runnable_since = Some(at("2026-11-20T05:30:00Z"));
+    for (time, expected) in [
+        ("2026-11-20T05:30:00Z", "OUTSIDE_WINDOW"),
+        ("2026-11-21T02:10:00Z", "OK"),
+        ("2026-11-21T02:10:01Z", "EXPIRED"),
+    ] {
+        assert_eq!(code(&try_at(&action, &step, &policy, LIVE, at(time))), expected, "{time}");
+    }
+}
+
+#[test]
+fn who_waits_for_a_window_that_never_opens_lapses_all_the_same() {
+    let mut broken = file(ASKS_AT_NIGHT);
+    broken.rules[0].maintenance_window = Some(skep_crds::policy::MaintenanceWindow::NEVER);
+    let policy = Policy::compile(&broken, Ok(&[]), Settings::default());
+    let step = image("a", "a:2");
+    let action = waits(approved(&policy, &step, LIVE, noon()), "OUTSIDE_WINDOW", noon());
     assert_eq!(code(&try_at(&action, &step, &policy, LIVE, noon() + minutes(11))), "EXPIRED");
 }

@@ -1,5 +1,5 @@
 //! What is impossible whatever the rules say: a source outside its role, a malformed parameter, a
-//! reference to something unknown.
+//! state in which the action makes no sense, a reference to something unknown.
 
 use serde_json::Value;
 use skep_crds::policy::PolicyOptions;
@@ -10,7 +10,7 @@ use crate::action::{ActionKind, Source};
 /// The first check that failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Violation {
-    /// `role`, `schema` or `reference`.
+    /// `role`, `schema`, `precondition` or `reference`.
     pub(super) invariant: super::Cause,
     pub(super) message: String,
 }
@@ -45,10 +45,19 @@ pub(super) fn shape_of(kind: &str, name: &str) -> Option<Shape> {
     PARAMETERS.iter().find(|p| p.kind == kind && p.name == name).map(|p| p.shape)
 }
 
-/// Role, then schema, then references. Returns the source once it is known.
+/// The states in which kinds make sense, when a state is claimed.
+const PRECONDITIONS: &[(&str, &str)] = &[
+    ("run.select", "held"),
+    ("run.discard", "held"),
+    ("merge_promotion", "proposed"),
+    ("spec_promotion", "proposed"),
+];
+
+/// Role, then schema, then preconditions, then references. Returns the source once it is known.
 pub(super) fn check(options: &PolicyOptions, request: &Request<'_>) -> Result<Source, Violation> {
     let source = role(request)?;
     schema(request)?;
+    precondition(request)?;
     reference(options, request)?;
     Ok(source)
 }
@@ -95,6 +104,18 @@ fn schema(request: &Request<'_>) -> Result<(), Violation> {
         }
     }
     Ok(())
+}
+
+/// A state that is not claimed is no violation.
+fn precondition(request: &Request<'_>) -> Result<(), Violation> {
+    let Some(state) = request.parameters.values.get("state") else { return Ok(()) };
+    match PRECONDITIONS.iter().find(|(kind, _)| *kind == request.kind) {
+        Some((kind, needed)) if state.as_str() != Some(needed) => Err(Violation {
+            invariant: super::Cause::Precondition,
+            message: format!("{kind} makes sense only in the state {needed:?}"),
+        }),
+        Some(_) | None => Ok(()),
+    }
 }
 
 fn reference(options: &PolicyOptions, request: &Request<'_>) -> Result<(), Violation> {

@@ -7,7 +7,7 @@ use skep_crds::policy::Tier;
 
 use super::assurance::{Shape, shape_of};
 use super::verdict::Decision;
-use super::{LedgerView, Parameters, Policy, Request, decide};
+use super::{Evidence, FleetView, LedgerView, Parameters, Policy, Remark, Request, decide};
 use crate::action::ActuatorMode;
 
 /// The answer.
@@ -21,6 +21,9 @@ pub struct Explanation {
     pub rule: String,
     /// Why.
     pub reason: String,
+    /// What rules that are not enforced would have decided. Left out where there are none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub remarks: Vec<Remark>,
 }
 
 /// The question.
@@ -30,6 +33,8 @@ pub struct Hypothesis<'a> {
     pub kind: &'a str,
     /// The target; empty means any.
     pub target: &'a str,
+    /// The domain of the target.
+    pub domain: &'a str,
     /// The word of the source; `manual` for a person.
     pub source: &'a str,
     /// How it would be carried out.
@@ -48,6 +53,10 @@ pub struct InvalidParameter(
     pub String,
 );
 
+/// The fleet that budgets are explained for: of a hundred services every percentage is at least
+/// one.
+const ASSUMED_FLEET: u64 = 100;
+
 /// What the policy says when nothing has been counted yet.
 ///
 /// # Errors
@@ -61,7 +70,7 @@ pub fn explain(
         .iter()
         .map(|text| parameter(hypothesis.kind, text))
         .collect::<Result<_, _>>()?;
-    let request = Request::without_step(
+    let mut request = Request::without_step(
         hypothesis.kind,
         hypothesis.target,
         hypothesis.source,
@@ -69,12 +78,16 @@ pub fn explain(
         Parameters::partial(values),
         hypothesis.now,
     );
-    let verdict = decide(policy, &request, Ok(&LedgerView::default()));
+    request.domain = Some(hypothesis.domain);
+    let (ledger, fleet) = (LedgerView::default(), FleetView::new(ASSUMED_FLEET, []));
+    let evidence = Evidence { ledger: Ok(&ledger), fleet: Ok(&fleet) };
+    let verdict = decide(policy, &request, evidence);
     Ok(Explanation {
         decision: verdict.decision(),
         tier: verdict.tier(),
         rule: verdict.rule().label(),
         reason: verdict.reason().to_owned(),
+        remarks: verdict.remarks().to_vec(),
     })
 }
 

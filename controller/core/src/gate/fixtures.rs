@@ -2,12 +2,12 @@
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use skep_crds::policy::{PolicyFile, load_strict};
+use skep_crds::policy::{PolicyFile, PolicyRule, load_strict};
 
-use super::{LedgerView, Policy, Request, Settings, Verdict, decide};
+use super::{LedgerView, Override, Policy, Request, Settings, Verdict, decide};
 use crate::action::{ActionKind, ActuatorMode, Source};
 use crate::canonical::Digest;
-use crate::identity::{ServiceName, StepId, SwarmId};
+use crate::identity::{OverrideId, ServiceName, StepId, SwarmId};
 use crate::plan::{DriftClass, Edit, Operation, Risk, Step};
 
 /// Noon, UTC.
@@ -29,6 +29,19 @@ pub(crate) fn file(text: &str) -> PolicyFile {
 
 pub(crate) fn policy(text: &str) -> Policy {
     compiled(&file(text))
+}
+
+/// A rule as a person stored it.
+pub(crate) fn stored(rule: PolicyRule) -> Override {
+    Override {
+        id: OverrideId::new("0123abcd4567"),
+        rule,
+        reason: "release week".to_owned(),
+        actor: "alice".to_owned(),
+        created_at: noon(),
+        expires_at: None,
+        lifted: None,
+    }
 }
 
 pub(crate) fn compiled(file: &PolicyFile) -> Policy {

@@ -1,6 +1,6 @@
-//! What was allowed lately: the counts behind rate limits and blast radius.
+//! What was allowed lately: the counts behind rate limits, blast radius and budgets.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -48,6 +48,24 @@ impl LedgerView {
                 .fold(0, |n, _| n + 1)
         });
         others + 1
+    }
+
+    /// Different targets other than the request's own that kinds of this sort changed within the
+    /// window.
+    pub(super) fn others_changed(
+        &self,
+        request: &Request<'_>,
+        window_s: u64,
+        is_counted: impl Fn(&str) -> bool,
+    ) -> u64 {
+        let kinds = self.by_kind.iter().filter(|(kind, _)| is_counted(kind));
+        let targets: BTreeSet<&str> = kinds
+            .flat_map(|(_, targets)| targets)
+            .filter(|(target, _)| target.as_str() != request.target)
+            .filter(|(_, entries)| entries.iter().any(|entry| counts(entry, request, window_s)))
+            .map(|(target, _)| target.as_str())
+            .collect();
+        u64::try_from(targets.len()).unwrap_or(u64::MAX)
     }
 }
 

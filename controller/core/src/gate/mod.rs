@@ -1,14 +1,49 @@
 //! The gate: whether a step may be carried out, decided by rules alone.
 //!
-//! Every mutation passes here, whoever asks for it. The order of the checks is the contract: what
-//! is impossible for the source or malformed is refused first, then the first matching rule sets
-//! the tier, and an automatic tier still has to pass the limits. Whatever cannot be read counts
-//! against the action.
+//! Every mutation passes here, whoever asks for it. Whatever cannot be read counts against the
+//! action.
+//!
+//! # The order of decisions
+//!
+//! This list is the contract; the first check that objects decides.
+//!
+//! 1. **Assurance**: what no rule can allow. *Role*: an unknown source, or one outside its role.
+//!    *Schema*: a parameter that is missing or malformed. *Precondition*: a claimed state in which
+//!    the action makes no sense. *Reference*: a target or tool that the policy does not know. Each
+//!    denies.
+//! 2. **Overrides that cannot be read** deny everything: one of them may be a freeze.
+//! 3. **The rule**: stored overrides by priority (of equal ones the strictest first), then the
+//!    file's rules in order, then the file's defaults. The first *enforced* one that matches
+//!    decides. A rule in mode `audit` or `warn` that matches on the way leaves a [`Remark`] of
+//!    what it would have decided and passes the request on; `off` is as if the rule were not
+//!    there.
+//! 4. **The tier**: `forbidden` denies, `approval_required` asks a person; nothing below is
+//!    looked at for either.
+//! 5. A step that the plan itself wants **confirmed**, then a **sensitive field** that the rule
+//!    does not name: a person.
+//! 6. **Rate limit**: machines are denied, people are queued. An unreadable ledger counts as
+//!    exceeded, here.
+//! 7. **Blast radius**: a person.
+//! 8. **Budgets of the fleet** ([`skep_crds::policy::Budgets`]): removals or changes, a person;
+//!    unavailability, as the rate limit, because it passes by itself.
+//! 9. **Irreversibility**, when the installation asks for it: a person.
+//! 10. **Maintenance window**: a person outside of it.
+//! 11. `auto` allows, `auto_notify` allows and tells the operators.
+//!
+//! `ramp_eligible` has no effect at any of these places: who acts is not authenticated well enough
+//! to outgrow an approval, and a preview that knows more than the decision would mislead.
 
 mod assurance;
 mod authorised;
+mod budget;
+mod contain;
+mod evidence;
 mod explain;
+mod facts;
+mod judge;
+mod kinds;
 mod ledger;
+mod overrides;
 mod pattern;
 mod policy;
 mod request;
@@ -17,109 +52,53 @@ pub mod sensitive;
 mod verdict;
 mod window;
 
-use skep_crds::policy::Tier;
-
 pub use self::authorised::Authorised;
+pub use self::contain::{Containing, Wanted, contain};
+pub use self::evidence::{Evidence, FleetView};
 pub use self::explain::{Explanation, Hypothesis, InvalidParameter, explain};
+pub use self::facts::{Facts, FleetNumbers};
+pub use self::kinds::{KNOWN_KINDS, only_looks};
 pub use self::ledger::{LedgerView, Unreadable};
+pub use self::overrides::{FREEZE_PRIORITY, Lifted, MAX_OVERRIDES, Override};
+pub(crate) use self::pattern::Pattern;
 pub use self::policy::{Policy, Settings};
 pub use self::request::{Parameters, Request};
 pub use self::rule::{RuleOrigin, RuleRef};
 pub use self::sensitive::{SensitiveClass, SensitiveField};
-pub use self::verdict::{Cause, Decision, Verdict};
+pub use self::verdict::{Cause, Decision, Remark, Verdict};
 pub(crate) use self::window::{is_open, next_opening};
 
-use self::policy::Matched;
-use crate::action::Source;
+use self::judge::judge;
 
 /// Decides about one request.
 ///
-/// Within one pass, [`LedgerView::record`] each allowed request before deciding the next one;
-/// otherwise the limits do not see what the pass itself has just allowed.
+/// Within one pass, [`LedgerView::record`] each allowed request before deciding the next one (and
+/// [`FleetView::disrupt`] its target); otherwise the limits do not see what the pass itself has
+/// just allowed.
 #[must_use]
-pub fn decide(
+pub fn decide<'e>(
     policy: &Policy,
     request: &Request<'_>,
-    ledger: Result<&LedgerView, Unreadable>,
+    evidence: impl Into<Evidence<'e>>,
 ) -> Verdict {
-    // 0. Is it possible at all: for this source, with these parameters, on this target?
+    let evidence = evidence.into();
     let source = match assurance::check(policy.options(), request) {
         Ok(source) => source,
         Err(violation) => return Verdict::violation(request, &violation),
     };
-    // A freeze is an override: while the overrides cannot be read, there may be one.
     if policy.overrides_are_unreadable() {
         return Verdict::blind(request);
     }
-    // 1. Which rule?
-    let matched = policy.select(request.kind, request.target);
-    let (decision, cause, reason) = judge(policy, request, source, &matched, ledger);
-    Verdict::new(request, &matched, decision, cause, reason)
-}
-
-fn judge(
-    policy: &Policy,
-    request: &Request<'_>,
-    source: Source,
-    matched: &Matched<'_>,
-    ledger: Result<&LedgerView, Unreadable>,
-) -> (Decision, Cause, String) {
-    use Decision as D;
-    // 2. Tiers that need no counting.
-    let allowed = match matched.tier {
-        Tier::Forbidden => return (D::Deny, Cause::Forbidden, "forbidden by policy".into()),
-        Tier::ApprovalRequired => {
-            let reason = "tier requires human approval".into();
-            return (D::QueueApproval, Cause::ApprovalRequired, reason);
-        }
-        Tier::Auto => D::Allow,
-        Tier::AutoNotify => D::AllowNotify,
-    };
-    if let Some(confirm) = request.confirm {
-        let reason = format!("a person has to confirm this: {confirm}");
-        return (D::QueueApproval, Cause::Confirm, reason);
-    }
-    if let Some(field) = request.sensitive.iter().find(|field| !matched.names(field)) {
-        let reason = format!(
-            "sensitive field {} ({}) is not named in the rule's fields; queued",
-            field.pointer, field.class
-        );
-        return (D::QueueApproval, Cause::SensitiveField, reason);
-    }
-    // 3. A machine that loops is stopped; a person in a hurry is asked to have it approved.
-    let over_limit = if source.is_machine() { D::Deny } else { D::QueueApproval };
-    let Ok(ledger) = ledger else {
-        let reason = "rate limit: the ledger cannot be read (fail closed)".into();
-        return (over_limit, Cause::LedgerUnreadable, reason);
-    };
-    let rate = matched.rate_limit;
-    if ledger.count(request, rate.window_s) >= u64::from(rate.max) {
-        let reason =
-            format!("rate limit exceeded ({}/{}s for this action+target)", rate.max, rate.window_s);
-        return (over_limit, Cause::RateLimit, reason);
-    }
-    // 4. One bad rule must not take the whole fleet along.
-    let blast = matched.blast_radius;
-    if ledger.targets_with(request, blast.window_s) > u64::from(blast.max_targets) {
-        let reason = format!(
-            "blast-radius cap ({} targets/{}s for this action), queued",
-            blast.max_targets, blast.window_s
-        );
-        return (D::QueueApproval, Cause::BlastRadius, reason);
-    }
-    // 5. What cannot be undone, when the installation wants to be asked.
-    if policy.settings().irreversibility_aversion && request.is_irreversible() {
-        let reason = "irreversible action, queued for approval".into();
-        return (D::QueueApproval, Cause::Irreversible, reason);
-    }
-    // 6. Automatic tiers apply only inside the rule's window.
-    if let Some(window) = matched.window
-        && !is_open(window, request.now)
-    {
-        let reason = format!("outside maintenance window {window} UTC, queued");
-        return (D::QueueApproval, Cause::OutsideWindow, reason);
-    }
-    (allowed, Cause::Allowed, format!("tier {}", matched.tier.as_str()))
+    let selected = policy.select(request);
+    let ask = |matched| judge(policy, request, source, matched, evidence);
+    let remarks = selected.passed_over.iter().map(|(mode, matched)| {
+        let would = ask(matched);
+        Remark::new(*mode, matched.rule, would.decision, would.reason)
+    });
+    let remarks = remarks.collect();
+    let answer = ask(&selected.matched);
+    let held_back = budget::unavailable(policy, request, evidence).map(|full| full.reason);
+    Verdict::new(request, &selected.matched, answer, remarks, held_back)
 }
 
 #[cfg(test)]

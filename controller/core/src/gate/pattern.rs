@@ -3,7 +3,7 @@
 
 /// One glob of a rule.
 #[derive(Debug, Clone)]
-pub(super) enum Pattern {
+pub(crate) enum Pattern {
     /// A glob that can be matched.
     Valid(glob::Pattern),
     /// Text that is no glob, and why.
@@ -11,7 +11,7 @@ pub(super) enum Pattern {
 }
 
 impl Pattern {
-    pub(super) fn new(text: &str) -> Self {
+    pub(crate) fn new(text: &str) -> Self {
         match glob::Pattern::new(&collapsed(text)) {
             Ok(pattern) => Self::Valid(pattern),
             Err(error) => Self::Invalid(error.msg.to_owned()),
@@ -19,14 +19,19 @@ impl Pattern {
     }
 
     /// Whether the text matches; `None` when the glob cannot be read.
-    pub(super) fn matches(&self, text: &str) -> Option<bool> {
+    pub(crate) fn matches(&self, text: &str) -> Option<bool> {
         match self {
             Self::Valid(pattern) => Some(pattern.matches(text)),
             Self::Invalid(_) => None,
         }
     }
 
-    pub(super) fn problem(&self) -> Option<&str> {
+    /// Whether every text matches.
+    pub(super) fn matches_everything(&self) -> bool {
+        matches!(self, Self::Valid(pattern) if pattern.as_str() == "*")
+    }
+
+    pub(crate) fn problem(&self) -> Option<&str> {
         match self {
             Self::Valid(_) => None,
             Self::Invalid(why) => Some(why),

@@ -18,6 +18,9 @@ pub struct Request<'a> {
     pub kind: &'a str,
     /// What it is about.
     pub target: &'a str,
+    /// The domain of the target; `None` when it is not known, and then a rule that closes the
+    /// target's domain may be meant.
+    pub domain: Option<&'a str>,
     /// The word of the source; an unknown one is denied.
     pub source: &'a str,
     /// How it would be carried out; the verdict holds for this mode only.
@@ -28,6 +31,8 @@ pub struct Request<'a> {
     pub sensitive: Vec<SensitiveField>,
     /// Why a person has to look whatever the rules allow.
     pub confirm: Option<&'a str>,
+    /// Whether the target may be unavailable while it is carried out.
+    pub disrupts: bool,
     /// The action that is decided again; its own row in the ledger does not count against it.
     pub action: Option<&'a ActionId>,
     /// The current time.
@@ -75,6 +80,7 @@ const IRREVERSIBLE: &[&str] = &[
     "purge",
     "wipe",
     "prune",
+    "merge_promotion",
     "deploy",
     "rollback",
     "rotate",
@@ -89,11 +95,13 @@ impl<'a> Request<'a> {
         Self {
             kind: step.action.as_str(),
             target: step.target.as_str(),
+            domain: Some(&step.domain),
             source: step.source.as_str(),
             mode,
             parameters: Parameters::complete(parameters(step)),
             sensitive: sensitive::find(step),
             confirm: step.confirm.as_deref(),
+            disrupts: disrupts(step),
             action: None,
             now,
             step: Some(&step.digest),
@@ -120,11 +128,13 @@ impl<'a> Request<'a> {
         Self {
             kind,
             target: if target.is_empty() { "*" } else { target },
+            domain: None,
             source,
             mode,
             parameters,
             sensitive: Vec::new(),
             confirm: None,
+            disrupts: DISRUPTIVE.contains(&kind),
             action: None,
             now,
             step: None,
@@ -134,6 +144,30 @@ impl<'a> Request<'a> {
     pub(super) fn is_irreversible(&self) -> bool {
         let kind = self.kind.to_lowercase();
         IRREVERSIBLE.iter().any(|word| kind.contains(word))
+    }
+}
+
+/// Kinds whose targets are usually unavailable for a moment.
+const DISRUPTIVE: &[&str] = &[
+    "deploy_service",
+    "restart_service",
+    "stop_service",
+    "rollback_service",
+    "remove_service",
+    "redeploy_stack",
+];
+
+/// Whether tasks that run now may stop. Creating stops nothing, and neither does what is only on
+/// record.
+fn disrupts(step: &Step) -> bool {
+    match step.operation {
+        Operation::Create { .. }
+        | Operation::RefreshCredentials
+        | Operation::Adopt
+        | Operation::Release => false,
+        Operation::Update { .. } | Operation::Replace { .. } | Operation::Restart => {
+            DISRUPTIVE.contains(&step.action.as_str())
+        }
     }
 }
 

@@ -50,14 +50,20 @@ impl RuleRef {
         let name = rule.name.clone().unwrap_or_else(|| format!("{} on {}", rule.kind, rule.target));
         let mut fields = rule.fields.clone();
         fields.sort();
-        let digest = Digest::of_json(&json!({
+        let mut meaning = json!({
             "kind": rule.kind,
             "target": rule.target,
             "tier": rule.tier.as_str(),
             "limits": limits(rate_limit, blast_radius),
             "window": rule.maintenance_window.as_ref().map(MaintenanceWindow::to_string),
             "fields": fields,
-        }));
+        });
+        // Left out when it restricts nothing, so that what was bound before there were domains
+        // still is.
+        if let (true, Some(meaning)) = (rule.domain != "*", meaning.as_object_mut()) {
+            meaning.insert("domain".to_owned(), json!(rule.domain));
+        }
+        let digest = Digest::of_json(&meaning);
         let place = rule.location.as_ref().map(|location| {
             if location.line == 0 {
                 location.file.to_string()

@@ -1,10 +1,11 @@
 //! The gate's answer, and everything needed to explain it and to hold somebody to it.
 
 use serde::{Deserialize, Serialize};
-use skep_crds::policy::{MaintenanceWindow, Tier};
+use skep_crds::policy::{MaintenanceWindow, Mode, Tier};
 
 use super::Request;
 use super::assurance::Violation;
+use super::judge::Answer;
 use super::policy::Matched;
 use super::rule::RuleRef;
 use crate::action::{ActuatorMode, words};
@@ -39,10 +40,14 @@ words! {
         Role = "role",
         /// A parameter is missing or malformed.
         Schema = "schema",
+        /// The claimed state is one in which the action makes no sense.
+        Precondition = "precondition",
         /// Something is named that the policy does not know.
         Reference = "reference",
         /// The stored overrides could not be read.
         OverridesUnreadable = "overrides_unreadable",
+        /// A stored override forbids it: a freeze.
+        Frozen = "frozen",
         /// The rule's tier is `forbidden`.
         Forbidden = "forbidden",
         /// The rule's tier is `approval_required`.
@@ -57,6 +62,14 @@ words! {
         RateLimit = "rate_limit",
         /// Too many targets.
         BlastRadius = "blast_radius",
+        /// Too much of the fleet was changed.
+        ChangeBudget = "change_budget",
+        /// Too much of the fleet was removed.
+        RemovalBudget = "removal_budget",
+        /// Too much of the fleet is unavailable.
+        UnavailabilityBudget = "unavailability_budget",
+        /// The fleet, which a budget is counted in, could not be read.
+        FleetUnreadable = "fleet_unreadable",
         /// It cannot be undone, and the installation wants to be asked.
         Irreversible = "irreversible",
         /// The rule's maintenance window is closed.
@@ -71,7 +84,14 @@ impl Cause {
     /// answer in a moment.
     #[must_use]
     pub fn is_blindness(self) -> bool {
-        matches!(self, Self::OverridesUnreadable | Self::LedgerUnreadable)
+        matches!(self, Self::OverridesUnreadable | Self::LedgerUnreadable | Self::FleetUnreadable)
+    }
+
+    /// True for a denial that ends by itself or by lifting a freeze: what was allowed before keeps
+    /// waiting instead of being lost.
+    #[must_use]
+    pub fn passes(self) -> bool {
+        matches!(self, Self::Frozen | Self::RateLimit | Self::UnavailabilityBudget)
     }
 }
 
@@ -85,7 +105,35 @@ pub struct Verdict {
     cause: Cause,
     reason: String,
     window: Option<MaintenanceWindow>,
+    remarks: Vec<Remark>,
+    held_back: Option<String>,
     subject: Subject,
+}
+
+/// What a rule that is not enforced would have decided.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Remark {
+    /// `audit` or `warn`.
+    pub mode: Mode,
+    /// The rule, with its line when it stands in a file.
+    pub rule: String,
+    /// What it would have decided.
+    pub decision: Decision,
+    /// Why.
+    pub reason: String,
+}
+
+impl Remark {
+    pub(super) fn new(mode: Mode, rule: &RuleRef, decision: Decision, reason: String) -> Self {
+        Self { mode, rule: rule.label(), decision, reason }
+    }
+}
+
+impl std::fmt::Display for Remark {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { mode, rule, decision, reason } = self;
+        write!(f, "rule {rule}, in mode {}, would say {decision}: {reason}", mode.as_str())
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,17 +146,20 @@ impl Verdict {
     pub(super) fn new(
         request: &Request<'_>,
         matched: &Matched<'_>,
-        decision: Decision,
-        cause: Cause,
-        reason: String,
+        answer: Answer,
+        remarks: Vec<Remark>,
+        held_back: Option<String>,
     ) -> Self {
+        let Answer { decision, cause, reason } = answer;
         Self {
             decision,
             tier: matched.tier,
             rule: matched.rule.clone(),
             cause,
             reason,
-            window: matched.window,
+            window: matched.window.cloned(),
+            remarks,
+            held_back,
             subject: Subject::of(request),
         }
     }
@@ -133,6 +184,8 @@ impl Verdict {
             cause,
             reason,
             window: None,
+            remarks: Vec::new(),
+            held_back: None,
             subject: Subject::of(request),
         }
     }
@@ -169,14 +222,36 @@ impl Verdict {
 
     /// The rule's maintenance window, open or not.
     #[must_use]
-    pub fn window(&self) -> Option<MaintenanceWindow> {
-        self.window
+    pub fn window(&self) -> Option<&MaintenanceWindow> {
+        self.window.as_ref()
     }
 
-    /// The failed check of what no rule can allow: `role`, `schema` or `reference`.
+    /// What rules that are not enforced would have decided.
+    #[must_use]
+    pub fn remarks(&self) -> &[Remark] {
+        &self.remarks
+    }
+
+    /// The remarks of rules in mode `warn` that would have decided otherwise: for people to see
+    /// wherever the decision is shown.
+    pub fn warnings(&self) -> impl Iterator<Item = &Remark> {
+        let differs = |remark: &&Remark| remark.decision != self.decision;
+        self.remarks.iter().filter(|remark| remark.mode == Mode::Warn).filter(differs)
+    }
+
+    /// Why it must not start at this moment although a person allowed it: too much of the fleet is
+    /// unavailable.
+    #[must_use]
+    pub fn held_back(&self) -> Option<&str> {
+        self.held_back.as_deref()
+    }
+
+    /// The failed check of what no rule can allow: `role`, `schema`, `precondition` or
+    /// `reference`.
     #[must_use]
     pub fn invariant(&self) -> Option<Cause> {
-        matches!(self.cause, Cause::Role | Cause::Schema | Cause::Reference).then_some(self.cause)
+        use Cause::{Precondition, Reference, Role, Schema};
+        matches!(self.cause, Role | Schema | Precondition | Reference).then_some(self.cause)
     }
 
     /// Whether it was made about this step and mode.

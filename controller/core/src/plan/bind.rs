@@ -4,12 +4,14 @@
 //! The live spec is patched in its own form, so every field that Skep knows nothing about goes
 //! back to the engine as it came.
 
+mod containment;
 mod files;
 
 use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
+pub use self::containment::bind_containment;
 use super::diff::IMAGE;
 use super::image::PLATFORMS;
 use super::normalise::{ListSection, NetworkNames, section_of};

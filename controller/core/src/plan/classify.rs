@@ -117,20 +117,30 @@ pub fn plan_with(input: &PlanInput<'_>, memo: &mut Memo) -> Plan {
     waiting.extend(confirm::sources_waiting(input.desired));
     let orphans = confirm::orphans(input);
     waiting.extend(orphans.filter(|waiting| waiting.target.as_ref().is_none_or(wanted)));
-    let digests: Vec<&str> = steps.iter().map(|step| step.digest.as_str()).collect();
-    let digest = Digest::of_json(&json!({
-        "planner": PLANNER_VERSION,
-        "cluster": input.observed.cluster,
-        "steps": digests,
-    }));
+    let digest = digest_of(&input.observed.cluster, &steps);
     Plan {
-        plan_id: PlanId::new(digest.short(16)),
+        plan_id: id_of(&digest),
         summary: Summary::count(&steps, unchanged),
         digest,
         cluster_id: input.observed.cluster.clone(),
         steps,
         waiting,
     }
+}
+
+/// The digest of a plan: the swarm and its steps in order.
+pub(super) fn digest_of(cluster: &ClusterId, steps: &[Step]) -> Digest {
+    let digests: Vec<&str> = steps.iter().map(|step| step.digest.as_str()).collect();
+    Digest::of_json(&json!({
+        "planner": PLANNER_VERSION,
+        "cluster": cluster,
+        "steps": digests,
+    }))
+}
+
+/// The id of the plan with this digest.
+pub(super) fn id_of(digest: &Digest) -> PlanId {
+    PlanId::new(digest.short(16))
 }
 
 /// One line for all tags that could not be compared with what runs: their services may differ or

@@ -99,7 +99,7 @@ fn looks_secret(key: &str) -> bool {
 
 const ENV: &str = "/TaskTemplate/ContainerSpec/Env";
 pub(crate) const IMAGE: &str = "/TaskTemplate/ContainerSpec/Image";
-pub(super) const REPLICAS: &str = "/Mode/Replicated/Replicas";
+pub(crate) const REPLICAS: &str = "/Mode/Replicated/Replicas";
 const INIT: &str = "/TaskTemplate/ContainerSpec/Init";
 
 /// Blocks that the engine reads as a whole: a part of one, written alone, would give the rest

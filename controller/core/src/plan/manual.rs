@@ -86,6 +86,11 @@ pub fn plan_request(
         RequestVerb::Stop => asked.stop(),
         RequestVerb::Rollback { revision: number } => asked.rollback(*number, revision),
         RequestVerb::RefreshCredentials => asked.refresh_credentials(),
+        RequestVerb::Kill | RequestVerb::Resume => refused(
+            "NOT_A_REQUEST",
+            format!("{verb} is ordered and not asked for"),
+            &format!("skep {verb} {name}"),
+        ),
     }
 }
 

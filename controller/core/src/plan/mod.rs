@@ -7,6 +7,7 @@ mod conflict;
 mod diff;
 #[cfg(test)]
 mod fixtures;
+mod held;
 mod image;
 mod index;
 mod kept;
@@ -27,9 +28,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-pub use self::bind::{BindError, BoundRequest, Late, bind};
+pub use self::bind::{BindError, BoundRequest, Late, bind, bind_containment};
 pub use self::classify::{DOWN_GRACE, Finding, Fresh, PlanInput, plan, plan_key, plan_with};
-pub(crate) use self::diff::IMAGE;
+pub(crate) use self::diff::{IMAGE, REPLICAS};
 pub use self::diff::{Masking, diff_between};
 pub(crate) use self::image::PLATFORMS;
 pub use self::image::{IMAGE_UNRESOLVED, declared_tag, needs_resolution};

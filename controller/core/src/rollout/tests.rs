@@ -37,6 +37,9 @@ fn action(step: Step) -> Action {
         updated_at: at(100),
         granted_at: None,
         start_by: None,
+        wait: None,
+        runnable_since: None,
+        moved: None,
         step,
     }
 }

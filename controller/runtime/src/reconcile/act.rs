@@ -3,23 +3,24 @@
 //! Read the object again, plan that key again, ask the gate again; only if all three still say
 //! what was decided is the step bound to bytes, the intent stored, and the request sent.
 
+use std::time::Duration;
+
 use serde_json::Value;
 use skep_core::action::{Action, ActionEvent, ActuatorMode, IntentPhase};
 use skep_core::approval::{RedeemError, redeem};
 use skep_core::desired::SecretValues;
-use skep_core::gate::{
-    Authorised, Cause, Decision, LedgerView, Request, Unreadable, Verdict, decide,
-};
+use skep_core::gate::{Authorised, Cause, Decision, Request};
 use skep_core::identity::{IntentId, ServiceName};
 use skep_core::observed::ObservedService;
 use skep_core::plan::{BindError, Finding, Late, Operation, Requested, Step, bind, plan_key};
 use skep_store::{Closing, Effects, Intent, IntentOutcome, OwnedObject, OwnershipChange};
 use skep_swarm::{Error as EngineError, observe};
 
+use super::gate::Gate;
 use super::{World, requests};
 use crate::controller::Context;
 use crate::leader::Leadership;
-use crate::{Error, history, sealing, settle};
+use crate::{Error, contain, history, sealing, settle};
 
 /// What became of one attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +31,8 @@ pub(crate) enum Attempt {
     Waiting(String),
     /// It stays granted or unknown: try again later, waiting longer each time.
     Retry(String),
+    /// It stays granted or unknown: look again when so much time has passed, and not before.
+    After(Duration, String),
 }
 
 /// Carries out one granted action.
@@ -49,30 +52,48 @@ pub(crate) async fn carry_out(
     if action.key.cluster != world.snapshot.cluster {
         return closing.end(ActionEvent::Supersede, "it was decided for another swarm").await;
     }
+    if let Some(held) = contain::held(context, action).await? {
+        let why = format!("{}: {}", held.code, held.reason);
+        return closing.end(ActionEvent::Supersede, why).await;
+    }
     let (fresh, secrets) = match plan_again(context, &world, action).await? {
         Again::Step(step, secrets) => (*step, secrets),
         Again::Waiting(reason) => return Ok(Attempt::Waiting(reason)),
         Again::Over(reason) => return closing.end(ActionEvent::Supersede, reason).await,
     };
-    let verdict = verdict(context, &fresh, Some(action)).await;
-    if verdict.decision() == Decision::Deny && verdict.cause() == Cause::RateLimit {
+    // Held until what this does is on record, so that nobody behind it overlooks it.
+    let turn = context.disruption.turn(&name);
+    let gate = Gate::open_for(context, &world, &turn).await;
+    let now = context.clock.now();
+    let request = Request::for_step(&fresh, context.options.mode, now).again_for(&action.id);
+    let verdict = gate.ask(&request);
+    let passes = matches!(verdict.cause(), Cause::RateLimit | Cause::UnavailabilityBudget);
+    if verdict.decision() == Decision::Deny && passes {
         // It passes with time; a denial would be for good.
         return Ok(Attempt::Waiting(verdict.reason().to_owned()));
     }
-    let now = context.clock.now();
     let step = match redeem(action, &fresh, &verdict, context.options.mode, now) {
-        Ok(step) => step,
-        Err(error @ RedeemError::OutsideWindow { .. }) => {
+        // Also what a person allowed starts only as fast as the fleet can bear it.
+        Ok(step) => match verdict.held_back() {
+            Some(why) => return Ok(Attempt::Waiting(why.to_owned())),
+            None => step,
+        },
+        Err(error @ (RedeemError::OutsideWindow { .. } | RedeemError::Frozen { .. })) => {
             return Ok(Attempt::Waiting(error.to_string()));
         }
         Err(error @ RedeemError::NotGranted { .. }) => {
             return Ok(Attempt::Ended("lost", error.to_string()));
         }
         Err(error) => {
-            return match error.event() {
-                Some(event) => closing.end(event, error.to_string()).await,
-                None => Ok(Attempt::Retry(error.to_string())),
+            let Some(event) = error.event() else {
+                return Ok(Attempt::Retry(error.to_string()));
             };
+            // Whoever approved it finds out what kept it from starting.
+            let why = match verdict.cause() {
+                Cause::Frozen => format!("{error}; meanwhile it was {}", verdict.reason()),
+                _ => error.to_string(),
+            };
+            return closing.end(event, why).await;
         }
     };
     match context.options.mode {
@@ -106,7 +127,10 @@ async fn plan_again(context: &Context, world: &World, action: &Action) -> Result
     let name = &action.step.target;
     let Some(verb) = &action.step.request else {
         return Ok(match plan_key(&world.input(context), name) {
-            Finding::Step(step) => Again::Step(step, None),
+            Finding::Step(step) => {
+                let step = contain::protect_step(context, *step, world.live(name));
+                Again::Step(Box::new(step), None)
+            }
             Finding::Waiting(waiting) => Again::Waiting(waiting.reason),
             Finding::Unchanged => Again::Over("nothing differs any more".to_owned()),
         });
@@ -119,41 +143,6 @@ async fn plan_again(context: &Context, world: &World, action: &Action) -> Result
         }
         Requested::Refused(blocked) => Again::Over(blocked.message),
     })
-}
-
-/// What the gate says about a step now, from the ledger as it is now.
-pub(crate) async fn verdict(context: &Context, step: &Step, again: Option<&Action>) -> Verdict {
-    let policy = context.policy.current();
-    let now = context.clock.now();
-    let ledger = ledger(context, &policy).await;
-    let mut request = Request::for_step(step, context.options.mode, now);
-    if let Some(action) = again {
-        request = request.again_for(&action.id);
-    }
-    decide(&policy, &request, ledger.as_ref().map_err(|unreadable| *unreadable))
-}
-
-/// The allowed decisions that any limit of the policy could count.
-pub(crate) async fn ledger(
-    context: &Context,
-    policy: &skep_core::gate::Policy,
-) -> Result<LedgerView, Unreadable> {
-    let since = policy.ledger_since(context.clock.now());
-    let filter = skep_store::LedgerFilter { since, allowed_only: true };
-    match context.store.decisions(&filter).await {
-        Ok(rows) => {
-            let mut view = LedgerView::default();
-            for row in rows {
-                let kind = row.kind.as_str();
-                view.record(kind, row.target.as_str(), row.decided_at, Some(row.action));
-            }
-            Ok(view)
-        }
-        Err(error) => {
-            tracing::error!(error = %error, "gate.ledger_unreadable");
-            Err(Unreadable)
-        }
-    }
 }
 
 /// The service of exactly this name, with its tasks.
@@ -194,6 +183,7 @@ impl Closer<'_> {
             event,
             actor: self.context.options.holder.clone(),
             detail: detail.into(),
+            moved: None,
         };
         let now = self.context.clock.now();
         self.context.store.close_action(self.leadership.fence(), &closing, now).await?;

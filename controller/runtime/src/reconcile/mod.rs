@@ -2,6 +2,7 @@
 //! reads the ledger), act (I/O), record (I/O).
 
 pub(crate) mod act;
+mod gate;
 pub(crate) mod propose;
 pub(crate) mod requests;
 pub(crate) mod scope;
@@ -17,12 +18,12 @@ use tracing::Instrument as _;
 pub(crate) use self::scope::Memory;
 use self::scope::Now;
 pub(crate) use self::world::World;
-use crate::Error;
 use crate::controller::Context;
 use crate::history;
 use crate::leader::Leadership;
 use crate::report::{Health, PassReport, PlanReport};
 use crate::workers::Workers;
+use crate::{Error, contain};
 
 /// A pass that has decided and not yet acted.
 pub(crate) struct Pass {
@@ -63,6 +64,7 @@ pub(crate) async fn decide(
     // 3 plan (pure)
     let plan = tracing::info_span!("plan")
         .in_scope(|| plan_with(&world.input(context), &mut context.memo()));
+    let plan = contain::guarded(context, plan, &world.contained, &world.snapshot);
     context.metrics.show_plan(&plan.summary);
     let mut report = PassReport {
         divergences: plan.steps.len(),
@@ -76,7 +78,7 @@ pub(crate) async fn decide(
         waiting: plan.waiting.clone(),
         ..PassReport::default()
     };
-    let policy = context.policy.current();
+    let policy = context.policy().await;
     let now = Now {
         counter,
         snapshot: &world.snapshot,
@@ -93,6 +95,7 @@ pub(crate) async fn decide(
     history::note_others(context, leadership, &world, scope.as_ref(), &busy).await?;
     // 4 gate (pure; reads the ledger)
     if context.options.propose {
+        contain::withdraw(context, leadership, &world, &busy).await?;
         requests::answer(context, leadership, &world, &busy, &mut report)
             .instrument(tracing::info_span!("requests"))
             .await?;

@@ -5,18 +5,19 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use skep_core::action::{Action, ActionEvent, ActionState, Source};
 use skep_core::approval::{self, ApprovalStatus, Proposal, binding};
-use skep_core::gate::{Cause, Decision, LedgerView, Request, Unreadable, Verdict, decide};
+use skep_core::gate::{Cause, Decision, Request, Verdict};
 use skep_core::hold::Hold;
 use skep_core::identity::{ActionId, ApprovalId, ObjectKey, PlanId, ServiceName};
 use skep_core::plan::{Plan, Step, Waiting};
 use skep_store::{
-    ActionFilter, ApprovalFilter, Closing, DecisionRow, LedgerFilter, NewAction, ProposeOutcome,
+    ActionFilter, ApprovalFilter, Closing, LedgerFilter, NewAction, ProposeOutcome, Refusal,
 };
 
+use super::gate::{Gate, leaves_standing};
+use super::requests;
 use super::scope::Scope;
 use super::standing::{Standing, comes_back, held, last_planned, released, retried_at, standing};
 use super::world::World;
-use super::{act, requests};
 use crate::Error;
 use crate::controller::Context;
 use crate::leader::Leadership;
@@ -48,13 +49,13 @@ pub(crate) async fn propose(
         return Ok(());
     }
     let latest = latest_actions(context, world, scope.as_ref()).await?;
-    let policy = context.policy.current();
-    let mut ledger = act::ledger(context, &policy).await;
-    let mut storm_budget = storm_budget(context, world).await?;
+    let mut gate = Gate::open(context, world).await;
+    let mut storm_budget = storm_budget(context, world).await;
     let waiting = plan.waiting.iter().filter(|waiting| !waiting.is_remark());
     let holds = holds(context, world).await?;
     let busy: Vec<&ServiceName> = waiting.filter_map(|waiting| waiting.target.as_ref()).collect();
     let mut proposals = Vec::new();
+    let mut refused = Vec::new();
     let mut still_wanted: BTreeSet<&ServiceName> = BTreeSet::new();
 
     for step in plan.steps.iter().filter(|step| looked_at(&step.target)) {
@@ -96,7 +97,18 @@ pub(crate) async fn propose(
             last => last,
         };
         let request = Request::for_step(step, context.options.mode, world.now);
-        let verdict = decide(&policy, &request, by_reference(&ledger));
+        let verdict = gate.ask(&request);
+        // A freeze does not cost people what they asked for and decided: it waits.
+        let stands = |last: &Action| {
+            is_idle(last)
+                && last.step.digest == step.digest
+                && last.mode == context.options.mode
+                && leaves_standing(&verdict)
+        };
+        if last.is_some_and(stands) {
+            report.waiting.push(denied(step, &verdict));
+            continue;
+        }
         let bound = binding(step, verdict.rule(), context.options.mode);
         if let Some(last) = last {
             let retried_at = retried_at(hold);
@@ -120,30 +132,27 @@ pub(crate) async fn propose(
             }
         }
         let origin = Origin { plan: &plan.plan_id, actor: &context.options.holder };
-        match file(context, origin, world, step, &verdict) {
+        match file(context, origin, world, &gate, &request, step, &verdict) {
             Filed::New(new) => {
+                context.refusals.forget(&step.target);
                 if verdict.decision().is_allowed() {
                     if storm_budget == 0 {
                         report.deferred.push(described(step, &verdict, None));
                         continue;
                     }
                     storm_budget -= 1;
-                    if let Ok(ledger) = &mut ledger {
-                        let action = Some(new.action.id.clone());
-                        ledger.record(
-                            step.action.as_str(),
-                            step.target.as_str(),
-                            world.now,
-                            action,
-                        );
-                    }
+                    gate.count(&request, &new.action.id);
                 }
                 report.actions.push(described(step, &verdict, Some(&new)));
                 proposals.push(*new);
             }
-            Filed::Refused => report.waiting.push(denied(step, &verdict)),
+            Filed::Refused => {
+                refused.extend(refusal(context, origin, world, &gate, &request, step, &verdict));
+                report.waiting.push(denied(step, &verdict));
+            }
         }
     }
+    record(context, leadership, world, &refused).await?;
 
     // Requests for steps that are no longer in the plan. A service that is only waiting (a rollout
     // runs) keeps its request; what it was decided for is checked again before anything happens.
@@ -241,19 +250,17 @@ async fn holds(context: &Context, world: &World) -> Result<BTreeMap<ServiceName,
 }
 
 /// How many actions rules alone may still start within the current interval. Counted from the
-/// ledger, so that a restart or a new leader does not begin again at the full number.
-async fn storm_budget(context: &Context, world: &World) -> Result<u32, Error> {
+/// ledger, so that a restart or a new leader does not begin again at the full number; none while
+/// it cannot be read.
+async fn storm_budget(context: &Context, world: &World) -> u32 {
     let interval = jiff::SignedDuration::try_from(context.options.interval)
         .unwrap_or(jiff::SignedDuration::MAX);
     let since = world.now.checked_sub(interval).unwrap_or(jiff::Timestamp::MIN);
-    let allowed = context.store.decisions(&LedgerFilter { since, allowed_only: true }).await?;
+    let filter = LedgerFilter { since, allowed_only: true };
+    let Ok(allowed) = context.store.decisions(&filter).await else { return 0 };
     // What people ask for by hand is no storm.
     let started = allowed.iter().filter(|row| row.source != Source::Manual).count();
-    Ok(context.options.max_actions.saturating_sub(u32::try_from(started).unwrap_or(u32::MAX)))
-}
-
-fn by_reference(ledger: &Result<LedgerView, Unreadable>) -> Result<&LedgerView, Unreadable> {
-    ledger.as_ref().map_err(|unreadable| *unreadable)
+    context.options.max_actions.saturating_sub(u32::try_from(started).unwrap_or(u32::MAX))
 }
 
 fn is_idle(action: &Action) -> bool {
@@ -276,6 +283,8 @@ pub(super) fn file(
     context: &Context,
     origin: Origin<'_>,
     world: &World,
+    gate: &Gate,
+    request: &Request<'_>,
     step: &Step,
     verdict: &Verdict,
 ) -> Filed {
@@ -305,17 +314,7 @@ pub(super) fn file(
     };
     match made {
         Ok((action, approval)) => {
-            let decision = DecisionRow {
-                action: action.id.clone(),
-                kind: action.kind,
-                target: step.target.clone(),
-                source: step.source,
-                decision: verdict.decision().to_string(),
-                tier: verdict.tier().as_str().to_owned(),
-                rule: verdict.rule().to_string(),
-                reason: verdict.reason().to_owned(),
-                decided_at: world.now,
-            };
+            let decision = gate.row(request, step, verdict, Some(action.id.clone()));
             Filed::New(Box::new(NewAction { action, approval, decision, request: None }))
         }
         // The verdict was made a few lines above about this very step.
@@ -326,9 +325,52 @@ pub(super) fn file(
     }
 }
 
+/// A refusal that is not on record yet.
+pub(super) fn refusal(
+    context: &Context,
+    origin: Origin<'_>,
+    world: &World,
+    gate: &Gate,
+    request: &Request<'_>,
+    step: &Step,
+    verdict: &Verdict,
+) -> Option<Refusal> {
+    // Nobody refused it: it could not be told.
+    if verdict.cause().is_blindness() || !context.refusals.is_new(step, verdict) {
+        return None;
+    }
+    context.refusals.recorded(step, verdict);
+    Some(Refusal {
+        key: ObjectKey::service(&world.snapshot.cluster, &step.target),
+        actor: origin.actor.to_owned(),
+        decision: gate.row(request, step, verdict, None),
+    })
+}
+
+/// Puts refusals on record.
+pub(super) async fn record(
+    context: &Context,
+    leadership: &Leadership,
+    world: &World,
+    refusals: &[Refusal],
+) -> Result<(), Error> {
+    if refusals.is_empty() {
+        return Ok(());
+    }
+    let recorded = context.store.record_refusals(leadership.fence(), refusals, world.now).await;
+    if recorded.is_err() {
+        let names = refusals.iter().map(|refusal| &refusal.decision.target);
+        names.for_each(|name| context.refusals.forget(name));
+    }
+    Ok(recorded?)
+}
+
 fn denied(step: &Step, verdict: &Verdict) -> Waiting {
     let code = match verdict.cause() {
+        Cause::Frozen => "FROZEN",
         Cause::RateLimit => "RATE_LIMITED",
+        Cause::UnavailabilityBudget => "TOO_MUCH_UNAVAILABLE",
+        cause if cause.is_blindness() => "POLICY_UNDECIDABLE",
         _ => "DENIED_BY_POLICY",
     };
     Waiting {
@@ -343,7 +385,7 @@ fn denied(step: &Step, verdict: &Verdict) -> Waiting {
     }
 }
 
-pub(super) async fn close(
+pub(crate) async fn close(
     context: &Context,
     leadership: &Leadership,
     action: &Action,
@@ -356,6 +398,7 @@ pub(super) async fn close(
         event,
         actor: context.options.holder.clone(),
         detail: why.to_owned(),
+        moved: None,
     };
     match context.store.close_action(leadership.fence(), &closing, context.clock.now()).await {
         // Somebody decided it, or a worker started it, in this very moment: the next pass sees it.

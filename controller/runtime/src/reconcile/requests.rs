@@ -4,18 +4,19 @@
 use std::collections::BTreeSet;
 
 use skep_core::action::{Action, ActionEvent, ActionState};
-use skep_core::gate::{LedgerView, Request, Unreadable, decide};
+use skep_core::gate::Request;
 use skep_core::identity::{ActionId, ObjectKey, PlanId, ServiceName};
 use skep_core::plan::{Blocked, Requested, Step, plan_request};
 use skep_core::request::{RequestState, RequestVerb, ServiceRequest};
 use skep_store::{NewAction, RequestFilter, RequestOutcome};
 
-use super::propose::{Filed, Origin, close, described, file, latest_actions};
-use super::{World, act};
+use super::World;
+use super::gate::Gate;
+use super::propose::{Filed, Origin, close, described, file, latest_actions, record, refusal};
 use crate::controller::Context;
 use crate::leader::Leadership;
 use crate::report::PassReport;
-use crate::{Error, history};
+use crate::{Error, contain, history};
 
 /// Turns open requests into actions.
 pub(crate) async fn answer(
@@ -33,10 +34,9 @@ pub(crate) async fn answer(
     }
     let named = open.iter().map(|request| ServiceName::new(request.key.name.as_str())).collect();
     let latest = latest_actions(context, world, Some(&named)).await?;
-    let policy = context.policy.current();
-    let mut ledger = act::ledger(context, &policy).await;
+    let mut gate = Gate::open(context, world).await;
     let mut asked = BTreeSet::new();
-    let mut filed = Vec::new();
+    let (mut filed, mut refused) = (Vec::new(), Vec::new());
     for request in &open {
         let name = ServiceName::new(request.key.name.as_str());
         let in_scope = context.options.only.as_ref().is_none_or(|only| only.contains(&name));
@@ -53,25 +53,25 @@ pub(crate) async fn answer(
             }
             Answer::Step(step) => {
                 let now = Request::for_step(&step, context.options.mode, world.now);
-                let verdict = decide(&policy, &now, by_reference(&ledger));
+                let verdict = gate.ask(&now);
                 let plan = PlanId::new(step.digest.short(16));
                 let origin = Origin { plan: &plan, actor: &request.actor };
-                match file(context, origin, world, &step, &verdict) {
+                match file(context, origin, world, &gate, &now, &step, &verdict) {
                     Filed::New(mut new) => {
                         if let Some(open) = latest.get(&name).filter(|last| is_pending(last)) {
                             let why = "something else was asked for by hand";
                             close(context, leadership, open, ActionEvent::Supersede, why).await?;
                         }
                         new.request = Some(request.id.clone());
-                        if let (true, Ok(ledger)) = (verdict.decision().is_allowed(), &mut ledger) {
-                            let action = Some(new.action.id.clone());
-                            let (kind, target) = (step.action.as_str(), step.target.as_str());
-                            ledger.record(kind, target, world.now, action);
+                        if verdict.decision().is_allowed() {
+                            gate.count(&now, &new.action.id);
                         }
                         report.actions.push(described(&step, &verdict, Some(&new)));
                         filed.push(*new);
                     }
                     Filed::Refused => {
+                        refused
+                            .extend(refusal(context, origin, world, &gate, &now, &step, &verdict));
                         let rule = verdict.rule().label();
                         let why = verdict.reason();
                         let detail = format!("DENIED_BY_POLICY: denied by rule {rule}: {why}");
@@ -82,6 +82,7 @@ pub(crate) async fn answer(
             }
         }
     }
+    record(context, leadership, world, &refused).await?;
     if !filed.is_empty() {
         store(context, leadership, world, &filed, report).await?;
     }
@@ -153,6 +154,10 @@ async fn look(
         return Ok(Answer::Later);
     }
     let name = ServiceName::new(request.key.name.as_str());
+    let domain = world.contained.domain(Some(&world.desired), &name);
+    if let Some(held) = world.contained.held(&name, domain) {
+        return Ok(Answer::Refused(format!("{}: {}", held.code, held.reason)));
+    }
     Ok(match replan(context, world, &name, &request.verb).await? {
         Requested::Step { mut step, .. } => {
             if let Some(why) = request.reason.as_deref().filter(|why| !why.is_empty()) {
@@ -201,7 +206,8 @@ pub(crate) async fn replan(
         }
         _ => None,
     };
-    Ok(plan_request(&world.input(context), name, verb, revision.as_ref()))
+    let requested = plan_request(&world.input(context), name, verb, revision.as_ref());
+    Ok(contain::protect_request(context, world, name, requested))
 }
 
 /// Why a request that waits for a decision, or to start, can no longer be what was asked for.
@@ -228,8 +234,4 @@ pub(super) async fn overtaken(
 
 fn is_pending(action: &Action) -> bool {
     action.state == ActionState::Pending
-}
-
-fn by_reference(ledger: &Result<LedgerView, Unreadable>) -> Result<&LedgerView, Unreadable> {
-    ledger.as_ref().map_err(|unreadable| *unreadable)
 }

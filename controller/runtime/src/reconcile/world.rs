@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use skep_core::action::Action;
+use skep_core::containment::Contained;
 use skep_core::desired::Desired;
 use skep_core::identity::{ClusterId, ObjectKey, ObjectKind, ServiceName};
 use skep_core::observed::{ObservedService, Snapshot};
@@ -23,6 +24,8 @@ pub(crate) struct World {
     pub(crate) owned: Arc<Owned>,
     pub(crate) known_clusters: Arc<[ClusterId]>,
     pub(crate) images: Arc<Resolutions>,
+    /// What people paused and killed.
+    pub(crate) contained: Arc<Contained>,
     pub(crate) now: Timestamp,
     /// What planning asks about all of it, found once.
     index: Arc<PlanIndex>,
@@ -65,6 +68,7 @@ impl World {
             only: None,
             index: None,
         });
+        let contained = Arc::new(context.store.contained(&snapshot.cluster).await?);
         let mode = context.options.resolve_image;
         let mut world = Self {
             snapshot,
@@ -72,6 +76,7 @@ impl World {
             owned,
             known_clusters,
             images: Arc::new(Resolutions { mode, ..Resolutions::NEVER }),
+            contained,
             now,
             index: Arc::new(index),
             fresh: None,

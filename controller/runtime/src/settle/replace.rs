@@ -3,18 +3,20 @@
 //! refuses the new service, the former one is put back. Until one of the two exists the intent
 //! stays open; a service is never given up in silence.
 
+use jiff::SignedDuration;
 use skep_core::action::{Action, ActuatorMode, IntentPhase};
 use skep_core::identity::SwarmId;
+use skep_core::letter::LetterReason;
 use skep_core::observed::ObservedService;
 use skep_core::plan::Replacement;
-use skep_store::{Intent, IntentOutcome};
+use skep_store::{Attempts, Failed, Intent, IntentOutcome};
 use skep_swarm::Error as EngineError;
 
-use super::{GIVE_UP_AFTER, Sending, carries, effects, live, store};
-use crate::Error;
+use super::{Sending, carries, effects, live, store};
 use crate::controller::Context;
 use crate::leader::Leadership;
 use crate::reconcile::act::{Attempt, read_by_name};
+use crate::{Error, attempts, contain};
 
 /// One replacement at work.
 pub(super) struct Work<'a> {
@@ -70,39 +72,76 @@ impl Work<'_> {
         };
         let Some(service) = found else { return Ok(Removal::Gone) };
         if Some(service.version) != self.intent.version {
+            // What was decided was to remove another one: the plan asks again.
             let detail = "somebody else changed the service meanwhile; it was not removed";
-            let detail = detail.to_owned();
-            return self
-                .settle(match sending {
-                    // The grant still holds, for what the next plan says.
-                    Sending::First => IntentOutcome::Retry { detail },
-                    Sending::Again => IntentOutcome::NoEffect { detail },
-                })
-                .await
-                .map(Removal::Over);
+            let outcome = IntentOutcome::NoEffect { detail: detail.to_owned() };
+            return self.settle(outcome).await.map(Removal::Over);
+        }
+        if let Some(earlier) = self.context.store.attempts(&self.action.id).await? {
+            return self.give_up_removal(&earlier).await.map(Removal::Over);
         }
         self.may_write()?;
+        self.context.asking_since(&self.intent.id);
         match self.context.engine.remove_service(&service.id).await {
             Ok(()) | Err(EngineError::NotFound { .. }) => Ok(Removal::Gone),
             Err(error @ EngineError::Refused { status, .. }) if status.is_client_error() => {
                 let detail = format!("the service was not removed: {error}");
-                self.settle(IntentOutcome::Refused { detail }).await.map(Removal::Over)
+                let failed = self.failed(LetterReason::Refused).await?;
+                self.settle(IntentOutcome::Refused { detail, failed }).await.map(Removal::Over)
+            }
+            // A definite answer, and what destroys something is tried once.
+            Err(error @ EngineError::Refused { .. }) if error.may_have_had_effect() => {
+                let detail = error.to_string();
+                let (context, wait) = (self.context, SignedDuration::ZERO);
+                let noted =
+                    attempts::note(context, self.leadership, self.intent, wait, &detail).await?;
+                self.give_up_removal(&noted).await.map(Removal::Over)
             }
             Err(error) if sending == Sending::First && !error.may_have_had_effect() => {
                 let detail = format!("nothing was sent: {error}");
-                self.settle(IntentOutcome::Retry { detail }).await.map(Removal::Over)
+                let outcome = IntentOutcome::Retry { detail, attempt: None };
+                self.settle(outcome).await.map(Removal::Over)
             }
             Err(error) => Ok(Removal::Over(self.unknown(&error))),
         }
     }
 
+    /// The engine has answered the removal with an error and the service is there: when no copy
+    /// can take effect any more, nothing was removed.
+    async fn give_up_removal(&self, earlier: &Attempts) -> Result<Attempt, Error> {
+        if let Some(left) = attempts::still_unsure(self.context, self.intent) {
+            return Ok(attempts::making_sure(left, &earlier.detail));
+        }
+        let found = live(self.context, self.intent).await;
+        match found {
+            Ok(Some(_)) => {
+                let detail = format!("the service was not removed: {}", earlier.detail);
+                let reason = LetterReason::EngineError;
+                let failed = attempts::letter(self.context, self.action, reason, earlier.failed);
+                self.settle(IntentOutcome::Refused { detail, failed }).await
+            }
+            // It is gone after all; the next look goes on with the create.
+            Ok(None) => Ok(Attempt::Retry("the service is gone".to_owned())),
+            Err(error) => Ok(Attempt::Retry(error.to_string())),
+        }
+    }
+
     async fn create(&self, replacement: &Replacement, sending: Sending) -> Result<Attempt, Error> {
-        if sending == Sending::Again {
+        let phase = IntentPhase::Create;
+        let killed = match contain::settle_held(self.context, self.action, phase).await? {
+            contain::Settling::OnlyLook(held) => Some(held.reason),
+            contain::Settling::AsAlways => None,
+        };
+        if sending == Sending::Again || killed.is_some() {
             match self.by_name().await {
                 Ok(Some(service)) => return self.settle_by(&service, replacement).await,
                 Ok(None) => {}
                 Err(error) => return Ok(self.unknown(&error)),
             }
+        }
+        if let Some(why) = killed {
+            let detail = format!("the former service is removed, the new one waits; {why}");
+            return Ok(Attempt::Waiting(detail));
         }
         self.may_write()?;
         let asking_since = self.context.asking_since(&self.intent.id);
@@ -112,7 +151,8 @@ impl Work<'_> {
         };
         let is_definite = match &error {
             EngineError::Refused { status, .. } => {
-                status.is_client_error() || asking_since.elapsed() > GIVE_UP_AFTER
+                status.is_client_error()
+                    || asking_since.elapsed() > self.context.options.conclude_after
             }
             EngineError::Conflict { .. } => true,
             _ => false,
@@ -144,7 +184,7 @@ impl Work<'_> {
         match self.send_create(replacement.restore()).await {
             Ok(id) => {
                 let why = format!("the engine refused the new service: {refusal}");
-                self.settle(self.was_put_back(&id, &why)).await
+                self.settle(self.was_put_back(&id, &why).await?).await
             }
             Err(error) => {
                 let detail = format!(
@@ -175,11 +215,12 @@ impl Work<'_> {
                      is not ours was created before the new one ({})",
                     self.intent.key.name, service.id
                 ),
+                failed: self.failed(LetterReason::ForeignName).await?,
             }
         } else if replacement.is_done_by(&service.spec) {
             self.done(&service.id)
         } else {
-            self.was_put_back(&service.id, "the engine refused the new service")
+            self.was_put_back(&service.id, "the engine refused the new service").await?
         };
         self.settle(outcome).await
     }
@@ -208,12 +249,17 @@ impl Work<'_> {
         IntentOutcome::Done { detail, effects: effects(self.context, self.action, self.intent, id) }
     }
 
-    fn was_put_back(&self, id: &SwarmId, why: &str) -> IntentOutcome {
+    async fn was_put_back(&self, id: &SwarmId, why: &str) -> Result<IntentOutcome, Error> {
         let detail = format!("{why}; the former one was put back with the id {id}");
-        IntentOutcome::PutBack {
+        Ok(IntentOutcome::PutBack {
             detail,
             effects: effects(self.context, self.action, self.intent, id),
-        }
+            failed: self.failed(LetterReason::PutBack).await?,
+        })
+    }
+
+    async fn failed(&self, reason: LetterReason) -> Result<Option<Failed>, Error> {
+        attempts::failed(self.context, self.action, reason).await
     }
 
     fn may_write(&self) -> Result<(), Error> {

@@ -7,21 +7,25 @@
     reason = "tests report by panicking"
 )]
 
-mod engine;
+mod contain;
+mod letters;
 mod meeting;
 mod replace;
 mod rollout;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use skep_core::action::{ActionKind, ActionState, ActuatorMode};
 use skep_core::approval::ApprovalStatus;
 use skep_core::gate::Settings;
 use skep_core::plan::Masking;
-use skep_core::ports::Clock as _;
+use skep_core::ports::Clock;
+use skep_core::retry;
 use skep_images::{Credentials, Limits, Resolver};
 use skep_runtime::{
     Controller, Options, Parts, PassReport, PolicySource, SourceSet, SystemClock, SystemRandom,
@@ -31,10 +35,9 @@ use skep_store::{
     Intents as _,
 };
 use skep_store_sqlite::SqliteStore;
+use skep_swarm::fake::{FakeSwarm, Fault, Pace};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
-
-use crate::engine::{FakeSwarm, Fault};
 
 struct World {
     swarm: Arc<FakeSwarm>,
@@ -43,6 +46,20 @@ struct World {
     mode: ActuatorMode,
     policy: Option<&'static str>,
     key: u8,
+    /// How long nothing of a request that came to nothing is concluded.
+    conclude_after: Duration,
+    action_timeout: Duration,
+}
+
+/// The swarm's clock: in the past, so that no service counts as fresh, and later at each look.
+#[derive(Default)]
+struct LongAgo(AtomicI64);
+
+impl Clock for LongAgo {
+    fn now(&self) -> Timestamp {
+        let start: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+        start + SignedDuration::from_millis(self.0.fetch_add(100, Ordering::Relaxed))
+    }
 }
 
 /// Long enough to be trusted for a while, short enough to wait for after a crash.
@@ -51,12 +68,14 @@ const LEASE: Duration = Duration::from_secs(3);
 impl World {
     async fn new() -> Self {
         let world = Self {
-            swarm: Arc::default(),
+            swarm: Arc::new(FakeSwarm::new(Arc::new(LongAgo::default()), Pace::INSTANT, 1)),
             store: SqliteStore::open_in_memory().await.unwrap(),
             folder: TempDir::new().unwrap(),
             mode: ActuatorMode::Swarm,
             policy: None,
             key: 7,
+            conclude_after: Options::default().conclude_after,
+            action_timeout: Options::default().action_timeout,
         };
         world.declare("host_port: 8200");
         world
@@ -121,6 +140,9 @@ impl World {
             wait_for_rollouts: false,
             max_actions: 1000,
             lease_ttl: LEASE,
+            pace: retry::Pace { first: SignedDuration::ZERO },
+            conclude_after: self.conclude_after,
+            action_timeout: self.action_timeout,
             ..Options::default()
         };
         Controller::new(parts, change(options))
@@ -174,9 +196,11 @@ impl World {
                 approval: request.id,
                 decision: Decision::Approve,
                 actor: "tester".to_owned(),
+                source: "host:operator".to_owned(),
                 comment: None,
                 expected_revision: None,
-                start_by: Some(now + jiff::SignedDuration::from_mins(10)),
+                expected_binding: None,
+                start_by: Some(now + SignedDuration::from_mins(10)),
             };
             self.store.decide(&decision, now).await.unwrap();
         }
@@ -305,8 +329,7 @@ async fn a_definite_refusal_is_a_failure_and_not_repeated() {
 #[tokio::test]
 async fn a_dry_run_settles_nothing_by_writing() {
     let mut world = World::new().await;
-    world.attempt(&[Fault::Refused(500); 30]).await;
-    world.swarm.clear_faults();
+    world.crash(&[Fault::HeldBefore]).await;
     assert_eq!(world.states().await.0, [Executing]);
     world.mode = ActuatorMode::DryRun;
     world.pass().await;
@@ -320,8 +343,7 @@ async fn a_dry_run_settles_nothing_by_writing() {
 #[tokio::test]
 async fn an_intent_for_another_swarm_is_never_sent_to_this_one() {
     let world = World::new().await;
-    world.attempt(&[Fault::Refused(500); 30]).await;
-    world.swarm.clear_faults();
+    world.crash(&[Fault::HeldBefore]).await;
     world.swarm.move_to("cluster2");
     world.pass().await;
     assert_eq!((world.open_intents().await, world.swarm.effects()), (1, 0));

@@ -17,8 +17,9 @@ use skep_store::{
 };
 use tokio_util::sync::CancellationToken;
 
+use skep_swarm::fake::Fault;
+
 use crate::World;
-use crate::engine::Fault;
 
 use ActionState::{Executing, Failed, Pending, Succeeded, Superseded};
 
@@ -56,7 +57,7 @@ async fn a_write_that_is_not_settled_is_nobody_elses() {
     let world = World::deployed().await;
     world.declare("host_port: 8200, labels: {team: x}");
     let mut faults = vec![Fault::ReplyLost];
-    faults.extend([Fault::Refused(500); 30]);
+    faults.extend([Fault::Lost; 30]);
     world.attempt(&faults).await;
     world.swarm.clear_faults();
     assert_eq!(world.states().await.0[0], Executing);

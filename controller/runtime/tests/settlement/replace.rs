@@ -6,8 +6,9 @@ use serde_json::{Value, json};
 use skep_core::action::{ActionState, ActuatorMode};
 use skep_store::{ActionFilter, Actions as _};
 
+use skep_swarm::fake::Fault;
+
 use crate::World;
-use crate::engine::Fault;
 
 use Fault::{HeldAfter, HeldBefore, Lost, Passes, Refused, ReplyLost};
 

@@ -5,8 +5,9 @@ use serde_json::json;
 use skep_core::action::ActionState;
 use skep_store::{ActionFilter, Actions as _};
 
+use skep_swarm::fake::Fault;
+
 use crate::World;
-use crate::engine::Fault;
 
 use ActionState::{Failed, Pending, RollingOut, Succeeded};
 
@@ -16,7 +17,7 @@ const ALL_ALLOWED: &str = "version: 1\nrules: [{kind: \"*\", tier: auto}]\n";
 /// A world in which a change of the tasks was accepted and rolls out.
 async fn rolling_out() -> World {
     let world = World::deployed().await;
-    world.swarm.rollouts("updating");
+    world.swarm.hold_rollouts("updating");
     world.declare(OTHER_IMAGE);
     world.attempt(&[]).await;
     assert_eq!(world.states().await.0, [RollingOut, Succeeded]);
@@ -47,7 +48,7 @@ async fn a_rollout_ends_when_swarm_says_so_whoever_leads() {
 #[tokio::test]
 async fn a_lost_reply_is_followed_as_well() {
     let world = World::deployed().await;
-    world.swarm.rollouts("updating");
+    world.swarm.hold_rollouts("updating");
     world.declare(OTHER_IMAGE);
     world.crash(&[Fault::HeldAfter]).await;
     world.pass().await;
@@ -60,7 +61,7 @@ async fn a_lost_reply_is_followed_as_well() {
 #[tokio::test]
 async fn a_pass_by_hand_waits_for_what_it_began() {
     let world = World::deployed().await;
-    world.swarm.rollouts("updating");
+    world.swarm.hold_rollouts("updating");
     world.declare(OTHER_IMAGE);
     world.pass().await;
     world.approve().await;
@@ -96,7 +97,7 @@ async fn what_swarm_rolled_back_is_degraded_until_something_else_is_declared() {
     let planned = world.process().plan().await.unwrap();
     assert!(planned.plan.waiting.iter().any(|waiting| waiting.code == "DEGRADED"));
 
-    world.swarm.rollouts("completed");
+    world.swarm.hold_rollouts("completed");
     world.declare("host_port: 8200, env: {LEVEL: info}");
     world.pass().await;
     assert_eq!((world.states().await.0[0], world.swarm.effects()), (Succeeded, 3));
@@ -142,7 +143,7 @@ async fn restarts_that_do_not_help_come_to_an_end() {
     // One that Swarm pauses is not even tried twice.
     let mut world = World::deployed().await;
     world.policy = Some(ALL_ALLOWED);
-    world.swarm.rollouts("rollback_paused");
+    world.swarm.hold_rollouts("rollback_paused");
     world.swarm.fail_task("a", "task: non-zero exit (1)");
     for _ in 0..10 {
         world.pass().await;
@@ -155,7 +156,7 @@ async fn restarts_that_do_not_help_come_to_an_end() {
 #[tokio::test]
 async fn a_change_without_a_rollout_succeeds_at_once() {
     let world = World::deployed().await;
-    world.swarm.rollouts("updating");
+    world.swarm.hold_rollouts("updating");
     world.declare("host_port: 8200, labels: {team: x}");
     world.attempt(&[]).await;
     assert_eq!(world.states().await.0, [Succeeded, Succeeded]);

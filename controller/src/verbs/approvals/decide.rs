@@ -99,8 +99,10 @@ async fn decide_all(
             approval: approval.id.clone(),
             decision: verdict.decision,
             actor: actor.clone(),
+            source: identity::source(),
             comment: verdict.comment.clone(),
             expected_revision: verdict.expected_revision,
+            expected_binding: Some(approval.binding.clone()),
             start_by: verdict.start_by.map(|(clocks, bulk)| clocks.start_by(now, bulk)),
         };
         match store.decide(&request, now).await {

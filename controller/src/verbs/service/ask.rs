@@ -158,8 +158,10 @@ impl Asked<'_> {
                 approval: approval.id,
                 decision: Decision::Approve,
                 actor: self.actor.clone(),
+                source: identity::source(),
                 comment: Some("approved by whoever asked for it".to_owned()),
                 expected_revision: Some(approval.revision),
+                expected_binding: Some(approval.binding),
                 start_by: Some(wiring::clocks(&self.session.config).start_by(now, bulk)),
             };
             match self.store.decide(&request, now).await {

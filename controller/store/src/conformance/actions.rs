@@ -127,7 +127,7 @@ pub(super) async fn a_proposal_that_contradicts_itself_refuses_the_batch(harness
             broken(|new| new.approval.as_mut().unwrap().status = ApprovalStatus::Approved)
         }),
         ("decision about another action", {
-            broken(|new| new.decision.action = ActionId::new("x"))
+            broken(|new| new.decision.action = Some(ActionId::new("x")))
         }),
     ] {
         let batch = [pending("fine", "one"), new];

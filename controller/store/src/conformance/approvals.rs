@@ -4,6 +4,7 @@ use futures::future::join_all;
 use skep_core::action::{ActionEvent, ActionState};
 use skep_core::approval::ApprovalStatus;
 use skep_core::audit::AuditKind;
+use skep_core::canonical::Digest;
 use skep_core::identity::{ActionId, PlanId};
 
 use super::Harness;
@@ -22,6 +23,7 @@ pub(super) async fn approving_grants_the_action(harness: &dyn Harness) {
     expected.revision = 2;
     expected.decided_at = Some(at(3));
     expected.decided_by = Some("alice".to_owned());
+    expected.decided_source = Some("host:operator".to_owned());
     expected.comment = Some("looks right".to_owned());
     assert_eq!(decided, expected);
     assert_eq!(leader.store.approval("a").await.unwrap(), expected);
@@ -116,6 +118,63 @@ pub(super) async fn a_decision_compares_the_revision(harness: &dyn Harness) {
     leader.store.decide(&seen(1), at(3)).await.unwrap();
 }
 
+pub(super) async fn a_decision_compares_what_was_seen(harness: &dyn Harness) {
+    let leader = leader(harness).await;
+    let action = leader.propose(pending("a", "one")).await;
+    let before = everything(&leader.store).await;
+    let seen = |binding| DecisionRequest {
+        expected_binding: Some(binding),
+        ..decision("a", Decision::Approve)
+    };
+    let result = leader.store.decide(&seen(Digest::of_bytes(b"something else")), at(3)).await;
+    assert!(is_conflict(&result), "{result:?}");
+    assert_eq!(everything(&leader.store).await, before);
+    leader.store.decide(&seen(action.binding), at(3)).await.unwrap();
+}
+
+pub(super) async fn a_machine_decides_nothing(harness: &dyn Harness) {
+    let leader = leader(harness).await;
+    let action = leader.propose(pending("a", "one")).await;
+    let before = everything(&leader.store).await;
+    for word in [Decision::Approve, Decision::Deny] {
+        for (actor, source) in [
+            ("alice", "reconciler"),
+            ("alice", "host:autoscaler"),
+            ("", "host:operator"),
+            (action.actor.as_str(), "host:operator"),
+        ] {
+            let (actor, source) = (actor.to_owned(), source.to_owned());
+            let request = DecisionRequest { actor, source, ..decision("a", word) };
+            let result = leader.store.decide(&request, at(3)).await;
+            assert!(is_refused(&result), "{request:?}: {result:?}");
+        }
+    }
+    assert_eq!(everything(&leader.store).await, before);
+}
+
+pub(super) async fn an_approval_is_revoked_until_it_starts(harness: &dyn Harness) {
+    let leader = leader(harness).await;
+    leader.propose(pending("a", "one")).await;
+    let revoke = |id| decision(id, Decision::Revoke);
+    let result = leader.store.decide(&revoke("a"), at(3)).await;
+    assert!(is_conflict(&result), "nothing was approved: {result:?}");
+    leader.store.decide(&decision("a", Decision::Approve), at(3)).await.unwrap();
+    // Long after the request itself would have lapsed.
+    let revoked = leader.store.decide(&revoke("a"), at(90_000)).await.unwrap();
+    assert_eq!(revoked.status, ApprovalStatus::Denied);
+    assert_eq!(leader.state("a").await, ActionState::Denied);
+    let began = leader.store.begin(&leader.fence, 2, &intent("i-a", "a", "one"), at(4)).await;
+    assert!(is_conflict(&began), "{began:?}");
+    // What has started is not taken back.
+    leader.propose(pending("b", "two")).await;
+    leader.store.decide(&decision("b", Decision::Approve), at(3)).await.unwrap();
+    leader.store.begin(&leader.fence, 2, &intent("i-b", "b", "two"), at(4)).await.unwrap();
+    let before = everything(&leader.store).await;
+    let result = leader.store.decide(&revoke("b"), at(5)).await;
+    assert!(is_conflict(&result), "{result:?}");
+    assert_eq!(everything(&leader.store).await, before);
+}
+
 pub(super) async fn a_decision_comes_too_late_after_the_deadline(harness: &dyn Harness) {
     let leader = leader(harness).await;
     leader.propose(pending("a", "one")).await;
@@ -201,15 +260,15 @@ pub(super) async fn approvals_are_listed_oldest_first_and_filtered(harness: &dyn
     }
     leader.propose(granted("d", "four")).await;
     leader.store.decide(&decision("a", Decision::Approve), at(3)).await.unwrap();
-    let none = ApprovalFilter::default();
+    let none = ApprovalFilter::default;
     let plan = Some(PlanId::new("p1"));
     for (filter, expected) in [
-        (none.clone(), "abc"),
-        (ApprovalFilter { limit: 2, ..none.clone() }, "ab"),
-        (ApprovalFilter { status: Some(ApprovalStatus::Pending), ..none.clone() }, "bc"),
-        (ApprovalFilter { status: Some(ApprovalStatus::Denied), ..none.clone() }, ""),
-        (ApprovalFilter { plan: plan.clone(), ..none.clone() }, "ac"),
-        (ApprovalFilter { plan, status: Some(ApprovalStatus::Pending), limit: 9 }, "c"),
+        (none(), "abc"),
+        (ApprovalFilter { limit: 2, ..none() }, "ab"),
+        (ApprovalFilter { status: Some(ApprovalStatus::Pending), ..none() }, "bc"),
+        (ApprovalFilter { status: Some(ApprovalStatus::Denied), ..none() }, ""),
+        (ApprovalFilter { plan: plan.clone(), ..none() }, "ac"),
+        (ApprovalFilter { plan, status: Some(ApprovalStatus::Pending), limit: 9, ..none() }, "c"),
     ] {
         let listed = leader.store.approvals(&filter).await.unwrap();
         let ids: String = listed.iter().map(|approval| approval.action.as_str()).collect();

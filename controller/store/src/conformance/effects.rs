@@ -4,6 +4,7 @@ use skep_core::action::{ActionKind, ActionState};
 use skep_core::audit::AuditKind;
 use skep_core::hold::HoldKind;
 use skep_core::identity::ActionId;
+use skep_core::letter::LetterReason;
 use skep_core::revision::RevisionOrigin;
 
 use super::Harness;
@@ -38,9 +39,9 @@ pub(super) async fn all_effects_are_stored_with_the_outcome(harness: &dyn Harnes
 pub(super) async fn no_effect_without_an_outcome(harness: &dyn Harness) {
     let leader = leader(harness).await;
     for (n, outcome) in [
-        IntentOutcome::Refused { detail: "no".to_owned() },
+        refused_for(LetterReason::Refused),
         IntentOutcome::NoEffect { detail: "moved".to_owned() },
-        IntentOutcome::Retry { detail: "later".to_owned() },
+        IntentOutcome::Retry { detail: "later".to_owned(), attempt: None },
         done_with(Effects::default()),
         accepted(Effects::default()),
     ]

@@ -1,13 +1,17 @@
 //! No write of a process that no longer leads.
 
-use skep_core::action::{ActionEvent, ActionKind, IntentPhase};
+use skep_core::action::{ActionEvent, ActionKind, ActuatorMode, IntentPhase};
+use skep_core::containment::{ContainmentVerb, Order};
 use skep_core::identity::{ActionId, IntentId, RequestId, TermId};
+use skep_core::letter::LetterReason;
 use skep_core::request::RequestVerb;
+use skep_core::retry::Failure;
 use skep_core::revision::RevisionOrigin;
 
 use super::Harness;
+use super::containments::{kill, recorded, write};
 use super::fixtures::*;
-use crate::{Fence, Lease, OwnershipChange, RequestOutcome, Result};
+use crate::{Effects, Fence, Lease, OwnershipChange, RequestOutcome, Result};
 
 /// A database with something for every leader write to do.
 async fn prepared(harness: &dyn Harness) -> (Leader, Lease) {
@@ -19,8 +23,17 @@ async fn prepared(harness: &dyn Harness) -> (Leader, Lease) {
     leader.begin("to-settle", "three").await;
     leader.propose(adoption("to-adopt", "four", ActionKind::AdoptService)).await;
     leader.begin_replacement("to-replace", "six").await;
+    leader.begin("to-try-again", "thirteen").await;
+    let rolling = leader.begin("to-fail", "fourteen").await;
+    let outcome = accepted(Effects::default());
+    leader.store.settle(&leader.fence, &rolling.id, &outcome, at(2)).await.unwrap();
     let asked = [request("to-answer", "seven", RequestVerb::Restart)];
     leader.store.submit(&asked, at(0)).await.unwrap();
+    let resume = |name| Order { verb: ContainmentVerb::Resume, ..kill(name) };
+    let orders = [kill("nine"), kill("ten"), resume("ten")];
+    leader.store.order(&cluster(), &orders, at(0)).await.unwrap();
+    let state = recorded("eleven", None);
+    leader.store.record_former_state(&leader.fence, &state, at(0)).await.unwrap();
     (leader, lease)
 }
 
@@ -37,7 +50,16 @@ async fn attempts(leader: &Leader, fence: &Fence) -> Vec<(&'static str, Result<(
     let replacement = IntentId::new("i-to-replace");
     let (asked, no) = (RequestId::new("to-answer"), RequestOutcome::Refused("gone".to_owned()));
     let good = content("registry", b"connectors: []");
+    let (attempt, again) =
+        (failed_attempt(Failure::EngineError, 9), IntentId::new("i-to-try-again"));
+    let (fail, late) = (closing("to-fail", 3, ActionEvent::Fail), failed(LetterReason::Timeout));
+    let kill = write("kill", "nine", ContainmentVerb::Kill);
+    let former = recorded("twelve", None);
+    let contained = store.contained(&cluster()).await.unwrap();
+    let seen = contained.containments().find(|one| one.scope.name() == "ten").unwrap();
     vec![
+        ("note_attempt", store.note_attempt(fence, &again, &attempt, "no", at(9)).await.map(drop)),
+        ("fail_action", store.fail_action(fence, &fail, &late, at(9)).await),
         ("propose", store.propose(fence, &new, at(9)).await.map(drop)),
         ("close_action", store.close_action(fence, &close, at(9)).await),
         ("begin", store.begin(fence, 1, &begin, at(9)).await),
@@ -54,6 +76,15 @@ async fn attempts(leader: &Leader, fence: &Fence) -> Vec<(&'static str, Result<(
         ),
         ("record_revision", store.record_revision(fence, &note, at(9)).await.map(drop)),
         ("resolve_request", store.resolve_request(fence, &asked, &no, at(9)).await),
+        ("record_refusals", store.record_refusals(fence, &[refusal("nine")], at(9)).await),
+        ("begin_containment", store.begin_containment(fence, &kill, at(9)).await),
+        ("record_former_state", store.record_former_state(fence, &former, at(9)).await),
+        (
+            "forget_former_state",
+            store.forget_former_state(fence, &key("eleven"), "gone", at(9)).await.map(drop),
+        ),
+        ("end_containment", store.end_containment(fence, seen, at(9)).await),
+        ("declare_mode", store.declare_mode(fence, ActuatorMode::Swarm).await),
         ("put_last_good", store.put_last_good(fence, &good).await),
     ]
 }

@@ -18,17 +18,19 @@ use skep_core::identity::{
     ActionId, ApprovalId, ClusterId, IntentId, ObjectKey, PlanId, RequestId, ServiceName, SwarmId,
     TermId,
 };
+use skep_core::letter::LetterReason;
 use skep_core::plan::Change;
 use skep_core::request::{NewRequest, RequestVerb};
+use skep_core::retry::Failure;
 use skep_core::revision::{NewRevision, RevisionOrigin};
 use skep_core::seal::Sealed;
 
 use super::Harness;
 use crate::{
     ActionFilter, ApprovalFilter, AuditFilter, Closing, Decision, DecisionRequest, DecisionRow,
-    Effects, Error, Fence, Intent, IntentOutcome, LastGoodContent, Lease, LeaseRequest,
-    LedgerFilter, NewAction, OwnedObject, OwnershipChange, ProposeOutcome, RequestFilter, Result,
-    Store,
+    DeliveryFilter, Effects, Error, Failed, FailedAttempt, Fence, Intent, IntentOutcome,
+    LastGoodContent, Lease, LeaseRequest, LedgerFilter, LetterFilter, NewAction, OverrideFilter,
+    OwnedObject, OwnershipChange, ProposeOutcome, Refusal, RequestFilter, Result, Store,
 };
 
 pub(super) const TTL: Duration = Duration::from_secs(6);
@@ -101,6 +103,8 @@ pub(super) fn pending(id: &str, name: &str) -> NewAction {
         expires_at: at(86_400),
         decided_at: None,
         decided_by: None,
+        decided_source: None,
+        batch: None,
         comment: None,
     });
     new.decision.decision = "queue_approval".to_owned();
@@ -158,21 +162,39 @@ pub(super) fn granted(id: &str, name: &str) -> NewAction {
             updated_at: at(0),
             granted_at: Some(at(0)),
             start_by: Some(at(600)),
+            wait: None,
+            runnable_since: None,
+            moved: None,
         },
         approval: None,
         decision: DecisionRow {
-            action: id,
+            action: Some(id),
             kind: ActionKind::DeployService,
             target,
             source: Source::Registry,
             decision: "allow".to_owned(),
             tier: "auto".to_owned(),
             rule: "default".to_owned(),
+            cause: "allowed".to_owned(),
             reason: "tier auto".to_owned(),
+            facts: None,
             decided_at: at(0),
         },
         request: None,
     }
+}
+
+/// A decision that kept an action from being proposed.
+pub(super) fn refusal(name: &str) -> Refusal {
+    let decision = DecisionRow {
+        action: None,
+        decision: "deny".to_owned(),
+        tier: "forbidden".to_owned(),
+        cause: "frozen".to_owned(),
+        reason: "frozen by alice".to_owned(),
+        ..granted("x", name).decision
+    };
+    Refusal { key: key(name), actor: "reconciler@host".to_owned(), decision }
 }
 
 /// An action of a kind that writes nothing to the engine.
@@ -232,7 +254,12 @@ impl Leader {
         revision: i64,
         event: ActionEvent,
     ) -> Result<()> {
-        self.store.close_action(&self.fence, &closing(action, revision, event), at(5)).await
+        let closing = closing(action, revision, event);
+        if event == ActionEvent::Fail {
+            let failed = failed(LetterReason::RolloutFailed);
+            return self.store.fail_action(&self.fence, &closing, &failed, at(5)).await;
+        }
+        self.store.close_action(&self.fence, &closing, at(5)).await
     }
 
     pub(super) async fn state(&self, action: &str) -> ActionState {
@@ -260,6 +287,7 @@ pub(super) fn closing(action: &str, revision: i64, event: ActionEvent) -> Closin
         event,
         actor: "policy".to_owned(),
         detail: "it no longer fits".to_owned(),
+        moved: None,
     }
 }
 
@@ -269,8 +297,10 @@ pub(super) fn decision(id: &str, decision: Decision) -> DecisionRequest {
         approval: ApprovalId::new(format!("action_approval:a-{id}")),
         decision,
         actor: "alice".to_owned(),
+        source: "host:operator".to_owned(),
         comment: Some("looks right".to_owned()),
         expected_revision: None,
+        expected_binding: None,
         start_by: (decision == Decision::Approve).then(|| at(700)),
     }
 }
@@ -292,6 +322,22 @@ pub(super) fn done_with(effects: Effects) -> IntentOutcome {
 /// The engine took it, Swarm rolls it out.
 pub(super) fn accepted(effects: Effects) -> IntentOutcome {
     IntentOutcome::Accepted { detail: "accepted".to_owned(), effects }
+}
+
+/// How an action failed, with its second attempt.
+pub(super) fn failed(reason: LetterReason) -> Failed {
+    Failed { reason, attempts: 2, host: "vm1".to_owned() }
+}
+
+/// The engine refused it, or it came to nothing in another way.
+pub(super) fn refused_for(reason: LetterReason) -> IntentOutcome {
+    let failed = Some(failed(reason));
+    IntentOutcome::Refused { detail: "the engine refused it".to_owned(), failed }
+}
+
+/// An attempt after which the next one waits until this second.
+pub(super) fn failed_attempt(failure: Failure, not_before: i64) -> FailedAttempt {
+    FailedAttempt { failure, not_before: at(not_before) }
 }
 
 /// A revision that fills every column.
@@ -367,15 +413,24 @@ pub(super) async fn everything(store: &Arc<dyn Store>) -> String {
     let last_good = store.last_good("registry").await.unwrap();
     let requests = store.requests(&RequestFilter::default()).await.unwrap();
     let holds = store.holds(&cluster()).await.unwrap();
+    let overrides = store.overrides(&OverrideFilter::default()).await.unwrap();
+    let contained = store.contained(&cluster()).await.unwrap();
     let heads = store.revision_heads(&cluster()).await.unwrap();
     let mut revisions = Vec::new();
     for head in &heads {
         revisions.extend(store.revisions(&head.key, 0).await.unwrap());
     }
     let holder = store.lease_holder().await.unwrap();
+    let letters = store.letters(&LetterFilter::default()).await.unwrap();
+    let attempts = store.open_attempts().await.unwrap();
+    let batches = store.batches(0).await.unwrap();
+    let notices = store.notices(0).await.unwrap();
+    let deliveries = store.deliveries(&DeliveryFilter::default()).await.unwrap();
     format!(
         "{actions:#?}\n{approvals:#?}\n{intents:#?}\n{owned:#?}\n{audit:#?}\n{decisions:#?}\n\
-         {last_good:#?}\n{requests:#?}\n{holds:#?}\n{heads:#?}\n{revisions:#?}\n{holder:#?}"
+         {last_good:#?}\n{requests:#?}\n{holds:#?}\n{overrides:#?}\n{contained:#?}\n{heads:#?}\n\
+         {revisions:#?}\n{holder:#?}\n{batches:#?}\n{notices:#?}\n{deliveries:#?}\n\
+         {letters:#?}\n{attempts:#?}"
     )
 }
 

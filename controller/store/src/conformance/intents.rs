@@ -5,13 +5,15 @@ use skep_core::action::{ActionEvent, ActionKind, ActionState, ActuatorMode};
 use skep_core::approval::ApprovalStatus;
 use skep_core::audit::AuditKind;
 use skep_core::identity::{ActionId, IntentId, SwarmId};
+use skep_core::letter::LetterReason;
 
 use super::Harness;
 use super::fixtures::*;
 use crate::{AuditFilter, Decision, Error, Intent, IntentOutcome, OwnershipChange};
 
 fn refused() -> IntentOutcome {
-    IntentOutcome::Refused { detail: "port is already in use".to_owned() }
+    let failed = Some(failed(LetterReason::Refused));
+    IntentOutcome::Refused { detail: "port is already in use".to_owned(), failed }
 }
 
 fn no_effect() -> IntentOutcome {
@@ -19,7 +21,7 @@ fn no_effect() -> IntentOutcome {
 }
 
 fn retry() -> IntentOutcome {
-    IntentOutcome::Retry { detail: "update out of sequence".to_owned() }
+    IntentOutcome::Retry { detail: "update out of sequence".to_owned(), attempt: None }
 }
 
 pub(super) async fn beginning_stores_the_exact_bytes_as_unknown(harness: &dyn Harness) {
@@ -62,6 +64,28 @@ pub(super) async fn fifty_beginnings_leave_one(harness: &dyn Harness) {
     let open = leader.store.open_intents().await.unwrap();
     assert!(open == [intents[won[0]].clone()]);
     assert_eq!(leader.store.action("a").await.unwrap().revision, 2);
+}
+
+/// However many execute one grant, there is one write.
+pub(super) async fn a_thousand_beginnings_of_a_grant_leave_one(harness: &dyn Harness) {
+    const THOUSAND: usize = 1_000;
+    let leader = leader(harness).await;
+    leader.propose(pending("a", "one")).await;
+    leader.store.decide(&decision("a", Decision::Approve), at(1)).await.unwrap();
+    let stores = processes(harness, 8).await;
+    let intents: Vec<_> = (0..THOUSAND).map(|n| intent(&format!("i{n}"), "a", "one")).collect();
+    let tries = intents
+        .iter()
+        .enumerate()
+        .map(|(n, intent)| stores[n % stores.len()].begin(&leader.fence, 2, intent, at(2)));
+    let results = join_all(tries).await;
+    let won: Vec<_> = (0..THOUSAND).filter(|n| results[*n].is_ok()).collect();
+    assert_eq!(won.len(), 1);
+    assert_eq!(results.iter().filter(|result| is_conflict(result)).count(), THOUSAND - 1);
+    let open = leader.store.open_intents().await.unwrap();
+    assert!(open == [intents[won[0]].clone()]);
+    let begun = leader.trail("a").await;
+    assert_eq!(begun.iter().filter(|kind| **kind == AuditKind::Started).count(), 1);
 }
 
 pub(super) async fn only_a_granted_action_begins(harness: &dyn Harness) {

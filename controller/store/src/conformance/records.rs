@@ -1,5 +1,6 @@
 //! Everything else that is remembered, and that all processes see the same.
 
+use serde_json::json;
 use skep_core::action::{ActionKind, Source};
 use skep_core::audit::AuditKind;
 use skep_core::identity::{ActionId, ClusterId};
@@ -92,10 +93,53 @@ pub(super) async fn the_ledger_is_read_from_a_moment_on(harness: &dyn Harness) {
     ] {
         let filter = LedgerFilter { since: at(since), allowed_only };
         let rows = leader.store.decisions(&filter).await.unwrap();
-        let ids: String = rows.iter().map(|row| row.action.as_str()).collect();
+        let ids: String = rows.iter().map(|row| row.action.as_ref().unwrap().as_str()).collect();
         assert_eq!(ids, expected, "{filter:?}");
         assert!(rows.iter().all(|row| row.source == Source::Playbook));
     }
+}
+
+pub(super) async fn a_refusal_is_in_the_ledger_and_in_the_trail(harness: &dyn Harness) {
+    let leader = leader(harness).await;
+    let refusals = [refusal("one"), refusal("two")];
+    leader.store.record_refusals(&leader.fence, &refusals, at(7)).await.unwrap();
+    let all = LedgerFilter { since: at(0), allowed_only: false };
+    let rows = leader.store.decisions(&all).await.unwrap();
+    assert_eq!(rows, refusals.map(|refusal| refusal.decision));
+    let event = leader.last_event().await;
+    assert_eq!((event.kind, event.at, event.key), (AuditKind::Refused, at(7), Some(key("two"))));
+    assert!(event.detail.contains("frozen by alice"), "{}", event.detail);
+    let only = LedgerFilter { since: at(0), allowed_only: true };
+    assert_eq!(leader.store.decisions(&only).await.unwrap(), [], "it counts for no limit");
+    // All or nothing, and nothing but refusals.
+    let (mut allowing, mut with_action) = (refusal("three"), refusal("three"));
+    allowing.decision.decision = "allow".to_owned();
+    with_action.decision.action = Some(ActionId::new("x"));
+    for wrong in [allowing, with_action] {
+        let before = everything(&leader.store).await;
+        let refusals = [refusal("four"), wrong];
+        let result = leader.store.record_refusals(&leader.fence, &refusals, at(8)).await;
+        assert!(is_refused(&result), "{result:?}");
+        assert_eq!(everything(&leader.store).await, before);
+    }
+}
+
+pub(super) async fn a_decision_comes_back_with_all_its_parts(harness: &dyn Harness) {
+    let leader = leader(harness).await;
+    let mut new = granted("a", "one");
+    let facts = json!({
+        "mode": "swarm", "domain": "finance", "parameters": {"image": "a:1\"2", "replicas": 3},
+        "sensitive": [{"class": "mounts", "pointer": "/TaskTemplate/x"}], "confirm": "look",
+        "disrupts": true,
+        "fleet": {"services": 68, "unavailable": 2, "target_unavailable": true},
+        "remarks": [{"mode": "warn", "rule": "x (p.yml:3:5)", "decision": "deny", "reason": "y"}],
+    });
+    new.decision.facts = Some(serde_json::from_value(facts).unwrap());
+    leader.propose(new.clone()).await;
+    leader.propose(granted("b", "two")).await;
+    let all = LedgerFilter { since: at(0), allowed_only: false };
+    let rows = leader.store.decisions(&all).await.unwrap();
+    assert_eq!(rows, [new.decision, granted("b", "two").decision]);
 }
 
 pub(super) async fn the_audit_trail_is_filtered_newest_first(harness: &dyn Harness) {

@@ -65,6 +65,10 @@ pub(super) async fn a_rollout_ends_in_no_other_way(harness: &dyn Harness) {
     leader.rolling("a", "one").await;
     let before = everything(&leader.store).await;
     let ends = [ActionEvent::Succeed, ActionEvent::Fail];
+    // What fails leaves a letter, and this leaves none.
+    let fail = closing("a", 4, ActionEvent::Fail);
+    let result = leader.store.close_action(&leader.fence, &fail, at(5)).await;
+    assert!(is_transition(&result), "{result:?}");
     for event in ActionEvent::ALL.iter().copied().filter(|event| !ends.contains(event)) {
         let result = leader.close("a", 4, event).await;
         assert!(is_transition(&result), "{event}: {result:?}");

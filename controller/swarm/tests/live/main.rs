@@ -7,6 +7,7 @@
     reason = "a test reports by panicking; clippy does not see that this whole program is one"
 )]
 
+mod conformance;
 mod every_field;
 mod support;
 mod watching;

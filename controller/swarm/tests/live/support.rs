@@ -9,6 +9,7 @@ use skep_core::identity::SwarmId;
 use skep_core::observed::ObservedService;
 use skep_core::ports::{Clock, Random};
 use skep_swarm::engine::Created;
+use skep_swarm::fake::Refusal;
 use skep_swarm::{DockerEngine, Engine as _, EngineAddress, Error, observe};
 
 /// Removes what the test made, also when it fails.
@@ -21,10 +22,13 @@ pub(crate) struct Fleet {
 
 impl Fleet {
     pub(crate) async fn new(test: &str) -> (Self, Arc<DockerEngine>) {
+        Self::named(format!("{}-", skep_testkit::fleet_name(test))).await
+    }
+
+    pub(crate) async fn named(prefix: String) -> (Self, Arc<DockerEngine>) {
         let rig = skep_testkit::engine::shared();
         let address = EngineAddress::parse(&rig.host()).unwrap();
         let engine = Arc::new(DockerEngine::connect(&address).await.unwrap());
-        let prefix = format!("{}-", skep_testkit::fleet_name(test));
         (Self { prefix, rig, others: Vec::new() }, engine)
     }
 
@@ -42,6 +46,52 @@ impl Fleet {
         self.others.push(format!("/{kind}/{id}"));
         (id, name)
     }
+}
+
+/// What may be refused.
+impl Fleet {
+    pub(crate) fn try_make(&mut self, kind: &str, spec: &Value) -> Result<String, Refusal> {
+        let reply = self.rig.call("POST", &format!("/{kind}/create"), Some(spec));
+        let reply = reply.map_err(refusal)?;
+        let id = reply.get("ID").or(reply.get("Id")).unwrap().as_str().unwrap().to_owned();
+        self.others.push(format!("/{kind}/{id}"));
+        Ok(id)
+    }
+
+    /// Replaces the spec of a config; `behind` makes its Version another one.
+    pub(crate) fn try_relabel(&self, id: &str, behind: i64, spec: &Value) -> Result<(), Refusal> {
+        let live = self.rig.call("GET", &format!("/configs/{id}"), None).map_err(refusal)?;
+        let version = live["Version"]["Index"].as_u64().unwrap().checked_add_signed(behind);
+        let path = format!("/configs/{id}/update?version={}", version.unwrap());
+        self.rig.call("POST", &path, Some(spec)).map(drop).map_err(refusal)
+    }
+
+    pub(crate) fn try_unmake(&mut self, kind: &str, id: &str) -> Result<(), Refusal> {
+        let path = format!("/{kind}/{id}");
+        self.rig.call("DELETE", &path, None).map_err(refusal)?;
+        self.others.retain(|other| *other != path);
+        Ok(())
+    }
+}
+
+/// The engine leaves the containers of a removed job's tasks behind.
+impl Fleet {
+    pub(crate) fn remove_containers(&self, name: &str) {
+        let filter = json!({ "name": [format!("^/?{name}")] }).to_string();
+        let escaped: String = filter.bytes().map(|byte| format!("%{byte:02X}")).collect();
+        let path = format!("/containers/json?all=1&filters={escaped}");
+        let found = self.rig.call("GET", &path, None).unwrap();
+        for container in found.as_array().unwrap() {
+            let id = container["Id"].as_str().unwrap();
+            self.rig.call("DELETE", &format!("/containers/{id}?force=1"), None).unwrap();
+        }
+    }
+}
+
+fn refusal(error: skep_testkit::Error) -> Refusal {
+    let skep_testkit::Error::Refused { status, body, .. } = error else { panic!("{error}") };
+    let body: Value = serde_json::from_str(&body).unwrap();
+    (status, body["message"].as_str().unwrap().to_owned())
 }
 
 impl Drop for Fleet {

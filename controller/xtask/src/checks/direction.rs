@@ -26,6 +26,7 @@ const BANNED: [(&str, &[&str], &str); 7] = [
             "skep-swarm",
             "skep-runtime",
             "skep-sources",
+            "skep-store-sql",
             "skep-store-sqlite",
             "skep-store-postgres",
             "bollard",
@@ -51,7 +52,11 @@ const ONLY_IN: [(&str, &[&str], &str); 6] = [
     ("schemars", &["skep-crds"], "schemas are made from the kinds"),
     ("granit-parser", &["skep-yaml"], "one reader of YAML"),
     ("axum", &["skep-http"], "one HTTP surface"),
-    ("sqlx", &["skep-store-sqlite", "skep-store-postgres"], "databases are behind the traits"),
+    (
+        "sqlx",
+        &["skep-store-sql", "skep-store-sqlite", "skep-store-postgres"],
+        "databases are behind the traits",
+    ),
     ("skep-testkit", &["skep-bench", "skep-xtask"], "the rig is not part of the product"),
 ];
 

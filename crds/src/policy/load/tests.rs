@@ -1,6 +1,7 @@
 //! Both readings of a policy file.
 
 use super::*;
+use crate::policy::{BlastRadius, FleetBudget, RateLimit, Share};
 
 const SHIPPED: [(&str, &str); 4] = [
     ("default", SHIPPED_DEFAULT),
@@ -103,7 +104,7 @@ fn what_is_broken_is_read_as_its_safest_meaning() {
     for window in ["'25:00-26:00'", "night", "[1]", "930", ""] {
         let (read, has_problems) =
             rule(&format!("{{kind: a, tier: auto, maintenance_window: {window}}}"));
-        assert_eq!(read.maintenance_window, Some(MaintenanceWindow::Never), "{window}");
+        assert_eq!(read.maintenance_window, Some(MaintenanceWindow::NEVER), "{window}");
         assert!(has_problems, "{window}");
     }
     for limit in [
@@ -180,13 +181,74 @@ fn the_strict_reading_lists_everything() {
 }
 
 #[test]
-fn mode_is_no_key_of_a_rule() {
-    // Reported by both readings, and without a meaning, like any other unknown key.
-    let with = "{kind: a, tier: auto, mode: dryrun}";
-    let (read, has_problems) = rule(with);
-    assert!(has_problems);
-    assert_eq!(read, rule("{kind: a, tier: auto}").0);
-    let text = format!("rules:\n  - {with}\n");
+fn modes_domains_and_budgets_are_read_by_both() {
+    let text = "budgets:
+  changed: {percent: 10}
+  removed: {max: 3, percent: 20}
+  unavailable: {max: 2}
+rules:
+  - {kind: a, domain: 'fin*', tier: auto, mode: off}
+  - {kind: a, tier: forbidden, mode: audit}
+  - {kind: a, tier: forbidden, mode: warn}
+  - {kind: a, tier: forbidden, mode: enforce}
+  - {kind: a, tier: forbidden}
+";
+    let strict = load_strict("p.yml", text.as_bytes()).unwrap_or_else(|found| panic!("{found}"));
+    assert_eq!(lenient(text).policy, strict);
+    let modes: Vec<_> = strict.rules.iter().map(|rule| rule.mode).collect();
+    assert_eq!(modes, [Mode::Off, Mode::Audit, Mode::Warn, Mode::Enforce, Mode::Enforce]);
+    assert_eq!((strict.rules[0].domain.as_str(), strict.rules[1].domain.as_str()), ("fin*", "*"));
+    let budgets = &strict.budgets;
+    let share = |max, percent| Share { max, percent };
+    let changed = FleetBudget { share: share(None, Some(10)), window_s: 3600 };
+    let removed = FleetBudget { share: share(Some(3), Some(20)), window_s: 86_400 };
+    assert_eq!((budgets.changed, budgets.removed), (Some(changed), Some(removed)));
+    assert_eq!(budgets.unavailable, Some(share(Some(2), None)));
+    assert_eq!(lenient("rules: []").policy.budgets, Budgets::default());
+}
+
+/// Enforced, so that nothing is lost; asking, so that nothing runs that was to be switched off.
+#[test]
+fn a_mode_that_cannot_be_read_is_enforced_and_opens_nothing() {
+    for mode in ["dryrun", "Off", "", "[off]", "false", "off, mode: off"] {
+        for (tier, read_as) in [
+            ("auto", Tier::ApprovalRequired),
+            ("auto_notify", Tier::ApprovalRequired),
+            ("approval_required", Tier::ApprovalRequired),
+            ("forbidden", Tier::Forbidden),
+        ] {
+            let (read, has_problems) = rule(&format!("{{kind: a, tier: {tier}, mode: {mode}}}"));
+            assert_eq!((read.mode, read.tier), (Mode::Enforce, read_as), "{mode:?} {tier}");
+            assert!(has_problems, "{mode:?}");
+        }
+    }
+    let text = "rules:\n  - {kind: a, tier: auto, mode: adit}\n";
     let found = load_strict("p.yml", text.as_bytes()).expect_err("a problem").to_string();
-    assert!(found.contains("rules[0].mode: unknown key \"mode\""), "{found}");
+    assert!(found.contains("p.yml:2:33: rules[0].mode: expected one of off, audit"), "{found}");
+    assert!(found.contains("did you mean \"audit\"?"), "{found}");
+}
+
+#[test]
+fn a_budget_that_cannot_be_read_allows_nothing_by_itself() {
+    for broken in [
+        "7",
+        "",
+        "[]",
+        "{}",
+        "{percent: 101}",
+        "{percent: 0}",
+        "{percent: 5.5}",
+        "{max: x}",
+        "{max: 3, percent: x}",
+        "{max: 3, max: 4}",
+        "{max: 3, window_s: x}",
+    ] {
+        let read = lenient(&format!("budgets: {{changed: {broken}}}\nrules: []"));
+        let changed = read.policy.budgets.changed.map(|budget| budget.share);
+        assert_eq!(changed, Some(Share::NOTHING), "{broken}");
+        assert!(!read.problems.is_empty(), "{broken}");
+    }
+    let read = lenient("budgets: none\nrules: []").policy.budgets;
+    let shares = [read.changed.map(|b| b.share), read.removed.map(|b| b.share), read.unavailable];
+    assert_eq!(shares, [Some(Share::NOTHING); 3]);
 }

@@ -145,6 +145,7 @@ fn explained(policy: &Policy, kind: &str, target: &str, parameters: &[&str]) -> 
     let hypothesis = Hypothesis {
         kind,
         target,
+        domain: "default",
         source: "manual",
         mode: crate::action::ActuatorMode::DryRun,
         parameters: &parameters,
@@ -182,6 +183,7 @@ fn parameters_of_a_command_line_are_read_as_the_kind_expects() {
         let hypothesis = Hypothesis {
             kind: "scale_service",
             target: "a",
+            domain: "default",
             source: "manual",
             mode: crate::action::ActuatorMode::DryRun,
             parameters: &[bad.to_owned()],

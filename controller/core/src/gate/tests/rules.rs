@@ -1,9 +1,9 @@
 //! Which rule decides, what a broken one is taken for, and what its reference holds for.
 
 use proptest::prelude::*;
-use skep_crds::policy::{MaintenanceWindow, PolicyRule, Tier};
+use skep_crds::policy::{MaintenanceWindow, Mode, PolicyFile, PolicyRule, Tier};
 
-use super::super::fixtures::{compiled, file, noon, policy, restart, verdict};
+use super::super::fixtures::{compiled, file, noon, policy, restart, stored, verdict};
 use super::{answer, ask};
 use crate::action::ActuatorMode;
 use crate::gate::{Cause, Decision, LedgerView, Policy, RuleOrigin, Settings, decide};
@@ -13,6 +13,8 @@ fn rule(kind: &str, target: &str, tier: Tier, priority: i64) -> PolicyRule {
         name: None,
         kind: kind.to_owned(),
         target: target.to_owned(),
+        domain: "*".to_owned(),
+        mode: Mode::Enforce,
         tier,
         rate_limit: None,
         blast_radius: None,
@@ -45,15 +47,19 @@ fn the_first_match_decides_and_the_defaults_take_the_rest() {
 fn overrides_win_over_the_file_by_priority() {
     let open = file("rules: [{tier: auto}]");
     let overrides = [
-        rule("*", "a", Tier::ApprovalRequired, 1),
-        rule("*", "a", Tier::Forbidden, 100),
-        rule("*", "b", Tier::AutoNotify, -5),
+        stored(rule("*", "a", Tier::ApprovalRequired, 1)),
+        stored(rule("*", "a", Tier::Forbidden, 100)),
+        stored(rule("*", "b", Tier::AutoNotify, -5)),
     ];
     let policy = Policy::compile(&open, Ok(&overrides), Settings::default());
     let request = ask("restart_service", "a", "manual");
     let frozen = decide(&policy, &request, Ok(&LedgerView::default()));
     assert_eq!(frozen.decision(), Decision::Deny);
-    assert_eq!(frozen.reason(), "forbidden by policy");
+    assert_eq!(
+        frozen.reason(),
+        "frozen by alice until it is lifted: release week; lift it with: skep unfreeze 0123abcd"
+    );
+    assert_eq!(frozen.cause(), Cause::Frozen);
     assert_eq!(frozen.rule().origin(), RuleOrigin::Override);
     assert_eq!(decision(&policy, "b"), Decision::AllowNotify);
     assert_eq!(decision(&policy, "c"), Decision::Allow);
@@ -62,7 +68,7 @@ fn overrides_win_over_the_file_by_priority() {
 #[test]
 fn a_window_that_cannot_be_read_never_opens() {
     let mut broken = file("rules: [{tier: auto}]");
-    broken.rules[0].maintenance_window = Some(MaintenanceWindow::Never);
+    broken.rules[0].maintenance_window = Some(MaintenanceWindow::NEVER);
     let request = ask("restart_service", "a", "manual");
     assert_eq!(
         answer(&compiled(&broken), &request),
@@ -76,7 +82,8 @@ fn a_glob_that_cannot_be_read_is_taken_in_its_safest_meaning() {
     let compile = |tiers: &[(&str, Tier)]| {
         let rules: Vec<_> =
             tiers.iter().map(|(target, tier)| rule("*", target, *tier, 0)).collect();
-        let policy = Policy::compile(&open, Ok(&rules), Settings::default());
+        let open = PolicyFile { rules, ..open.clone() };
+        let policy = compiled(&open);
         let problems: Vec<_> = policy.problems().collect();
         assert_eq!(problems.len(), tiers.iter().filter(|(target, _)| *target == "[").count());
         policy
@@ -96,8 +103,8 @@ fn a_glob_that_cannot_be_read_is_taken_in_its_safest_meaning() {
     assert_eq!(decision(&compile(&asking), "b"), Decision::Deny);
     assert_eq!(decision(&compile(&asking), "c"), Decision::QueueApproval);
     // The other glob still limits it.
-    let other = [rule("[", "x", Forbidden, 0)];
-    let policy = Policy::compile(&open, Ok(&other), Settings::default());
+    let rules = vec![rule("[", "x", Forbidden, 0)];
+    let policy = compiled(&PolicyFile { rules, ..open.clone() });
     assert_eq!(decision(&policy, "x"), Decision::Deny);
     assert_eq!(decision(&policy, "y"), Decision::Allow);
     let problem = policy.problems().next().unwrap();

@@ -1,0 +1,100 @@
+//! Opening: the server, the connections, the schema.
+
+use std::time::Duration;
+
+use skep_store::{Error, Result};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection, PgPool};
+use sqlx::{Postgres, Transaction};
+
+use crate::address::shown;
+use crate::error::{Cause, IntoStoreError as _, from_sqlx};
+use crate::{Address, ClockShift, PostgresStore, schema};
+
+/// What every failure here is a failure of.
+pub(crate) const OPERATION: &str = "open the database";
+
+/// How to open a database.
+#[derive(Debug, Clone, Copy)]
+pub struct OpenOptions {
+    /// At most this many connections to the server.
+    pub max_connections: u32,
+}
+
+impl Default for OpenOptions {
+    /// Ten connections: our transactions take milliseconds, and servers allow a hundred for all.
+    fn default() -> Self {
+        Self { max_connections: 10 }
+    }
+}
+
+/// How long the server may take to let us in.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a call waits for a connection of its own process: longer than a statement may take.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// How long finding out why there is no connection may take.
+const DIAGNOSIS_TIMEOUT: Duration = Duration::from_secs(2);
+
+pub(crate) async fn open(
+    address: &Address,
+    options: OpenOptions,
+    clock: ClockShift,
+) -> Result<PostgresStore> {
+    let connect = address.options();
+    // Not through the pool, which tries for long and then only says that it took too long.
+    let mut first = connect_once(&connect, CONNECT_TIMEOUT, OPERATION).await?;
+    let installation_id = schema::prepare(&mut first).await;
+    let _ended_either_way = first.close().await;
+    let pool = PgPoolOptions::new()
+        .max_connections(options.max_connections.max(1))
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .connect_lazy_with(connect);
+    Ok(PostgresStore { pool, clock, installation_id: installation_id? })
+}
+
+async fn connect_once(
+    options: &PgConnectOptions,
+    limit: Duration,
+    operation: &'static str,
+) -> Result<PgConnection> {
+    let unreachable = |source| {
+        let cause = Cause::Unreachable { address: shown(options), source };
+        Error::Unavailable { operation, source: cause.into() }
+    };
+    match tokio::time::timeout(limit, options.connect()).await {
+        Ok(Ok(connection)) => Ok(connection),
+        Ok(Err(error @ sqlx::Error::Io(_))) => Err(unreachable(error)),
+        Ok(Err(error)) => Err(from_sqlx(error, operation)),
+        Err(_elapsed) => Err(unreachable(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()))),
+    }
+}
+
+/// Begins a transaction with these statements.
+pub(crate) async fn begin(
+    pool: &PgPool,
+    statements: String,
+    operation: &'static str,
+) -> Result<Transaction<'static, Postgres>> {
+    match pool.begin_with(AssertSqlSafe(statements)).await {
+        Err(sqlx::Error::PoolTimedOut) => Err(diagnose(pool, operation).await),
+        Err(error @ sqlx::Error::Io(_)) => {
+            let cause =
+                Cause::Unreachable { address: shown(&pool.connect_options()), source: error };
+            Err(cause).during(operation)
+        }
+        result => result.during(operation),
+    }
+}
+
+/// Why the pool gave no connection: it does not say whether all are in use or none can be made.
+async fn diagnose(pool: &PgPool, operation: &'static str) -> Error {
+    match connect_once(&pool.connect_options(), DIAGNOSIS_TIMEOUT, operation).await {
+        Err(error) => error,
+        Ok(connection) => {
+            let _ended_either_way = connection.close().await;
+            Error::Busy(sqlx::Error::PoolTimedOut.into())
+        }
+    }
+}

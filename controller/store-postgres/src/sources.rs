@@ -1,0 +1,51 @@
+//! The last good content of every source.
+
+use async_trait::async_trait;
+use skep_store::{Fence, LastGoodContent, Result, Sources};
+use skep_store_sql::instant::{from_column, to_column};
+
+use crate::PostgresStore;
+use crate::error::IntoStoreError as _;
+
+#[async_trait]
+impl Sources for PostgresStore {
+    async fn put_last_good(&self, fence: &Fence, content: &LastGoodContent) -> Result<()> {
+        const OPERATION: &str = "store the last good content of a source";
+        let (mut tx, _) = self.write_fenced(fence, OPERATION).await?;
+        sqlx::query!(
+            "INSERT INTO source_contents (source, digest, content, loaded_at) \
+             VALUES ($1, $2, $3, $4) \
+             ON CONFLICT (source) DO UPDATE SET digest = excluded.digest, \
+             content = excluded.content, loaded_at = excluded.loaded_at",
+            content.source,
+            content.digest,
+            content.content,
+            to_column(content.loaded_at)
+        )
+        .execute(&mut *tx)
+        .await
+        .during(OPERATION)?;
+        tx.commit().await
+    }
+
+    async fn last_good(&self, source: &str) -> Result<Option<LastGoodContent>> {
+        const OPERATION: &str = "read the last good content of a source";
+        let mut tx = self.read(OPERATION).await?;
+        let row = sqlx::query!(
+            "SELECT source, digest, content, loaded_at FROM source_contents WHERE source = $1",
+            source
+        )
+        .fetch_optional(&mut *tx)
+        .await
+        .during(OPERATION)?;
+        row.map(|row| {
+            Ok(LastGoodContent {
+                source: row.source,
+                digest: row.digest,
+                content: row.content,
+                loaded_at: from_column(row.loaded_at, "source content")?,
+            })
+        })
+        .transpose()
+    }
+}

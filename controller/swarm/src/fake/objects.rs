@@ -1,0 +1,216 @@
+//! Networks, secrets and configs: names, what uses them, and compare-and-set of their labels.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+use skep_core::observed::ObservedNetwork;
+
+use super::FakeSwarm;
+use super::service::text;
+use super::state::State;
+use crate::engine::EventObject;
+
+/// A status and the engine's sentence.
+pub type Refusal = (u16, String);
+
+/// One network, secret or config.
+#[derive(Debug, Clone)]
+pub(super) struct Object {
+    pub(super) spec: Value,
+    pub(super) version: u64,
+}
+
+impl Object {
+    pub(super) fn name(&self) -> &str {
+        text(&self.spec, "/Name")
+    }
+}
+
+/// All of one kind, by id.
+pub(super) type Objects = BTreeMap<String, Object>;
+
+/// `networks`, `secrets` or `configs`, as the paths of the API say.
+fn singular(kind: &str) -> &str {
+    kind.strip_suffix('s').unwrap_or(kind)
+}
+
+/// What the API does with them that Skep's client does not.
+impl FakeSwarm {
+    /// Makes one; gives its id. `kind` is `networks`, `secrets` or `configs`.
+    ///
+    /// # Errors
+    /// As the engine refuses.
+    pub fn make(&self, kind: &'static str, spec: &Value) -> Result<String, Refusal> {
+        self.up_to_now().make(kind, spec)
+    }
+
+    /// Replaces the spec of a secret or config if its Version is still this one.
+    ///
+    /// # Errors
+    /// As the engine refuses.
+    pub fn relabel(
+        &self,
+        kind: &'static str,
+        id: &str,
+        version: u64,
+        spec: &Value,
+    ) -> Result<(), Refusal> {
+        self.up_to_now().relabel(kind, id, version, spec)
+    }
+
+    /// The Version of one.
+    #[must_use]
+    pub fn version_of(&self, kind: &'static str, id: &str) -> Option<u64> {
+        self.at_once().objects.get(kind)?.get(id).map(|object| object.version)
+    }
+
+    /// Removes one.
+    ///
+    /// # Errors
+    /// As the engine refuses.
+    pub fn unmake(&self, kind: &'static str, id: &str) -> Result<(), Refusal> {
+        self.up_to_now().unmake(kind, id)
+    }
+}
+
+impl State {
+    fn make(&mut self, kind: &'static str, spec: &Value) -> Result<String, Refusal> {
+        let name = text(spec, "/Name").to_owned();
+        if self.objects_of(kind).values().any(|object| object.name() == name) {
+            return Err((
+                409,
+                match kind {
+                    "networks" => format!("network with name {name} already exists"),
+                    _ => {
+                        let what = singular(kind);
+                        format!(
+                            "rpc error: code = AlreadyExists desc = {what} {name} already exists"
+                        )
+                    }
+                },
+            ));
+        }
+        let (id, version) = (self.new_id(), self.next_index());
+        let object = Object { spec: spec.clone(), version };
+        self.objects.entry(kind).or_default().insert(id.clone(), object);
+        self.feed.say(event_object(kind), "create", &id, &name, self.now);
+        Ok(id)
+    }
+
+    fn relabel(
+        &mut self,
+        kind: &'static str,
+        id: &str,
+        version: u64,
+        spec: &Value,
+    ) -> Result<(), Refusal> {
+        let what = singular(kind);
+        let index = self.next_index();
+        let found = self.objects.get_mut(kind).and_then(|objects| objects.get_mut(id));
+        let Some(object) = found else { return Err((404, format!("{what} {id} not found"))) };
+        // The engine looks at what is asked for before it looks at the Version.
+        let keeps = |key: &str| spec.get(key).is_none_or(|new| object.spec.get(key) == Some(new));
+        if !keeps("Name") || !keeps("Data") {
+            let message = "rpc error: code = InvalidArgument desc = only updates to Labels are \
+                           allowed";
+            return Err((400, message.to_owned()));
+        }
+        if object.version != version {
+            return Err((
+                500,
+                "rpc error: code = Unknown desc = update out of sequence".to_owned(),
+            ));
+        }
+        if let (Some(stored), Some(labels)) = (object.spec.as_object_mut(), spec.get("Labels")) {
+            stored.insert("Labels".to_owned(), labels.clone());
+        }
+        object.version = index;
+        let name = object.name().to_owned();
+        self.feed.say(event_object(kind), "update", id, &name, self.now);
+        Ok(())
+    }
+
+    fn unmake(&mut self, kind: &'static str, id: &str) -> Result<(), Refusal> {
+        let what = singular(kind);
+        let found = self.objects_of(kind).get(id).map(|object| object.name().to_owned());
+        let Some(name) = found else { return Err((404, format!("{what} {id} not found"))) };
+        let users: Vec<&str> = self
+            .services
+            .values()
+            .filter(|service| uses(&service.spec, kind, id))
+            .map(|service| if kind == "networks" { service.id.as_str() } else { service.name() })
+            .collect();
+        if !users.is_empty() {
+            return Err((
+                400,
+                match kind {
+                    "networks" => format!(
+                        "rpc error: code = FailedPrecondition desc = network {id} is in use by \
+                     service {}",
+                        users.join(", ")
+                    ),
+                    _ => format!(
+                        "rpc error: code = InvalidArgument desc = {what} '{name}' is in use by the \
+                     following service: {}",
+                        users.join(", ")
+                    ),
+                },
+            ));
+        }
+        if let Some(objects) = self.objects.get_mut(kind) {
+            objects.remove(id);
+        }
+        self.feed.say(event_object(kind), "remove", id, &name, self.now);
+        Ok(())
+    }
+
+    pub(super) fn objects_of(&self, kind: &str) -> &Objects {
+        static NONE: Objects = Objects::new();
+        self.objects.get(kind).unwrap_or(&NONE)
+    }
+
+    pub(super) fn networks(&self) -> Vec<ObservedNetwork> {
+        let scope = |object: &Object| match text(&object.spec, "/Scope") {
+            "" => "swarm".to_owned(),
+            scope => scope.to_owned(),
+        };
+        let networks = self.objects_of("networks").iter();
+        let network = |(id, object): (&String, &Object)| ObservedNetwork {
+            id: id.as_str().into(),
+            name: object.name().to_owned(),
+            scope: scope(object),
+        };
+        networks.map(network).collect()
+    }
+
+    /// The networks that every swarm has.
+    pub(super) fn make_standing_networks(&mut self) {
+        for (name, scope) in
+            [("ingress", "swarm"), ("host", "swarm"), ("bridge", "swarm"), ("none", "local")]
+        {
+            let id = self.new_id();
+            let object = Object { spec: json!({"Name": name, "Scope": scope}), version: 1 };
+            self.objects.entry("networks").or_default().insert(id, object);
+        }
+    }
+}
+
+fn event_object(kind: &str) -> EventObject {
+    match kind {
+        "networks" => EventObject::Network,
+        "secrets" => EventObject::Secret,
+        _ => EventObject::Config,
+    }
+}
+
+/// True when a service's spec names the object by id.
+fn uses(spec: &Value, kind: &str, id: &str) -> bool {
+    let (list, key) = match kind {
+        "networks" => ("/TaskTemplate/Networks", "Target"),
+        "secrets" => ("/TaskTemplate/ContainerSpec/Secrets", "SecretID"),
+        _ => ("/TaskTemplate/ContainerSpec/Configs", "ConfigID"),
+    };
+    let references = spec.pointer(list).and_then(Value::as_array);
+    references
+        .is_some_and(|all| all.iter().any(|one| one.get(key).and_then(Value::as_str) == Some(id)))
+}
