@@ -123,6 +123,8 @@ mod tests {
         for (given, familiar) in [
             ("nginx", "nginx:latest"),
             ("docker.io/library/nginx:1.2", "nginx:1.2"),
+            ("library/nginx:1.2", "nginx:1.2"),
+            ("library/team/nginx:1.2", "library/team/nginx:1.2"),
             ("docker.io/example/caddy-mcp:latest", "example/caddy-mcp:latest"),
             ("localhost:5000/a/b", "localhost:5000/a/b:latest"),
             ("localhost:5000/a/b:c@sha256:00", "localhost:5000/a/b:c@sha256:00"),

@@ -67,13 +67,22 @@ impl std::fmt::Debug for Contents {
     }
 }
 
-const TOP: &[Key] = &[
-    Key { name: "version", since: 0 },
-    Key { name: "services", since: 0 },
-    Key { name: "networks", since: 0 },
-    Key { name: "volumes", since: 0 },
-    Key { name: "secrets", since: 1 },
-    Key { name: "configs", since: 3 },
+/// The keys of a file.
+pub(crate) const TOP: &[Key] = &[
+    Key {
+        name: "version",
+        since: 0,
+        about: "The version of the format, 3.0 to 3.13; best left out.",
+    },
+    Key { name: "services", since: 0, about: "The services." },
+    Key {
+        name: "networks",
+        since: 0,
+        about: "The networks; `default` is that of services that name none.",
+    },
+    Key { name: "volumes", since: 0, about: "The volumes." },
+    Key { name: "secrets", since: 1, about: "The secrets." },
+    Key { name: "configs", since: 3, about: "The configs." },
 ];
 
 /// Since when there are `x-…` keys beside these.

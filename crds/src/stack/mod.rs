@@ -27,6 +27,7 @@ mod paths;
 mod places;
 mod ports;
 mod read;
+mod reference;
 mod references;
 mod resolve;
 mod service;
@@ -51,6 +52,7 @@ pub use self::mounts::{BindOptions, Mount, Mounts, TmpfsOptions, VolumeOptions};
 pub use self::objects::{Config, External, Ipam, Network, Pool, Secret, Volume};
 pub use self::places::Places;
 pub use self::ports::{Port, Ports};
+pub use self::reference::{KeyReference, Place, reference};
 pub use self::references::{FileReference, FileReferences};
 pub use self::service::{
     Attachment, Attachments, CredentialSpec, Dropped, HealthCheck, Logging, MaybeText, Service,

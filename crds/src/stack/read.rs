@@ -69,6 +69,8 @@ pub(crate) struct Key {
     pub(crate) name: &'static str,
     /// The first version 3.this that has it.
     pub(crate) since: u32,
+    /// What it says.
+    pub(crate) about: &'static str,
 }
 
 /// Which keys a kind takes beside its own.
@@ -86,14 +88,14 @@ macro_rules! kind {
     (
         $(#[$meta:meta])*
         $name:ident $(extras $extras:literal)? $(ignores $ignores:literal)? $(told $told:path)? {
-            $( $(#[$doc:meta])* $key:literal $(($since:literal))? $field:ident: $type:ty, )+
+            $( $(#[doc = $doc:literal])* $key:literal $(($since:literal))? $field:ident: $type:ty, )+
         }
     ) => {
         $(#[$meta])*
         #[derive(Clone, Default, PartialEq, serde::Serialize)]
         pub struct $name {
             $(
-                $(#[$doc])*
+                $(#[doc = $doc])*
                 #[serde(rename = $key, skip_serializing_if = "crate::stack::merge::Zero::is_zero")]
                 pub $field: $type,
             )+
@@ -110,6 +112,7 @@ macro_rules! kind {
                 $( crate::stack::read::Key {
                     name: $key,
                     since: crate::stack::read::first(&[$($since,)? 0]),
+                    about: concat!($($doc),*),
                 }, )+
             ];
 

@@ -384,38 +384,10 @@ fn the_corpus_has_every_key() {
         }
     }
     assert!(count >= 60, "{count} stacks");
-    let kinds: &[(&str, &[read::Key])] = &[
-        ("services.*", Service::KEYS),
-        ("services.*.build", Build::KEYS),
-        ("services.*.deploy", Deploy::KEYS),
-        ("services.*.deploy.update_config", Rollout::KEYS),
-        ("services.*.deploy.rollback_config", Rollout::KEYS),
-        ("services.*.deploy.resources", Resources::KEYS),
-        ("services.*.deploy.resources.limits", Limits::KEYS),
-        ("services.*.deploy.resources.reservations", Reservations::KEYS),
-        ("services.*.deploy.resources.reservations.generic_resources[]", GenericResource::KEYS),
-        ("services.*.deploy.restart_policy", RestartPolicy::KEYS),
-        ("services.*.deploy.placement", Placement::KEYS),
-        ("services.*.deploy.placement.preferences[]", Preference::KEYS),
-        ("services.*.healthcheck", HealthCheck::KEYS),
-        ("services.*.logging", Logging::KEYS),
-        ("services.*.credential_spec", CredentialSpec::KEYS),
-        ("services.*.networks.*", Attachment::KEYS),
-        ("services.*.ports[]", Port::KEYS),
-        ("services.*.volumes[].bind", BindOptions::KEYS),
-        ("services.*.volumes[].tmpfs", TmpfsOptions::KEYS),
-        ("services.*.configs[]", FileReference::KEYS),
-        ("services.*.secrets[]", FileReference::KEYS),
-        ("networks.*", Network::KEYS),
-        ("networks.*.ipam", Ipam::KEYS),
-        ("networks.*.ipam.config[]", Pool::KEYS),
-        ("volumes.*", Volume::KEYS),
-        ("secrets.*", Secret::KEYS),
-        ("configs.*", Config::KEYS),
-    ];
-    let missing: Vec<String> = kinds
+    let missing: Vec<String> = reference()
         .iter()
-        .flat_map(|(path, keys)| keys.iter().map(move |key| format!("{path}.{}", key.name)))
+        .flat_map(|place| place.keys.iter().map(move |key| format!("{}.{}", place.path, key.name)))
+        .map(|path| path.trim_start_matches('.').to_owned())
         .filter(|path| !found.contains(path))
         .collect();
     assert!(missing.is_empty(), "{missing:#?}");

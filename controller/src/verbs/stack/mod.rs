@@ -2,6 +2,7 @@
 
 mod hide;
 mod lint;
+pub(super) mod reference;
 mod render;
 mod variables;
 
