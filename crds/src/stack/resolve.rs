@@ -134,7 +134,7 @@ impl Resolve<'_> {
             *self.left -= bytes.len();
             match env_file::parse(&bytes, self.variables) {
                 Ok(lines) => {
-                    from_files.extend(lines.into_iter().map(|(key, value)| (key, Some(value))))
+                    from_files.extend(lines.into_iter().map(|(key, value)| (key, Some(value))));
                 }
                 Err(bad) => self.problems.push(Problem {
                     location: Location {

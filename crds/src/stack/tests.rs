@@ -409,7 +409,7 @@ fn keys(node: &skep_yaml::Node, path: &str, found: &mut BTreeSet<String>) {
             }
         }
         Kind::Sequence(items) => {
-            items.iter().for_each(|item| keys(item, &format!("{path}[]"), found))
+            items.iter().for_each(|item| keys(item, &format!("{path}[]"), found));
         }
         Kind::Scalar(scalar) => {
             let _ = Resolver::Docker.resolve(scalar);

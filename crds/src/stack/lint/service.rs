@@ -147,7 +147,7 @@ fn deploy(report: &mut Report<'_>, at: &str, service: &Service) {
     }
     if !job {
         let update = deploy.update_config.as_ref();
-        if !update.is_some_and(|update| update.failure_action == "rollback") {
+        if update.is_none_or(|update| update.failure_action != "rollback") {
             let hint =
                 "write deploy.update_config with parallelism: 1 and failure_action: rollback";
             let message = "a roll-out that fails stays as it is";
