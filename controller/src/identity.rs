@@ -1,5 +1,6 @@
 //! Who this process and its user are, in words that other people recognise.
 
+use crate::args::OperatorArgs;
 use crate::config::Environment;
 
 /// The name of this machine.
@@ -17,12 +18,23 @@ pub(crate) fn actor(environment: &Environment) -> String {
     format!("{user}@{}", host())
 }
 
+/// This process, for whoever reads the audit trail.
+pub(crate) fn process() -> String {
+    format!("{} pid {}", host(), std::process::id())
+}
+
 /// Where a decision comes from unless somebody says otherwise: the operators of this machine.
 pub(crate) fn source() -> String {
     format!("{}:operator", host())
 }
 
+/// The label under which something is put on record: what was said, else [`source`]. A claim beside
+/// the actor, never a permission.
+pub(crate) fn source_of(args: &OperatorArgs) -> String {
+    args.source.clone().unwrap_or_else(source)
+}
+
 /// This process, for whoever finds the lease taken.
 pub(crate) fn holder(command: &str) -> String {
-    format!("{} pid {} ({command})", host(), std::process::id())
+    format!("{} ({command})", process())
 }

@@ -2,9 +2,9 @@
 //! It lies beside the database, so that whoever copies the database alone can neither open those
 //! nor test guesses against the rest.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use crate::codes;
@@ -19,12 +19,12 @@ const LENGTH: usize = 32;
 /// When it cannot be read or created, or is no key.
 pub(crate) fn beside(database: &Path) -> Result<Vec<u8>> {
     let path = PathBuf::from(format!("{}.key", database.display()));
-    read_or_create(&path).map_err(|error| {
+    read_or_create(&path, database).map_err(|error| {
         let mut failure = Failure::new(
             codes::KEY_UNAVAILABLE,
             format!("the installation's key {} cannot be used", path.display()),
         )
-        .next("restore it from a backup; without it, saved specs cannot be opened");
+        .next("restore it from a backup; without it, nothing that is sealed can be opened");
         failure.push_cause(error.to_string());
         failure
     })
@@ -42,10 +42,18 @@ pub(crate) fn fleeting() -> Result<Vec<u8>> {
     })
 }
 
-fn read_or_create(path: &Path) -> io::Result<Vec<u8>> {
+fn read_or_create(path: &Path, database: &Path) -> io::Result<Vec<u8>> {
     match read(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         found => return found,
+    }
+    // A new key would open nothing of what is in there.
+    if fs::metadata(database).is_ok_and(|file| file.len() > 0) {
+        return Err(io::Error::other("it is missing, and the database is there already"));
+    }
+    // The key comes before the database: specs and values are in both, so for this user only.
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     }
     // Whole or not at all, and never over another process's: write aside, then link.
     // The name aside is random: two containers on one volume can have the same process id.
@@ -109,6 +117,16 @@ mod tests {
         let path = folder.path().join("skep.db.key");
         write(&path, &[7; LENGTH]).unwrap();
         assert_eq!(beside(&database).unwrap(), [7; LENGTH]);
+    }
+
+    #[test]
+    fn no_new_key_is_made_for_a_database_that_is_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = folder.path().join("skep.db");
+        fs::write(&database, b"SQLite format 3").unwrap();
+        let error = beside(&database).unwrap_err();
+        assert!(error.causes[0].contains("missing"), "{error:?}");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing was made");
     }
 
     #[test]

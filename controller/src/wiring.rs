@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use skep_core::approval::Clocks;
+use skep_core::containment::Protected;
 use skep_core::gate::Settings;
 use skep_core::identity::{FleetName, ServiceName};
 use skep_core::plan::Masking;
@@ -14,7 +15,7 @@ use skep_images::{Credentials, Limits, Resolver};
 use skep_runtime::{
     Controller, Options, Parts, PolicySource, Probing, SourceSet, SystemClock, SystemRandom,
 };
-use skep_store::Store;
+use skep_store::{Protection, Store};
 use skep_store_sqlite::{Location, OpenOptions, SqliteStore};
 use skep_swarm::{DockerEngine, Engine, EngineAddress};
 
@@ -71,12 +72,15 @@ pub(crate) async fn open_store(config: &Config, environment: &Environment) -> Re
     let location: Location = uri.parse().map_err(|error: skep_store_sqlite::InvalidLocation| {
         Failure::of(codes::CONFIG_INVALID, &error).next("use --store sqlite:PATH")
     })?;
-    let store = SqliteStore::open_location(&location, OpenOptions { create: true }).await?;
     let key = match &location {
         Location::File(path) => key::beside(path)?,
         Location::Memory => key::fleeting()?,
     };
-    let sealer = Sealer::new(&key).map_err(|error| Failure::of(codes::KEY_UNAVAILABLE, &error))?;
+    let unusable = |error| Failure::of(codes::KEY_UNAVAILABLE, &error);
+    let sealer = Sealer::new(&key).map_err(unusable)?;
+    let protection = Protection::new(&key, Arc::new(SystemRandom)).map_err(unusable)?;
+    let options = OpenOptions { create: true, writer: identity::process(), protection };
+    let store = SqliteStore::open_location(&location, options).await?;
     Ok(OpenStore { store: Arc::new(store), masking: Masking::new(key), sealer })
 }
 
@@ -120,6 +124,20 @@ pub(crate) async fn controller(
     assemble(config, environment, options(config, only, command)?).await
 }
 
+/// Puts a controller together that stops things. A policy that cannot be read must not keep
+/// anybody from that, and none is asked.
+///
+/// # Errors
+/// When the store or the engine cannot be used.
+pub(crate) async fn for_containment(
+    config: &Config,
+    environment: &Environment,
+    command: &str,
+) -> Result<Wired> {
+    let policy = PolicySource::shipped(policy_settings(config));
+    assemble_with(config, environment, options(config, &[], command)?, policy).await
+}
+
 /// Puts a controller together that behaves as these options say.
 ///
 /// # Errors
@@ -128,6 +146,16 @@ pub(crate) async fn assemble(
     config: &Config,
     environment: &Environment,
     options: Options,
+) -> Result<Wired> {
+    let policy = policy(config)?;
+    assemble_with(config, environment, options, policy).await
+}
+
+async fn assemble_with(
+    config: &Config,
+    environment: &Environment,
+    options: Options,
+    policy: PolicySource,
 ) -> Result<Wired> {
     let probing = probing(config, environment)?;
     let probe_address = probing.address.clone();
@@ -151,7 +179,7 @@ pub(crate) async fn assemble(
         images,
         store: Arc::clone(&store),
         sources,
-        policy: policy(config)?,
+        policy,
         masking: masking.clone(),
         sealer: sealer.clone(),
         clock: Arc::new(SystemClock),
@@ -190,12 +218,21 @@ pub(crate) fn options(config: &Config, only: &[String], command: &str) -> Result
         image_updates: config.interval(table::IMAGE_UPDATES),
         interval: config.interval(table::INTERVAL),
         max_actions: u32::try_from(config.count(table::MAX_ACTIONS)).unwrap_or(u32::MAX),
+        protected: protected(config)?,
         only: chosen(only)?,
         holder: identity::holder(command),
         host: identity::host(),
         action_timeout: config.interval(table::ACTION_TIMEOUT),
         clocks: clocks(config),
         ..Options::default()
+    })
+}
+
+/// What the settings say that nobody may stop.
+fn protected(config: &Config) -> Result<Protected> {
+    let rules = config.words(table::PROTECTED).iter().map(String::as_str);
+    Protected::parse(rules).map_err(|error| {
+        Failure::of(codes::CONFIG_INVALID, &error).next("skep config show --origin")
     })
 }
 

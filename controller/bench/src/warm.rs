@@ -11,6 +11,7 @@ use skep_images::{Credentials, Limits, Resolver};
 use skep_runtime::{
     Controller, Options, Parts, PolicySource, SourceSet, SystemClock, SystemRandom,
 };
+use skep_store::Protection;
 use skep_store_sqlite::{OpenOptions, SqliteStore};
 use skep_swarm::{DockerEngine, Engine, EngineAddress};
 
@@ -48,7 +49,11 @@ async fn controller(rig: &Rig) -> Result<Controller> {
         images: Resolver::new(Arc::clone(&engine), credentials, clock.clone(), Limits::default()),
         engine,
         store: Arc::new(
-            SqliteStore::open(&rig.path("skep.db"), OpenOptions { create: false }).await?,
+            SqliteStore::open(
+                &rig.path("skep.db"),
+                OpenOptions::new(Protection::new(&[1; 32], Arc::new(SystemRandom))?),
+            )
+            .await?,
         ),
         sources: SourceSet::new(vec![rig.path("registry.yml")], None, Vec::new()),
         policy: PolicySource::shipped(Settings::default()),

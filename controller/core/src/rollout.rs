@@ -104,6 +104,17 @@ pub fn judge(action: &Action, live: Option<&ObservedService>, now: Timestamp) ->
     }
 }
 
+/// True when Swarm has begun a rollout of the service since the step was planned and has gone back
+/// from it: the labels and the spec are those of before, so that nothing else would show that a
+/// write whose reply was lost had arrived. Both times are the swarm's own.
+#[must_use]
+pub fn has_gone_back(step: &Step, live: &ObservedService) -> bool {
+    let rollback = live.update.as_ref().filter(|update| update.is_rollback());
+    let began = rollback.and_then(|update| update.started_at);
+    follows(step, Some(live))
+        && began.zip(step.observed_at).is_some_and(|(began, observed)| began > observed)
+}
+
 /// Why a rollout has failed that had not ended when its time was over. `live` is the service as
 /// it is then.
 #[must_use]

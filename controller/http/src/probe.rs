@@ -86,10 +86,15 @@ pub struct Status {
     pub last_pass: Value,
     /// Why the last pass failed, when it did.
     pub last_error: Option<String>,
+    /// What people paused and killed, as far as this process leads.
+    pub containments: Value,
     /// How each source stands.
     pub sources: Value,
     /// Whether the connectors answer as MCP servers; null until they were asked.
     pub readiness: Value,
     /// The totals of the last plan, over services.
     pub services: Value,
+    /// How many dead letters nobody has looked at, by what they are about; null when the store
+    /// does not answer.
+    pub dead_letters: Value,
 }

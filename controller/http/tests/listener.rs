@@ -54,9 +54,11 @@ impl Probe for Fake {
             last_pass_at: None,
             last_pass: Value::Null,
             last_error: None,
+            containments: Value::Array(Vec::new()),
             sources: Value::Array(Vec::new()),
             readiness: Value::Null,
             services: Value::Null,
+            dead_letters: Value::Null,
         }
     }
 }

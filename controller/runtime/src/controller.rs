@@ -276,10 +276,20 @@ impl Controller {
     /// services; it shares everything else with this one.
     #[must_use]
     pub fn for_requests(&self, only: BTreeSet<ServiceName>) -> Self {
+        self.narrowed(only, true)
+    }
+
+    /// A controller that looks after these services only; it shares everything else with this one.
+    #[must_use]
+    pub fn for_services(&self, only: BTreeSet<ServiceName>) -> Self {
+        self.narrowed(only, false)
+    }
+
+    fn narrowed(&self, only: BTreeSet<ServiceName>, requests_only: bool) -> Self {
         let context = &self.context;
         let options = Options {
             only: Some(only),
-            requests_only: true,
+            requests_only,
             // Whoever asked looks again by himself.
             wait_for_rollouts: false,
             propose: true,

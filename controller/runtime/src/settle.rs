@@ -10,6 +10,7 @@
 //! is a failed attempt, of which there are at most three ([`skep_core::retry`]). No answer at all
 //! is none.
 
+pub(crate) mod landed;
 mod replace;
 mod write;
 
@@ -107,8 +108,11 @@ pub(crate) async fn send_and_settle(
             return work.engine_error(&format!("the engine answered {status}: {error}")).await;
         }
         _ if error.may_have_had_effect() => return Ok(unknown(intent, &error)),
-        // Our own first copy may be what stands in the way, for example of its port.
-        EngineError::Refused { message, .. } if sending == Sending::Again => {
+        // Our own first copy may be what stands in the way, for example of its port; that of a
+        // create may even be one of an earlier intent.
+        EngineError::Refused { message, .. }
+            if sending == Sending::Again || intent.object.is_none() =>
+        {
             work.read_back(&work.refusal(message).await?).await
         }
         EngineError::Refused { .. } => {

@@ -22,7 +22,7 @@ use crate::rate::Rate;
 use crate::reconcile::act::{Attempt, carry_out};
 use crate::reconcile::{Pass, World};
 use crate::report::ActionReport;
-use crate::{Error, rollout, sealing, settle};
+use crate::{Error, rollout, settle};
 
 /// How long running writes may take when the leadership ends. One that takes longer is left to
 /// the next leader, who finds its intent.
@@ -124,13 +124,6 @@ impl Workers {
             if action.is_containment() {
                 continue;
             }
-            let intent = match sealing::opened(&self.context, intent) {
-                Ok(intent) => intent,
-                Err(error) => {
-                    tracing::error!(action.id = %action.id, error = %error, "settle.not_opened");
-                    continue;
-                }
-            };
             let (context, leadership) = (Arc::clone(&self.context), Arc::clone(&self.leadership));
             let work = async move {
                 let result = settle::settle(&context, &leadership, &action, &intent).await;

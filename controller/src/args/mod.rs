@@ -1,13 +1,19 @@
 //! The command line, as types. What it means is decided elsewhere.
 
 mod common;
+mod contain;
+mod dlq;
 mod service;
 mod stack;
 mod verbs;
 
 use clap::{Parser, Subcommand};
 
-pub(crate) use self::common::{FleetArgs, GlobalArgs, PolicyArgs, SourceArgs, StoreArgs};
+pub(crate) use self::common::{
+    FleetArgs, GlobalArgs, OperatorArgs, PolicyArgs, SourceArgs, StoreArgs,
+};
+pub(crate) use self::contain::{ContainArgs, ContainVerb, KillArgs};
+pub(crate) use self::dlq::{DlqVerb, DropArgs, LetterFilterArgs, ListLettersArgs, RequeueArgs};
 pub(crate) use self::service::{AskArgs, ChooseArgs, HistoryArgs, ServiceVerb, Side};
 pub(crate) use self::stack::{
     Around, LintArgs, RenderArgs, StackVerb, ValidateStackArgs, VariableArgs,
@@ -76,9 +82,43 @@ Examples:
     /// What was proposed, and what became of it.
     #[command(subcommand)]
     Actions(ActionsVerb),
+    /// What could not be done: dead letters of failed actions.
+    #[command(subcommand)]
+    Dlq(DlqVerb),
     /// The declared services beside the live ones.
     #[command(subcommand)]
     Service(ServiceVerb),
+    /// Freeze services: nothing is proposed and nothing is carried out for them.
+    ///
+    /// What runs goes on running, and so does a rollout that Swarm has begun already. What was
+    /// granted before is superseded: after `skep resume` the plan looks again.
+    #[command(after_help = "\
+Examples:
+  skep pause caddy-mcp --reason \"looking into the 502s\"
+  skep pause --domain finance
+  skep contain list")]
+    Pause(ContainArgs),
+    /// Scale services to zero, now, and keep them there. No rule, freeze or window can stop it.
+    ///
+    /// A global service is kept from every node by a constraint; jobs and protected services are
+    /// skipped. What was there before is recorded and comes back with `skep resume`. Killing a
+    /// large domain, or the domain `default`, has to be confirmed by the same command within a
+    /// minute.
+    #[command(after_help = "\
+Examples:
+  skep kill caddy-mcp --reason \"it leaks tokens\"
+  skep kill --domain finance            # a large one: once more within 60 seconds confirms
+  skep kill --domain finance --confirm  # asks here instead, on a terminal")]
+    Kill(KillArgs),
+    /// Take a pause or a kill back; what a kill changed is put back exactly as it was.
+    #[command(after_help = "\
+Examples:
+  skep resume caddy-mcp
+  skep resume --domain finance")]
+    Resume(ContainArgs),
+    /// What is paused and killed.
+    #[command(subcommand)]
+    Contain(ContainVerb),
     /// The images that the fleet runs, and whether their tags stand for something newer.
     #[command(after_help = "\
 Examples:

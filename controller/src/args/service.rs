@@ -5,7 +5,7 @@ use std::str::FromStr;
 use clap::{ArgGroup, Args, Subcommand};
 use skep_core::identity::ServiceName;
 
-use super::FleetArgs;
+use super::{FleetArgs, OperatorArgs};
 
 /// `skep service`.
 #[derive(Debug, Subcommand)]
@@ -186,6 +186,8 @@ pub(crate) struct AskArgs {
     /// Do not wait for what becomes of it.
     #[arg(long, help_heading = "The request")]
     pub(crate) no_wait: bool,
+    #[command(flatten)]
+    pub(crate) operator: OperatorArgs,
     #[command(flatten)]
     pub(crate) fleet: FleetArgs,
 }

@@ -92,6 +92,13 @@ settings! {
         doc: "The database: 'sqlite:PATH', created when missing, or 'sqlite::memory:'. \
               May be a reference: 'env:NAME' or 'file:/abs/path'.",
     }
+    PROTECTED = "fleet_protected" {
+        variables: ["FLEET_PROTECTED"], flag: None, form: Form::Words, default: None,
+        blank: Blank::None,
+        doc: "What nobody may kill, stop, scale to zero or remove through Skep, separated by ',': \
+              service names, globs such as 'skep-*', 'label:KEY' or 'label:KEY=VALUE'. Name Skep \
+              itself, its database and its proxy here.",
+    }
     HOST = "docker_host" {
         variables: ["DOCKER_HOST"], flag: Some("--host"), form: Form::Text,
         default: Some("unix:///var/run/docker.sock"),

@@ -3,6 +3,8 @@
 mod actions;
 mod approvals;
 mod config;
+mod contain;
+mod dlq;
 mod images;
 mod plan;
 mod policy;
@@ -17,8 +19,12 @@ mod shell;
 mod stack;
 mod view;
 
+use skep_core::containment::ContainmentVerb;
+
 use crate::args::{ActionsVerb, PolicyVerb, RegistryVerb, StackVerb};
-use crate::args::{ApprovalsVerb, Cli, ConfigVerb, GlobalArgs, Verb};
+use crate::args::{
+    ApprovalsVerb, Cli, ConfigVerb, ContainArgs, ContainVerb, DlqVerb, GlobalArgs, Verb,
+};
 use crate::codes;
 use crate::config::{Config, Environment, Given, table};
 use crate::error::{Failure, Result};
@@ -134,11 +140,40 @@ fn dispatch(cli: Cli, printer: &Printer) -> Result<u8> {
             })?;
             in_runtime(&session, COMMAND, async |session, _| actions::run(session, verb).await)
         }
+        Verb::Dlq(verb) => {
+            let session = session(&global, |given| match &verb {
+                DlqVerb::List(args) => args.store.give(given),
+                DlqVerb::Show { store, .. } => store.give(given),
+                DlqVerb::Requeue(args) => args.fleet.give(given),
+                DlqVerb::Drop(args) => args.store.give(given),
+            })?;
+            in_runtime(&session, COMMAND, async |session, _| dlq::run(session, verb).await)
+        }
+        Verb::Pause(args) => contained(&global, ContainmentVerb::Pause, &args, false),
+        Verb::Kill(args) => contained(&global, ContainmentVerb::Kill, &args.what, args.confirm),
+        Verb::Resume(args) => contained(&global, ContainmentVerb::Resume, &args, false),
+        Verb::Contain(verb) => {
+            let ContainVerb::List { fleet } = &verb;
+            let session = session(&global, |given| fleet.give(given))?;
+            in_runtime(&session, COMMAND, async |session, _| contain::run(session, &verb).await)
+        }
         Verb::Service(verb) => {
             let session = session(&global, |given| verb.fleet().give(given))?;
             in_runtime(&session, COMMAND, async |session, _| service::run(session, &verb).await)
         }
     }
+}
+
+fn contained(
+    global: &GlobalArgs,
+    verb: ContainmentVerb,
+    args: &ContainArgs,
+    confirm: bool,
+) -> Result<u8> {
+    let session = session(global, |given| args.fleet.give(given))?;
+    in_runtime(&session, COMMAND, async |session, _| {
+        contain::order(session, verb, args, confirm).await
+    })
 }
 
 fn session(global: &GlobalArgs, give: impl FnOnce(&mut Given)) -> Result<Session> {

@@ -58,6 +58,11 @@ impl Probe for LiveProbe {
 
     async fn status(&self) -> Status {
         let status = self.status.borrow().clone();
+        let letters = tokio::time::timeout(PATIENCE, self.store.open_letters()).await;
+        let letters = letters
+            .ok()
+            .and_then(Result::ok)
+            .map(|open| serde_json::json!({"ingress": open.ingress, "dispatch": open.dispatch}));
         let services = status.last_pass.as_ref().and_then(|pass| pass.plan.as_ref());
         Status {
             version: VERSION,
@@ -73,7 +78,9 @@ impl Probe for LiveProbe {
             services: json(&services.map(|plan| plan.summary)),
             last_pass: json(&status.last_pass),
             last_error: status.last_error.or(status.stale_reason),
+            containments: json(&status.containments),
             sources: json(&status.sources),
+            dead_letters: letters.unwrap_or_default(),
             readiness: json(&status.readiness.as_deref()),
         }
     }

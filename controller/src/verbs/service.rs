@@ -73,13 +73,13 @@ fn each(names: &[String], verb: &RequestVerb) -> Vec<(String, RequestVerb)> {
 }
 
 /// The world as the planner sees it, with the actions that are under way.
-struct Seen {
-    wired: Wired,
-    planned: Planned,
+pub(super) struct Seen {
+    pub(super) wired: Wired,
+    pub(super) planned: Planned,
     open: HashMap<String, Action>,
 }
 
-async fn look(session: &Session, fleet: &FleetArgs) -> Result<Seen> {
+pub(super) async fn look(session: &Session, fleet: &FleetArgs) -> Result<Seen> {
     let wired =
         wiring::controller(&session.config, &session.environment, &fleet.only, "service").await?;
     let planned = wired.controller.plan().await?;

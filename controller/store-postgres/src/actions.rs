@@ -9,7 +9,7 @@ use skep_core::identity::ActionId;
 use skep_core::notice::Notice;
 use skep_store::{
     ActionFilter, ActionList, Actions, Closing, Error, Fence, NewAction, ProposeOutcome,
-    RequestOutcome, Result, WaitNote,
+    RequestOutcome, Result, WaitNote, step_context,
 };
 use skep_store_sql::instant::to_column;
 use skep_store_sql::{
@@ -18,6 +18,7 @@ use skep_store_sql::{
 use sqlx::{PgConnection, Postgres, QueryBuilder};
 
 use crate::error::IntoStoreError as _;
+use crate::write::Write;
 use crate::{
     PostgresStore, approvals, audit, batches, ledger, outbox, query, requests, transition, waits,
 };
@@ -49,11 +50,13 @@ pub(crate) async fn in_the_way(
 
 /// Records an action; `false` when another one of the same key was recorded meanwhile.
 pub(crate) async fn insert(
-    tx: &mut PgConnection,
+    tx: &mut Write,
     action: &Action,
     operation: &'static str,
 ) -> Result<bool> {
     let step = json(serde_json::to_string(&action.step), WHAT)?;
+    let context = step_context(action.id.as_str());
+    let step = tx.protection().seal(WHAT, &context, step.as_bytes())?;
     let inserted = sqlx::query!(
         "INSERT INTO actions (id, tenant, cluster, object_kind, object_name, kind, plan_id, step, \
          binding, source, actor, reason, mode, rule, state, revision, approval_id, detail, \
@@ -85,7 +88,7 @@ pub(crate) async fn insert(
         action.granted_at.map(to_column),
         action.start_by.map(to_column)
     )
-    .execute(&mut *tx)
+    .execute(&mut **tx)
     .await
     .during(operation)?;
     Ok(inserted.rows_affected() == 1)
@@ -93,7 +96,7 @@ pub(crate) async fn insert(
 
 /// Records one proposal, or finds out what is in its way.
 async fn record(
-    tx: &mut PgConnection,
+    tx: &mut Write,
     new: &NewAction,
     leader: &str,
     now: Timestamp,
@@ -197,7 +200,7 @@ impl Actions for PostgresStore {
         .fetch_one(&mut *tx)
         .await
         .during(OPERATION)?
-        .read()
+        .read(&self.protection)
     }
 
     async fn list_actions(&self, filter: &ActionFilter) -> Result<ActionList> {
@@ -224,6 +227,6 @@ impl Actions for PostgresStore {
         let mut tx = self.read(OPERATION).await?;
         let rows: Vec<ActionRow> =
             query.build_query_as().fetch_all(&mut *tx).await.during(OPERATION)?;
-        Ok(list(rows))
+        Ok(list(rows, &self.protection))
     }
 }

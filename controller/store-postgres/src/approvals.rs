@@ -13,6 +13,7 @@ use skep_store_sql::{ApprovalPrefix, ApprovalRow, Decided, check_decider, check_
 use sqlx::{PgConnection, Postgres, QueryBuilder};
 
 use crate::error::IntoStoreError as _;
+use crate::write::Write;
 use crate::{PostgresStore, batches, outbox, query, transition};
 
 const WHAT: &str = "approval";
@@ -96,7 +97,7 @@ async fn load(tx: &mut PgConnection, id: &str, operation: &'static str) -> Resul
 /// The action is locked before its request, as everywhere; whoever changes the request has locked
 /// the action, so what is read after that stays.
 pub(crate) async fn decide(
-    tx: &mut PgConnection,
+    tx: &mut Write,
     request: &DecisionRequest,
     batch: Option<&BatchId>,
     now: Timestamp,
@@ -122,7 +123,7 @@ pub(crate) async fn decide(
         request.comment,
         id
     )
-    .execute(&mut *tx)
+    .execute(&mut **tx)
     .await
     .during(operation)?;
     load(tx, id, operation).await

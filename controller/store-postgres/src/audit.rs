@@ -1,57 +1,142 @@
-//! The audit trail. Triggers refuse to change or delete a row, whoever asks.
+//! The audit trail. Triggers refuse to change or delete a row, whoever asks; the chain shows it
+//! when somebody has gone around them.
+
+mod chains;
+mod trail;
 
 use async_trait::async_trait;
-use skep_core::audit::AuditEvent;
+use jiff::Timestamp;
+use skep_core::audit::{AuditEvent, AuditRecord};
 use skep_core::identity::ActionId;
-use skep_store::{Audit, AuditFilter, Result};
+use skep_store::{Audit, AuditFilter, Result, TrailReader};
 use skep_store_sql::AuditRow;
 use skep_store_sql::instant::to_column;
-use sqlx::{PgConnection, Postgres, QueryBuilder};
+use sqlx::{Postgres, QueryBuilder};
 
+pub(crate) use self::chains::{ensure_chain, ensure_roots, fits};
 use crate::error::IntoStoreError as _;
+use crate::write::Write;
 use crate::{PostgresStore, query};
 
-/// Appends one row, in the transaction of what it records. Every row of the trail comes through
-/// here.
-pub(crate) async fn append(tx: &mut PgConnection, event: &AuditEvent) -> Result<()> {
-    let key = event.key.as_ref();
-    sqlx::query!(
-        "INSERT INTO audit (at, kind, actor, tenant, cluster, object_kind, object_name, \
-         action_id, detail) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
-        to_column(event.at),
-        event.kind.as_str(),
-        event.actor,
-        key.map(|key| key.tenant.as_str()),
-        key.map(|key| key.cluster.as_str()),
-        key.map(|key| key.kind.as_str()),
-        key.map(|key| key.name.as_str()),
-        event.action.as_ref().map(ActionId::as_str),
-        event.detail
-    )
-    .execute(&mut *tx)
-    .await
-    .during("append to the audit trail")?;
+/// What every failure here is a failure of.
+const OPERATION: &str = "append to the audit trail";
+
+/// Appends one row to the transaction's chain, in the transaction of what it records. Every row of
+/// the trail comes through here.
+pub(crate) async fn append(tx: &mut Write, event: &AuditEvent) -> Result<()> {
+    let (head, seq) = chains::current(tx).await?;
+    let (head, record) = head.append(tx.protection().audit(), seq, event);
+    insert(tx, &record).await?;
+    chains::move_on(tx, &head).await?;
+    tx.has_appended(head.length);
     Ok(())
+}
+
+async fn insert(tx: &mut Write, record: &AuditRecord) -> Result<()> {
+    let chained = record.chained.as_ref();
+    sqlx::query!(
+        "INSERT INTO audit (seq, at, kind, actor, tenant, cluster, object_kind, object_name, \
+         action_id, detail, data, form, chain, position, follows, link, mac) \
+         OVERRIDING SYSTEM VALUE \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
+        record.seq,
+        record.at,
+        record.kind,
+        record.actor,
+        record.tenant,
+        record.cluster,
+        record.object_kind,
+        record.object_name,
+        record.action,
+        record.detail,
+        record.data,
+        chained.map(|chained| chained.form),
+        chained.map(|chained| chained.chain.as_str()),
+        chained.map(|chained| chained.position),
+        chained.and_then(|chained| chained.follows),
+        chained.map(|chained| chained.link.as_bytes()),
+        chained.map(|chained| chained.mac.as_bytes())
+    )
+    .execute(&mut **tx)
+    .await
+    .during(OPERATION)?;
+    Ok(())
+}
+
+/// How many times an action has been started so far.
+pub(crate) async fn attempts(
+    tx: &mut Write,
+    action: &ActionId,
+    operation: &'static str,
+) -> Result<u32> {
+    let count = sqlx::query_scalar!(
+        r#"SELECT count(*) AS "count!" FROM audit WHERE action_id = $1 AND kind = 'started'"#,
+        action.as_str()
+    )
+    .fetch_one(&mut **tx)
+    .await
+    .during(operation)?;
+    Ok(u32::try_from(count).unwrap_or(u32::MAX))
+}
+
+/// The conditions of a filter.
+fn push_filter(query: &mut QueryBuilder<Postgres>, filter: &AuditFilter) {
+    if let Some(action) = &filter.action {
+        query.push(" AND action_id = ").push_bind(action.as_str().to_owned());
+    }
+    if let Some(key) = &filter.key {
+        query::push_key(query, key);
+    }
+    if let Some(name) = &filter.name {
+        query.push(" AND object_name = ").push_bind(name.clone());
+    }
+    if let Some(actor) = &filter.actor {
+        query.push(" AND actor = ").push_bind(actor.clone());
+    }
+    if !filter.kinds.is_empty() {
+        query.push(" AND kind IN (");
+        let mut kinds = query.separated(", ");
+        for kind in &filter.kinds {
+            kinds.push_bind(kind.as_str());
+        }
+        query.push(")");
+    }
+    if let Some(since) = filter.since {
+        query.push(" AND at >= ").push_bind(to_column(since));
+    }
+    if let Some(until) = filter.until {
+        query.push(" AND at < ").push_bind(to_column(until));
+    }
+    if let Some(after) = filter.after {
+        query.push(" AND seq > ").push_bind(after);
+    }
 }
 
 #[async_trait]
 impl Audit for PostgresStore {
     async fn audit(&self, filter: &AuditFilter) -> Result<Vec<(i64, AuditEvent)>> {
-        const OPERATION: &str = "read the audit trail";
         let mut query = QueryBuilder::<Postgres>::new(
             "SELECT seq, at, kind, actor, tenant, cluster, object_kind, object_name, action_id, \
-             detail FROM audit WHERE true",
+             detail, data FROM audit WHERE true",
         );
-        if let Some(action) = &filter.action {
-            query.push(" AND action_id = ").push_bind(action.as_str());
-        }
-        if let Some(key) = &filter.key {
-            query::push_key(&mut query, key);
-        }
+        push_filter(&mut query, filter);
         query.push(" ORDER BY seq DESC LIMIT ").push_bind(query::limit(filter.limit));
-        let mut tx = self.read(OPERATION).await?;
+        let mut tx = self.read(trail::OPERATION).await?;
         let rows: Vec<AuditRow> =
-            query.build_query_as().fetch_all(&mut *tx).await.during(OPERATION)?;
+            query.build_query_as().fetch_all(&mut *tx).await.during(trail::OPERATION)?;
         rows.into_iter().map(AuditRow::read).collect()
+    }
+
+    async fn read_trail(&self, from: Option<i64>, reader: &mut dyn TrailReader) -> Result<()> {
+        let mut tx = self.read_snapshot(trail::OPERATION).await?;
+        trail::read(&mut tx, from, reader).await
+    }
+
+    async fn first_since(&self, since: Timestamp) -> Result<Option<i64>> {
+        let mut tx = self.read(trail::OPERATION).await?;
+        sqlx::query_scalar!("SELECT min(seq) FROM audit WHERE at >= $1", to_column(since))
+            .fetch_one(&mut *tx)
+            .await
+            .during(trail::OPERATION)
     }
 }

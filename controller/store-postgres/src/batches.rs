@@ -15,6 +15,7 @@ use skep_store_sql::{prefix_end, whole_or_only};
 use sqlx::PgConnection;
 
 use crate::error::IntoStoreError as _;
+use crate::write::Write;
 use crate::{PostgresStore, approvals, audit, outbox, query, transition};
 
 const WHAT: &str = "decision";
@@ -130,7 +131,7 @@ pub(crate) async fn lock(
 /// What an action's end means for those that were approved with it, in the transaction of that
 /// end. `head` is the action as it was before `event`.
 pub(crate) async fn follow(
-    tx: &mut PgConnection,
+    tx: &mut Write,
     head: &skep_store_sql::Head,
     event: ActionEvent,
     detail: &str,
@@ -144,7 +145,7 @@ pub(crate) async fn follow(
         "SELECT batch_id FROM approvals WHERE action_id = $1",
         head.id.as_str()
     )
-    .fetch_optional(&mut *tx)
+    .fetch_optional(&mut **tx)
     .await
     .during(operation)?
     .flatten();
@@ -160,7 +161,7 @@ pub(crate) async fn follow(
 }
 
 async fn halt_all(
-    tx: &mut PgConnection,
+    tx: &mut Write,
     batch: &Batch,
     halt: &Halt,
     operation: &'static str,
@@ -174,7 +175,7 @@ async fn halt_all(
         halt.reason,
         batch.id.as_str()
     )
-    .execute(&mut *tx)
+    .execute(&mut **tx)
     .await
     .during(operation)?;
     let members = sqlx::query_scalar!(
@@ -182,7 +183,7 @@ async fn halt_all(
          ORDER BY action_id",
         batch.id.as_str()
     )
-    .fetch_all(&mut *tx)
+    .fetch_all(&mut **tx)
     .await
     .during(operation)?;
     let mut not_started = 0;
@@ -198,7 +199,7 @@ async fn halt_all(
 
 /// Ends a member of a halted decision; false when it has started or ended.
 async fn supersede(
-    tx: &mut PgConnection,
+    tx: &mut Write,
     batch: &Batch,
     halt: &Halt,
     member: &ActionId,

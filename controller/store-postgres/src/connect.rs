@@ -2,29 +2,36 @@
 
 use std::time::Duration;
 
-use skep_store::{Error, Result};
+use skep_store::{Error, Protection, Result};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection, PgPool};
 use sqlx::{Postgres, Transaction};
 
 use crate::address::shown;
 use crate::error::{Cause, IntoStoreError as _, from_sqlx};
+use crate::lanes::Trail;
 use crate::{Address, ClockShift, PostgresStore, schema};
 
 /// What every failure here is a failure of.
 pub(crate) const OPERATION: &str = "open the database";
 
 /// How to open a database.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct OpenOptions {
     /// At most this many connections to the server.
     pub max_connections: u32,
+    /// The keys that belong to the database.
+    pub protection: Protection,
+    /// Who writes, for whoever reads the audit trail: host and process id.
+    pub writer: String,
 }
 
-impl Default for OpenOptions {
-    /// Ten connections: our transactions take milliseconds, and servers allow a hundred for all.
-    fn default() -> Self {
-        Self { max_connections: 10 }
+impl OpenOptions {
+    /// With these keys, as this process. Ten connections: our transactions take milliseconds, and
+    /// servers allow a hundred for all.
+    #[must_use]
+    pub fn new(protection: Protection) -> Self {
+        Self { max_connections: 10, protection, writer: format!("pid {}", std::process::id()) }
     }
 }
 
@@ -32,7 +39,7 @@ impl Default for OpenOptions {
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long a call waits for a connection of its own process: longer than a statement may take.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(15);
+pub(crate) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// How long finding out why there is no connection may take.
 const DIAGNOSIS_TIMEOUT: Duration = Duration::from_secs(2);
@@ -45,13 +52,15 @@ pub(crate) async fn open(
     let connect = address.options();
     // Not through the pool, which tries for long and then only says that it took too long.
     let mut first = connect_once(&connect, CONNECT_TIMEOUT, OPERATION).await?;
-    let installation_id = schema::prepare(&mut first).await;
+    let installation_id = schema::prepare(&mut first, &options.protection).await;
     let _ended_either_way = first.close().await;
     let pool = PgPoolOptions::new()
         .max_connections(options.max_connections.max(1))
         .acquire_timeout(ACQUIRE_TIMEOUT)
         .connect_lazy_with(connect);
-    Ok(PostgresStore { pool, clock, installation_id: installation_id? })
+    let trail = Trail::new(&options.protection, options.writer, options.max_connections.max(1));
+    let (installation_id, protection) = (installation_id?, options.protection);
+    Ok(PostgresStore { pool, clock, installation_id, protection, trail })
 }
 
 async fn connect_once(

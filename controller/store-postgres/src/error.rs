@@ -6,6 +6,12 @@ use skep_store::{Error, Result};
 /// [`skep_store::Error::Unavailable`].
 #[derive(Debug, thiserror::Error)]
 pub enum Cause {
+    /// Sealed by another installation.
+    #[error(
+        "the database was made with another key: use the right one, or choose another --store; \
+         nothing was changed"
+    )]
+    WrongKey,
     /// Nobody answers.
     #[error(
         "no Postgres server answers at {address}: check that it runs, and the host and port of \

@@ -8,17 +8,13 @@ use skep_core::identity::{ClusterId, ObjectKey};
 use skep_store::{Holds, Result};
 use skep_store_sql::instant::to_column;
 use skep_store_sql::{HoldRow, events};
-use sqlx::PgConnection;
 
 use crate::error::IntoStoreError as _;
+use crate::write::Write;
 use crate::{PostgresStore, audit};
 
 /// Places a hold, with its row of the audit trail.
-pub(crate) async fn place(
-    tx: &mut PgConnection,
-    hold: &Hold,
-    operation: &'static str,
-) -> Result<()> {
+pub(crate) async fn place(tx: &mut Write, hold: &Hold, operation: &'static str) -> Result<()> {
     sqlx::query!(
         "INSERT INTO holds (tenant, cluster, object_kind, object_name, kind, difference, until, \
          actor, reason, placed_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \
@@ -37,7 +33,7 @@ pub(crate) async fn place(
         hold.reason,
         to_column(hold.placed_at)
     )
-    .execute(&mut *tx)
+    .execute(&mut **tx)
     .await
     .during(operation)?;
     audit::append(tx, &events::held(hold)).await

@@ -14,15 +14,17 @@ use skep_store_sql::{
 use sqlx::PgConnection;
 
 use crate::error::IntoStoreError as _;
+use crate::write::Write;
 use crate::{
-    PostgresStore, approvals, audit, batches, holds, outbox, ownership, revisions, transition,
+    PostgresStore, approvals, attempts, audit, batches, holds, letters, outbox, ownership,
+    revisions, transition,
 };
 
 const WHAT: &str = "intent";
 
 /// Moves the action on by the outcome, and everything that belongs to it.
 async fn close(
-    tx: &mut PgConnection,
+    tx: &mut Write,
     outcome: &IntentOutcome,
     head: &Head,
     actor: &str,
@@ -33,6 +35,12 @@ async fn close(
         store(tx, effects, head, operation).await?;
     }
     transition::apply(tx, head, &Change::outcome(outcome, actor), now, operation).await?;
+    if let Some(failed) = outcome.failed() {
+        letters::leave(tx, head, failed, outcome.detail(), now, operation).await?;
+    }
+    if let IntentOutcome::Retry { detail, attempt: Some(attempt) } = outcome {
+        attempts::count(tx, &head.id, attempt, detail, now, operation).await?;
+    }
     if outcome.event() == ActionEvent::Supersede {
         let status = ApprovalStatus::Superseded;
         if approvals::end(tx, &head.id, status, None, now, operation).await? {
@@ -45,7 +53,7 @@ async fn close(
 
 /// Stores what follows from the outcome, all of it about the action's own object.
 async fn store(
-    tx: &mut PgConnection,
+    tx: &mut Write,
     effects: &Effects,
     head: &Head,
     operation: &'static str,
@@ -63,11 +71,9 @@ async fn store(
     Ok(())
 }
 
-pub(crate) async fn insert(
-    tx: &mut PgConnection,
-    intent: &Intent,
-    operation: &'static str,
-) -> Result<()> {
+pub(crate) async fn insert(tx: &mut Write, intent: &Intent, operation: &'static str) -> Result<()> {
+    let context = Intent::body_context(&intent.id, &intent.action, &intent.key);
+    let body = tx.protection().seal(WHAT, &context, &intent.body)?;
     sqlx::query!(
         "INSERT INTO intents (id, action_id, tenant, cluster, object_kind, object_name, \
          object_id, version, phase, body, outcome, detail, created_at) \
@@ -81,17 +87,17 @@ pub(crate) async fn insert(
         intent.object.as_ref().map(SwarmId::as_str),
         version(intent.version, WHAT, &intent.id)?,
         intent.phase.as_str(),
-        intent.body,
+        body,
         to_column(intent.created_at)
     )
-    .execute(&mut *tx)
+    .execute(&mut **tx)
     .await
     .during(operation)?;
     Ok(())
 }
 
 /// Reads an open intent and locks it until the transaction ends.
-async fn load_open(
+pub(crate) async fn load_open(
     tx: &mut PgConnection,
     intent: &IntentId,
     operation: &'static str,
@@ -144,7 +150,9 @@ impl Intents for PostgresStore {
             .await
             .during(OPERATION)?;
         let head = transition::load(&mut tx, &open.action, OPERATION).await?;
-        audit::append(&mut tx, &events::advanced(intent, from, to, head, leader, now)).await?;
+        let attempts = audit::attempts(&mut tx, &head.id, OPERATION).await?;
+        let event = events::advanced(intent, (from, to), head, attempts, leader, now);
+        audit::append(&mut tx, &event).await?;
         tx.commit().await
     }
 
@@ -209,6 +217,17 @@ impl Intents for PostgresStore {
         .fetch_all(&mut *tx)
         .await
         .during(OPERATION)?;
-        rows.into_iter().map(IntentRow::read).collect()
+        let mut open = Vec::with_capacity(rows.len());
+        for row in rows {
+            let id = row.id.clone();
+            match row.read(&self.protection) {
+                Ok(intent) => open.push(intent),
+                // One that cannot be read must not keep the others from being settled.
+                Err(error) => {
+                    tracing::error!(intent.id = %id, error = %error, "store.intent_unreadable");
+                }
+            }
+        }
+        Ok(open)
     }
 }

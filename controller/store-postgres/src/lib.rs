@@ -23,6 +23,7 @@
 mod actions;
 mod address;
 mod approvals;
+mod attempts;
 mod audit;
 mod batches;
 mod clock;
@@ -31,8 +32,10 @@ mod containments;
 mod error;
 mod holds;
 mod intents;
+mod lanes;
 mod leases;
 mod ledger;
+mod letters;
 mod outbox;
 mod overrides;
 mod ownership;
@@ -40,13 +43,14 @@ mod query;
 mod requests;
 mod revisions;
 mod schema;
+mod sealing;
 mod sources;
 mod transition;
 mod waits;
 mod write;
 
 use async_trait::async_trait;
-use skep_store::{Result, Store};
+use skep_store::{Protection, Result, Store};
 use sqlx::{PgPool, Postgres, Transaction};
 
 pub use self::address::{Address, InvalidAddress};
@@ -54,6 +58,7 @@ pub use self::clock::ClockShift;
 pub use self::connect::OpenOptions;
 pub use self::error::Cause;
 use crate::error::IntoStoreError as _;
+use crate::lanes::Trail;
 
 /// A store in one Postgres database. Cheap to clone; clones share the connections.
 #[derive(Debug, Clone)]
@@ -61,6 +66,8 @@ pub struct PostgresStore {
     pool: PgPool,
     clock: ClockShift,
     installation_id: String,
+    protection: Protection,
+    trail: Trail,
 }
 
 impl PostgresStore {

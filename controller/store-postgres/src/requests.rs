@@ -10,6 +10,7 @@ use skep_store_sql::{Answer, AskedRow, RequestRow, events, filed, json};
 use sqlx::{PgConnection, Postgres, QueryBuilder};
 
 use crate::error::IntoStoreError as _;
+use crate::write::Write;
 use crate::{PostgresStore, audit, query, transition};
 
 const WHAT: &str = "request";
@@ -73,7 +74,7 @@ async fn insert(
 }
 
 async fn file(
-    tx: &mut PgConnection,
+    tx: &mut Write,
     new: &NewRequest,
     verb: &str,
     now: Timestamp,
@@ -91,9 +92,20 @@ async fn file(
     }
 }
 
+/// Files one request, unless the very same is open: then that one is the answer.
+pub(crate) async fn file_one(
+    tx: &mut Write,
+    new: &NewRequest,
+    now: Timestamp,
+    operation: &'static str,
+) -> Result<ServiceRequest> {
+    let verb = json(serde_json::to_string(&new.verb), WHAT)?;
+    file(tx, new, &verb, now, operation).await
+}
+
 /// Answers an open request, with its row of the audit trail.
 pub(crate) async fn resolve(
-    tx: &mut PgConnection,
+    tx: &mut Write,
     request: &RequestId,
     outcome: &RequestOutcome,
     actor: &str,
@@ -106,7 +118,7 @@ pub(crate) async fn resolve(
          FOR UPDATE",
         request.as_str()
     )
-    .fetch_optional(&mut *tx)
+    .fetch_optional(&mut **tx)
     .await
     .during(operation)?
     .ok_or_else(|| Error::NotFound { what: WHAT, id: request.to_string() })?;
@@ -124,7 +136,7 @@ pub(crate) async fn resolve(
         to_column(now),
         request.as_str()
     )
-    .execute(&mut *tx)
+    .execute(&mut **tx)
     .await
     .during(operation)?;
     audit::append(tx, &answer.event(request, key, actor, now)).await

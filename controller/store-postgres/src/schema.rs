@@ -3,12 +3,13 @@
 //! A release must run on the schema of the next one, so that an upgrade can be undone. Whether
 //! that holds is known only to the newer migration; it says so in `schema_versions`.
 
-use skep_store::{Error, Result};
+use skep_store::{Error, Protection, Result};
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::{Connection as _, PgConnection};
 
 use crate::connect::OPERATION;
 use crate::error::{Cause, IntoStoreError as _, from_sqlx};
+use crate::{audit, sealing};
 
 /// The oldest version of the server that still gets fixes.
 const OLDEST_SERVER: i32 = 14;
@@ -21,7 +22,10 @@ const LOCK: i64 = 0x736b_6570_0001;
 /// All in one transaction that holds a lock of its own: processes that start at once wait for each
 /// other, and a half-done upgrade leaves nothing. The migrator's own lock belongs to the session,
 /// which a pooler may change.
-pub(crate) async fn prepare(connection: &mut PgConnection) -> Result<String> {
+pub(crate) async fn prepare(
+    connection: &mut PgConnection,
+    protection: &Protection,
+) -> Result<String> {
     let mut tx = connection.begin().await.during(OPERATION)?;
     check_server(&mut tx).await?;
     sqlx::query!("SELECT pg_advisory_xact_lock($1)", LOCK)
@@ -33,11 +37,17 @@ pub(crate) async fn prepare(connection: &mut PgConnection) -> Result<String> {
     migrator.set_ignore_missing(true).set_locking(false);
     check(&mut tx, &migrator).await?;
     migrator.run_direct(None, &mut *tx, false).await.map_err(from_migrate)?;
+    if !audit::fits(&mut tx, protection).await? {
+        return Err(Cause::WrongKey).during(OPERATION);
+    }
+    audit::ensure_roots(&mut tx, protection).await?;
+    sealing::seal_clear_rows(&mut tx, protection).await?;
     let id = sqlx::query_scalar!("SELECT id FROM installation")
         .fetch_one(&mut *tx)
         .await
         .during(OPERATION)?;
     tx.commit().await.during(OPERATION)?;
+    sealing::wipe(connection).await;
     Ok(id)
 }
 

@@ -1,11 +1,13 @@
 //! The last good content of every source.
 
 use async_trait::async_trait;
-use skep_store::{Fence, LastGoodContent, Result, Sources};
+use skep_store::{Fence, LastGoodContent, Result, Sources, content_context};
 use skep_store_sql::instant::{from_column, to_column};
 
 use crate::PostgresStore;
 use crate::error::IntoStoreError as _;
+
+const WHAT: &str = "source content";
 
 #[async_trait]
 impl Sources for PostgresStore {
@@ -19,7 +21,7 @@ impl Sources for PostgresStore {
              content = excluded.content, loaded_at = excluded.loaded_at",
             content.source,
             content.digest,
-            content.content,
+            self.protection.seal(WHAT, &content_context(&content.source), &content.content)?,
             to_column(content.loaded_at)
         )
         .execute(&mut *tx)
@@ -40,10 +42,10 @@ impl Sources for PostgresStore {
         .during(OPERATION)?;
         row.map(|row| {
             Ok(LastGoodContent {
-                source: row.source,
                 digest: row.digest,
-                content: row.content,
-                loaded_at: from_column(row.loaded_at, "source content")?,
+                content: self.protection.open(WHAT, &content_context(&row.source), row.content)?,
+                source: row.source,
+                loaded_at: from_column(row.loaded_at, WHAT)?,
             })
         })
         .transpose()

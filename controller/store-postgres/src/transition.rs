@@ -8,6 +8,7 @@ use sqlx::PgConnection;
 
 use crate::audit;
 use crate::error::IntoStoreError as _;
+use crate::write::Write;
 
 /// Reads an action and locks it until the transaction ends: what is decided on it holds when it
 /// is written.
@@ -48,13 +49,14 @@ pub(crate) async fn object_of(
 
 /// Moves the action on. Nothing else writes its state.
 pub(crate) async fn apply(
-    tx: &mut PgConnection,
+    tx: &mut Write,
     head: &Head,
     change: &Change<'_>,
     now: Timestamp,
     operation: &'static str,
 ) -> Result<()> {
-    let columns = head.moves(change, now)?;
+    let attempts = audit::attempts(tx, &head.id, operation).await?;
+    let columns = head.moves(change, attempts, now)?;
     let changed = sqlx::query!(
         "UPDATE actions SET state = $1, revision = revision + 1, updated_at = $2, \
          detail = coalesce($3, detail), granted_at = coalesce($4, granted_at), \
@@ -70,7 +72,7 @@ pub(crate) async fn apply(
         head.id.as_str(),
         head.revision
     )
-    .execute(&mut *tx)
+    .execute(&mut **tx)
     .await
     .during(operation)?;
     if changed.rows_affected() != 1 {

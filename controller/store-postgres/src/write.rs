@@ -2,11 +2,12 @@
 
 use std::ops::{Deref, DerefMut};
 
-use skep_store::{Error, Fence, Result};
+use skep_store::{Error, Fence, Protection, Result};
 use sqlx::{PgConnection, Postgres, Transaction};
 
 use crate::error::{self, Cause, IntoStoreError as _};
-use crate::{PostgresStore, connect};
+use crate::lanes::Lane;
+use crate::{PostgresStore, audit, connect};
 
 /// A transaction that writes.
 pub(crate) struct Write {
@@ -14,6 +15,10 @@ pub(crate) struct Write {
     tx: Transaction<'static, Postgres>,
     mark: Mark,
     operation: &'static str,
+    /// The chain of the audit trail that this transaction writes, for itself alone.
+    lane: Lane,
+    /// The length of that chain after this transaction.
+    appended: Option<i64>,
 }
 
 /// The random name of a transaction: the rows of the audit trail carry it, and the transaction
@@ -46,6 +51,16 @@ impl PostgresStore {
     /// Begins a writing transaction. Its settings end with it, as nothing may stay with the
     /// session.
     pub(crate) async fn write(&self, operation: &'static str) -> Result<Write> {
+        self.write_in(None, operation).await
+    }
+
+    async fn write_in(&self, term: Option<&str>, operation: &'static str) -> Result<Write> {
+        let Some(lane) = self.trail.lane(term).await else {
+            return Err(Error::Busy(sqlx::Error::PoolTimedOut.into()));
+        };
+        // In a transaction of its own, and only for a chain that is not known to be there: the
+        // list of chains is locked meanwhile, and must not be for as long as this transaction is.
+        audit::ensure_chain(self, &lane).await?;
         let mark = Mark::new()?;
         let begin = format!(
             "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; \
@@ -58,7 +73,7 @@ impl PostgresStore {
             mark.lock()
         );
         let tx = connect::begin(&self.pool, begin, operation).await?;
-        Ok(Write { store: self.clone(), tx, mark, operation })
+        Ok(Write { store: self.clone(), tx, mark, operation, lane, appended: None })
     }
 
     /// Begins a transaction of the leader. A takeover changes the row that is locked here, so it
@@ -72,7 +87,7 @@ impl PostgresStore {
         fence: &Fence,
         operation: &'static str,
     ) -> Result<(Write, String)> {
-        let mut tx = self.write(operation).await?;
+        let mut tx = self.write_in(Some(fence.term.as_str()), operation).await?;
         let holder = sqlx::query_scalar!(
             "SELECT holder FROM lease_epoch WHERE epoch = $1 AND term = $2 FOR SHARE",
             fence.epoch,
@@ -112,17 +127,36 @@ impl PostgresStore {
 }
 
 impl Write {
+    /// The keys of the database.
+    pub(crate) fn protection(&self) -> &Protection {
+        &self.store.protection
+    }
+
+    /// The chain that this transaction writes.
+    pub(crate) fn lane(&self) -> &Lane {
+        &self.lane
+    }
+
+    /// The chain has this length once the transaction is committed.
+    pub(crate) fn has_appended(&mut self, length: i64) {
+        self.appended = Some(length);
+    }
+
     /// Commits. When the connection is lost meanwhile, the database is asked what became of it.
     pub(crate) async fn commit(self) -> Result<()> {
-        let Self { store, tx, mark, operation } = self;
-        match tx.commit().await {
+        let Self { store, tx, mark, operation, lane, appended } = self;
+        let committed = match tx.commit().await {
             Err(lost) if error::is_lost(&lost) => match store.was_committed(mark).await {
                 Ok(true) => Ok(()),
                 Ok(false) => Err(Error::Busy(Cause::Lost(lost).into())),
                 Err(_) => Err(Error::OutcomeUnknown { operation, source: lost.into() }),
             },
             answered => answered.during(operation),
+        };
+        if let (Ok(()), Some(length)) = (&committed, appended) {
+            lane.keep(length);
         }
+        committed
     }
 }
 

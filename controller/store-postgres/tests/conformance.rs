@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use skep_store::Store;
-use skep_store::conformance::Harness;
+use skep_store::conformance::{Harness, protection};
 use skep_store_postgres::{Address, ClockShift, OpenOptions, PostgresStore};
 use skep_testkit::Postgres;
 
@@ -26,7 +26,7 @@ impl Database {
 #[async_trait]
 impl Harness for Database {
     async fn connect(&self) -> Arc<dyn Store> {
-        let (options, clock) = (OpenOptions::default(), self.clock.clone());
+        let (options, clock) = (OpenOptions::new(protection()), self.clock.clone());
         let store = PostgresStore::open_with_clock(&self.address, options, clock).await;
         Arc::new(store.unwrap())
     }

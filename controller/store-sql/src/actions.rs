@@ -4,7 +4,9 @@ use skep_core::action::{Action, ActionKind, ActionState, ActuatorMode, Source};
 use skep_core::approval::{ApprovalStatus, Wait};
 use skep_core::canonical::Digest;
 use skep_core::identity::{ActionId, ApprovalId, PlanId};
-use skep_store::{ActionList, Error, NewAction, Result, UnreadableAction};
+use skep_store::{
+    ActionList, Error, NewAction, Protection, Result, UnreadableAction, step_context,
+};
 
 use crate::columns::{instant_or_none, json_error, key, word};
 use crate::instant::from_column;
@@ -22,7 +24,7 @@ pub struct ActionRow {
     pub object_name: String,
     pub kind: String,
     pub plan_id: String,
-    pub step: String,
+    pub step: Vec<u8>,
     pub binding: String,
     pub source: String,
     pub actor: String,
@@ -49,7 +51,8 @@ impl ActionRow {
     ///
     /// # Errors
     /// [`Error::Corrupt`] when a newer version wrote it or it is damaged.
-    pub fn read(self) -> Result<Action> {
+    pub fn read(self, protection: &Protection) -> Result<Action> {
+        let step = protection.open(WHAT, &step_context(&self.id), self.step)?;
         let since = instant_or_none(self.wait_since, WHAT)?;
         let wait = match (self.wait_code, self.wait_reason, since) {
             (Some(code), Some(reason), Some(since)) => Some(Wait { code, reason, since }),
@@ -61,7 +64,7 @@ impl ActionRow {
             key: key(self.tenant, self.cluster, &self.object_kind, self.object_name, WHAT)?,
             kind: word(&self.kind, ActionKind::from_word, WHAT)?,
             plan: PlanId::new(self.plan_id),
-            step: serde_json::from_str(&self.step).map_err(|error| json_error(&error, WHAT))?,
+            step: serde_json::from_slice(&step).map_err(|error| json_error(&error, WHAT))?,
             binding: Digest::from_stored(self.binding),
             source: word(&self.source, Source::from_word, WHAT)?,
             actor: self.actor,
@@ -85,11 +88,11 @@ impl ActionRow {
 
 /// Reads rows one by one: one that cannot be read does not hide the others.
 #[must_use]
-pub fn list(rows: Vec<ActionRow>) -> ActionList {
+pub fn list(rows: Vec<ActionRow>, protection: &Protection) -> ActionList {
     let mut list = ActionList { actions: Vec::with_capacity(rows.len()), unreadable: vec![] };
     for row in rows {
         let (id, name) = (row.id.clone(), row.object_name.clone());
-        match row.read() {
+        match row.read(protection) {
             Ok(action) => list.actions.push(action),
             Err(error) => {
                 list.unreadable.push(UnreadableAction { id: ActionId::new(id), name, error });

@@ -1,10 +1,10 @@
 //! Rows of `audit`.
 
-use skep_core::audit::{AuditEvent, AuditKind};
+use skep_core::audit::{AuditData, AuditEvent, AuditKind};
 use skep_core::identity::ActionId;
 use skep_store::{Error, Result};
 
-use crate::columns::{key, word};
+use crate::columns::{json_error, key, word};
 use crate::instant::from_column;
 
 /// A row of `audit`.
@@ -21,6 +21,7 @@ pub struct AuditRow {
     pub object_name: Option<String>,
     pub action_id: Option<String>,
     pub detail: String,
+    pub data: Option<String>,
 }
 
 impl AuditRow {
@@ -40,6 +41,7 @@ impl AuditRow {
                 return Err(Error::Corrupt { what: WHAT, source });
             }
         };
+        let data = self.data.map(|json| serde_json::from_str::<AuditData>(&json)).transpose();
         let event = AuditEvent {
             at: from_column(self.at, WHAT)?,
             kind: word(&self.kind, AuditKind::from_word, WHAT)?,
@@ -47,6 +49,7 @@ impl AuditRow {
             key,
             action: self.action_id.map(ActionId::new),
             detail: self.detail,
+            data: data.map_err(|error| json_error(&error, WHAT))?,
         };
         Ok((self.seq, event))
     }

@@ -124,6 +124,7 @@ pub fn batch_decided(
             "{} {} ({covered} of {of} requests, from {}): decision {}",
             batch.decision, batch.chosen, batch.source, batch.id
         ),
+        data: Some(batch.facts(covered as u64)),
     }
 }
 
@@ -195,5 +196,6 @@ pub fn batch_halted(batch: &Batch, halt: &Halt, not_started: usize) -> AuditEven
             "decision {}: {} failed, {not_started} that were approved with it do not start",
             batch.id, halt.target
         ),
+        data: Some(batch.facts(not_started as u64)),
     }
 }

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use skep_core::action::{ActionEvent, ActionState, ActuatorMode, IntentPhase};
-use skep_core::audit::{AuditEvent, AuditKind};
+use skep_core::audit::{AuditData, AuditEvent, AuditKind};
 use skep_core::containment::{
     Confirmation, Containment, ContainmentEvent, ContainmentState, ContainmentVerb, Order,
     RecordedState, Scope,
@@ -11,6 +11,7 @@ use skep_core::identity::{ActionId, ClusterId, ObjectKey, SwarmId};
 use skep_store::{ContainmentWrite, Error, Result};
 
 use crate::columns::{json_error, key, word};
+use crate::events::facts;
 use crate::instant::from_column;
 
 const WHAT: &str = "containment";
@@ -219,7 +220,13 @@ fn about_an_order(
     at: Timestamp,
 ) -> AuditEvent {
     let key = object_of(cluster, &order.scope);
-    AuditEvent { at, kind, actor: order.actor.clone(), key, action: None, detail }
+    let data = Some(AuditData::Containment {
+        order: order.verb,
+        scope: order.scope.word().to_owned(),
+        name: order.scope.name().to_owned(),
+        reason: (!order.reason.is_empty()).then(|| order.reason.clone()),
+    });
+    AuditEvent { at, kind, actor: order.actor.clone(), key, action: None, detail, data }
 }
 
 /// A first call that waits for a second one.
@@ -232,6 +239,7 @@ pub fn confirmation_asked(confirmation: &Confirmation, at: Timestamp) -> AuditEv
         key: None,
         action: None,
         detail: format!("until {}: {}", confirmation.until, confirmation.digest.short(16)),
+        data: None,
     }
 }
 
@@ -245,6 +253,7 @@ pub fn contained(write: &ContainmentWrite, leader: String, at: Timestamp) -> [Au
         key: Some(write.action.key.clone()),
         action: Some(write.action.id.clone()),
         detail,
+        data: Some(AuditData::Action(facts(&write.action))),
     };
     let (actor, reason) = (write.action.actor.clone(), write.action.reason.clone());
     [
@@ -258,7 +267,7 @@ pub fn contained(write: &ContainmentWrite, leader: String, at: Timestamp) -> [Au
 pub fn former_state_recorded(key: &ObjectKey, leader: String, at: Timestamp) -> AuditEvent {
     let detail = "it is at zero already; what was there is recorded".to_owned();
     let (kind, key) = (AuditKind::FormerStateRecorded, Some(key.clone()));
-    AuditEvent { at, kind, actor: leader, key, action: None, detail }
+    AuditEvent { at, kind, actor: leader, key, action: None, detail, data: None }
 }
 
 /// A service that is back.
@@ -270,7 +279,7 @@ pub fn former_state_forgotten(
     at: Timestamp,
 ) -> AuditEvent {
     let (kind, key) = (AuditKind::Restored, Some(key.clone()));
-    AuditEvent { at, kind, actor: leader, key, action: None, detail: why.to_owned() }
+    AuditEvent { at, kind, actor: leader, key, action: None, detail: why.to_owned(), data: None }
 }
 
 /// A containment that has ended.
@@ -283,5 +292,6 @@ pub fn ended(seen: &Containment, leader: String, at: Timestamp) -> AuditEvent {
         key: object_of(&seen.cluster, &seen.scope),
         action: None,
         detail: said(&seen.scope, "everything is as it was"),
+        data: None,
     }
 }

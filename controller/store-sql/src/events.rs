@@ -1,8 +1,8 @@
 //! The rows of the audit trail that both databases write, word for word.
 
 use jiff::Timestamp;
-use skep_core::action::{ActionState, IntentPhase};
-use skep_core::audit::{AuditEvent, AuditKind};
+use skep_core::action::{Action, ActionState, IntentPhase};
+use skep_core::audit::{ActionFacts, AuditData, AuditEvent, AuditKind, RevisionFacts};
 use skep_core::hold::{Hold, HoldKind};
 use skep_core::identity::{IntentId, ObjectKey};
 use skep_core::request::NewRequest;
@@ -11,6 +11,19 @@ use skep_store::NewAction;
 
 use crate::leases::Held;
 use crate::transition::Head;
+
+/// What the trail says about a new action beside the sentence.
+#[must_use]
+pub fn facts(action: &Action) -> ActionFacts {
+    ActionFacts {
+        operation: action.kind,
+        source: action.source,
+        initiator: action.actor.clone(),
+        mode: action.mode,
+        state: action.state,
+        attempts_before: 0,
+    }
+}
 
 /// A proposal, and the grant when a rule gave it.
 #[must_use]
@@ -23,6 +36,7 @@ pub fn proposed(new: &NewAction, now: Timestamp) -> Vec<AuditEvent> {
         key: Some(action.key.clone()),
         action: Some(action.id.clone()),
         detail,
+        data: Some(AuditData::Action(facts(action))),
     };
     let mut events = vec![event(AuditKind::Proposed, action.reason.clone())];
     if action.state == ActionState::Granted {
@@ -36,12 +50,13 @@ pub fn proposed(new: &NewAction, now: Timestamp) -> Vec<AuditEvent> {
 #[must_use]
 pub fn advanced(
     intent: &IntentId,
-    from: IntentPhase,
-    to: IntentPhase,
+    (from, to): (IntentPhase, IntentPhase),
     head: Head,
+    attempts_before: u32,
     actor: String,
     now: Timestamp,
 ) -> AuditEvent {
+    let data = Some(head.facts(head.state, attempts_before));
     AuditEvent {
         at: now,
         kind: AuditKind::Advanced,
@@ -49,6 +64,7 @@ pub fn advanced(
         key: Some(head.key),
         action: Some(head.id),
         detail: format!("intent {intent}: {from} is done, {to} is next"),
+        data,
     }
 }
 
@@ -63,6 +79,11 @@ pub fn requested(new: &NewRequest, now: Timestamp) -> AuditEvent {
         key: Some(new.key.clone()),
         action: None,
         detail: format!("{} (request {}){said}", new.verb, new.id),
+        data: Some(AuditData::Request {
+            request: new.id.clone(),
+            asks: Some(new.verb.to_string()),
+            reason: new.reason.clone(),
+        }),
     }
 }
 
@@ -83,6 +104,11 @@ pub fn held(hold: &Hold) -> AuditEvent {
             Some(until) => format!("until {until}: {}", hold.reason),
             None => hold.reason.clone(),
         },
+        data: Some(AuditData::Hold {
+            hold: hold.kind,
+            until: hold.until,
+            reason: Some(hold.reason.clone()),
+        }),
     }
 }
 
@@ -96,6 +122,11 @@ pub fn lifted(key: &ObjectKey, kind: &str, actor: &str, now: Timestamp) -> Audit
         key: Some(key.clone()),
         action: None,
         detail: format!("the hold was {kind}"),
+        data: HoldKind::from_word(kind).map(|hold| AuditData::Hold {
+            hold,
+            until: None,
+            reason: None,
+        }),
     }
 }
 
@@ -114,6 +145,12 @@ pub fn revision_noted(
         key: Some(revision.key.clone()),
         action: revision.action.clone(),
         detail: format!("revision {number} by {}: {}", revision.actor, revision.reason),
+        data: Some(AuditData::Revision(RevisionFacts {
+            revision: number,
+            origin: revision.origin,
+            author: revision.actor.clone(),
+            reason: revision.reason.clone(),
+        })),
     }
 }
 
@@ -125,15 +162,22 @@ pub fn leader_started(held: &Held, epoch: i64, holder: &str, now: Timestamp) -> 
     } else {
         format!("epoch {epoch}; the lease was free")
     };
-    about_the_lease(now, AuditKind::LeaderStarted, holder, detail)
+    about_the_lease(now, AuditKind::LeaderStarted, holder, epoch, detail)
 }
 
 /// A leadership that ended by itself.
 #[must_use]
 pub fn leader_released(epoch: i64, holder: &str, now: Timestamp) -> AuditEvent {
-    about_the_lease(now, AuditKind::LeaderReleased, holder, format!("epoch {epoch}"))
+    about_the_lease(now, AuditKind::LeaderReleased, holder, epoch, format!("epoch {epoch}"))
 }
 
-fn about_the_lease(at: Timestamp, kind: AuditKind, actor: &str, detail: String) -> AuditEvent {
-    AuditEvent { at, kind, actor: actor.to_owned(), key: None, action: None, detail }
+fn about_the_lease(
+    at: Timestamp,
+    kind: AuditKind,
+    actor: &str,
+    epoch: i64,
+    detail: String,
+) -> AuditEvent {
+    let data = Some(AuditData::Lease { epoch });
+    AuditEvent { at, kind, actor: actor.to_owned(), key: None, action: None, detail, data }
 }

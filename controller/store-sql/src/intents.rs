@@ -2,7 +2,7 @@
 
 use skep_core::action::IntentPhase;
 use skep_core::identity::{ActionId, IntentId, SwarmId};
-use skep_store::{Error, Intent, IntentOutcome, Result};
+use skep_store::{Error, Intent, IntentOutcome, Protection, Result};
 
 use crate::columns::{key, stored_version, word};
 use crate::instant::from_column;
@@ -42,15 +42,18 @@ impl IntentRow {
     ///
     /// # Errors
     /// [`Error::Corrupt`] when a newer version wrote it or it is damaged.
-    pub fn read(self) -> Result<Intent> {
+    pub fn read(self, protection: &Protection) -> Result<Intent> {
+        let (id, action) = (IntentId::new(self.id), ActionId::new(self.action_id));
+        let key = key(self.tenant, self.cluster, &self.object_kind, self.object_name, WHAT)?;
+        let context = Intent::body_context(&id, &action, &key);
         Ok(Intent {
-            id: IntentId::new(self.id),
-            action: ActionId::new(self.action_id),
-            key: key(self.tenant, self.cluster, &self.object_kind, self.object_name, WHAT)?,
+            body: protection.open(WHAT, &context, self.body)?,
+            id,
+            action,
+            key,
             object: self.object_id.map(SwarmId::new),
             version: stored_version(self.version, WHAT)?,
             phase: word(&self.phase, IntentPhase::from_word, WHAT)?,
-            body: self.body,
             created_at: from_column(self.created_at, WHAT)?,
         })
     }

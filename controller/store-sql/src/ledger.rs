@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use skep_core::action::{ActionKind, Source};
-use skep_core::audit::{AuditEvent, AuditKind};
+use skep_core::audit::{AuditData, AuditEvent, AuditKind};
 use skep_core::identity::{ActionId, ServiceName};
 use skep_store::{DecisionRow, Error, Refusal, Result};
 
@@ -76,5 +76,10 @@ pub fn refused(refusal: &Refusal, now: Timestamp) -> Result<AuditEvent> {
         key: Some(key.clone()),
         action: None,
         detail: format!("{}: rule {}: {}", decision.kind, decision.rule, decision.reason),
+        data: Some(AuditData::Refusal {
+            operation: decision.kind,
+            source: decision.source,
+            rule: decision.rule.clone(),
+        }),
     })
 }

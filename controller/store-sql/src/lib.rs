@@ -17,6 +17,7 @@ pub mod instant;
 mod intents;
 mod leases;
 mod ledger;
+pub mod letters;
 pub mod outbox;
 mod overrides;
 mod ownership;

@@ -109,5 +109,5 @@ pub fn about_deliveries(
     detail: String,
     at: Timestamp,
 ) -> AuditEvent {
-    AuditEvent { at, kind, actor, key: None, action: None, detail }
+    AuditEvent { at, kind, actor, key: None, action: None, detail, data: None }
 }

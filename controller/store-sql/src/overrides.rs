@@ -1,7 +1,7 @@
 //! Rows of `overrides`.
 
 use jiff::Timestamp;
-use skep_core::audit::{AuditEvent, AuditKind};
+use skep_core::audit::{AuditData, AuditEvent, AuditKind};
 use skep_core::gate::{Lifted, MAX_OVERRIDES, Override};
 use skep_core::identity::OverrideId;
 use skep_crds::policy::{BlastRadius, MaintenanceWindow, Mode, PolicyRule, RateLimit, Tier};
@@ -159,6 +159,17 @@ pub fn choose_override(mut found: Vec<OverrideRow>, id: &str) -> Result<Override
     Ok(only)
 }
 
+/// What the trail says about an override beside the sentence.
+fn override_facts(of: &Override) -> AuditData {
+    AuditData::Override {
+        id: of.id.clone(),
+        kind: of.rule.kind.clone(),
+        target: of.rule.target.clone(),
+        until: of.expires_at,
+        reason: (!of.reason.is_empty()).then(|| of.reason.clone()),
+    }
+}
+
 /// An override that was put in force.
 #[must_use]
 pub fn override_placed(new: &Override) -> AuditEvent {
@@ -170,6 +181,7 @@ pub fn override_placed(new: &Override) -> AuditEvent {
         key: None,
         action: None,
         detail: new.described(),
+        data: Some(override_facts(new)),
     }
 }
 
@@ -193,6 +205,7 @@ pub fn override_lifted(
         key: None,
         action: None,
         detail: lifted.described(),
+        data: Some(override_facts(&lifted)),
     };
     Ok((lifted, event))
 }

@@ -1,7 +1,7 @@
 //! Rows of `requests`, and the answers to them.
 
 use jiff::Timestamp;
-use skep_core::audit::{AuditEvent, AuditKind};
+use skep_core::audit::{AuditData, AuditEvent, AuditKind};
 use skep_core::identity::{ActionId, ObjectKey, RequestId};
 use skep_core::request::{NewRequest, RequestState, ServiceRequest};
 use skep_store::{Error, RequestOutcome, Result};
@@ -149,6 +149,7 @@ impl<'a> Answer<'a> {
             key: Some(key),
             action: self.action.cloned(),
             detail: format!("request {id}{said}"),
+            data: Some(AuditData::Request { request: id.clone(), asks: None, reason: None }),
         }
     }
 }

@@ -5,7 +5,7 @@ use skep_core::action::{
     ActionEvent, ActionKind, ActionState, ActuatorMode, IllegalTransition, IntentPhase, Source,
 };
 use skep_core::approval::{ApprovalStatus, Moved};
-use skep_core::audit::{AuditEvent, AuditKind};
+use skep_core::audit::{ActionFacts, AuditData, AuditEvent, AuditKind};
 use skep_core::identity::{ActionId, ObjectKey};
 use skep_store::{Closing, Effects, Error, Intent, IntentOutcome, OwnershipChange, Result};
 
@@ -92,6 +92,19 @@ impl Head {
         }
     }
 
+    /// What the trail says about the action beside the sentence.
+    #[must_use]
+    pub fn facts(&self, state: ActionState, attempts_before: u32) -> AuditData {
+        AuditData::Action(ActionFacts {
+            operation: self.kind,
+            source: self.source,
+            initiator: self.actor.clone(),
+            mode: self.mode,
+            state,
+            attempts_before,
+        })
+    }
+
     fn refused(&self, why: &'static str) -> Error {
         Error::Refused { what: WHAT, id: self.id.to_string(), why }
     }
@@ -175,10 +188,13 @@ impl Head {
             ActionEvent::Expire => Some(ApprovalStatus::Expired),
             ActionEvent::Deny => Some(ApprovalStatus::Denied),
             // What was approved was a rehearsal or a rollout, and it took place.
-            ActionEvent::Rehearse | ActionEvent::Succeed | ActionEvent::Fail => None,
-            ActionEvent::Grant | ActionEvent::Begin | ActionEvent::Accept | ActionEvent::Retry => {
-                return Err(illegal().into());
-            }
+            ActionEvent::Rehearse | ActionEvent::Succeed => None,
+            // What fails leaves a letter.
+            ActionEvent::Fail
+            | ActionEvent::Grant
+            | ActionEvent::Begin
+            | ActionEvent::Accept
+            | ActionEvent::Retry => return Err(illegal().into()),
         };
         if self.state == ActionState::Executing {
             // The engine may have done it; only the outcome of the intent ends it.
@@ -187,12 +203,32 @@ impl Head {
         Ok(approval)
     }
 
+    /// Whether the action may be ended as failed like this.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] and [`Error::Transition`] as [`skep_store::DeadLetters::fail_action`]
+    /// says.
+    pub fn may_fail(&self, closing: &Closing) -> Result<()> {
+        self.at_revision(closing.revision)?;
+        // What is executing may be done; only the outcome of the intent ends it.
+        if closing.event != ActionEvent::Fail || self.state == ActionState::Executing {
+            return Err(IllegalTransition { from: self.state, event: closing.event }.into());
+        }
+        Ok(())
+    }
+
     /// What the change writes. Nothing else leads to another state.
     ///
     /// # Errors
     /// [`Error::Transition`] when it is not possible from where the action stands.
-    pub fn moves(&self, change: &Change<'_>, now: Timestamp) -> Result<ChangedColumns> {
-        let state = self.state.after(change.event)?.as_str();
+    pub fn moves(
+        &self,
+        change: &Change<'_>,
+        attempts_before: u32,
+        now: Timestamp,
+    ) -> Result<ChangedColumns> {
+        let after = self.state.after(change.event)?;
+        let state = after.as_str();
         let updated_at = to_column(now);
         let moved = change.moved.map(serde_json::to_string);
         Ok(ChangedColumns {
@@ -208,6 +244,7 @@ impl Head {
                 key: Some(self.key.clone()),
                 action: Some(self.id.clone()),
                 detail: change.said.to_owned(),
+                data: Some(self.facts(after, attempts_before)),
             },
         })
     }

@@ -4,20 +4,22 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use skep_core::action::{Action, ActionEvent, ActionState};
 use skep_core::approval::ApprovalStatus;
-use skep_core::audit::{AuditEvent, AuditKind};
+use skep_core::audit::{ActionFacts, AuditData, AuditEvent, AuditKind};
 use skep_core::gate::Decision;
 use skep_core::identity::{ActionId, ObjectKey};
 use skep_core::notice::Notice;
 use skep_store::{
     ActionFilter, ActionList, Actions, Closing, Error, Fence, NewAction, ProposeOutcome,
-    RequestOutcome, Result, UnreadableAction, WaitNote,
+    RequestOutcome, Result, UnreadableAction, WaitNote, step_context,
 };
-use sqlx::{QueryBuilder, Sqlite, Transaction};
+use sqlx::{QueryBuilder, Sqlite};
 
 use crate::error::IntoStoreError as _;
 use crate::row::ActionRow;
 use crate::transition::{Change, Head};
-use crate::{SqliteStore, approvals, audit, batches, clock, ledger, outbox, requests, row, waits};
+use crate::{
+    SqliteStore, Tx, approvals, audit, batches, clock, ledger, outbox, requests, row, waits,
+};
 
 const WHAT: &str = "action";
 
@@ -47,7 +49,7 @@ fn check(new: &NewAction) -> Result<()> {
 
 /// The open action of a key, if it has one.
 pub(crate) async fn open_action(
-    tx: &mut Transaction<'_, Sqlite>,
+    tx: &mut Tx,
     key: &ObjectKey,
     operation: &'static str,
 ) -> Result<Option<ActionId>> {
@@ -69,14 +71,22 @@ pub(crate) async fn open_action(
     Ok(id.map(ActionId::new))
 }
 
-pub(crate) async fn insert(
-    tx: &mut Transaction<'_, Sqlite>,
-    action: &Action,
-    operation: &'static str,
-) -> Result<()> {
-    let step =
-        serde_json::to_string(&action.step).map_err(|error| row::json_error(&error, WHAT))?;
+/// What the trail says about a new action beside the sentence.
+pub(crate) fn facts(action: &Action) -> ActionFacts {
+    ActionFacts {
+        operation: action.kind,
+        source: action.source,
+        initiator: action.actor.clone(),
+        mode: action.mode,
+        state: action.state,
+        attempts_before: 0,
+    }
+}
+
+pub(crate) async fn insert(tx: &mut Tx, action: &Action, operation: &'static str) -> Result<()> {
+    let step = serde_json::to_vec(&action.step).map_err(|error| row::json_error(&error, WHAT))?;
     let id = action.id.as_str();
+    let step = tx.protection.seal(WHAT, &step_context(id), &step)?;
     let tenant = action.key.tenant.as_str();
     let cluster = action.key.cluster.as_str();
     let object_kind = action.key.kind.as_str();
@@ -159,6 +169,7 @@ impl Actions for SqliteStore {
                 key: Some(action.key.clone()),
                 action: Some(action.id.clone()),
                 detail: action.reason.clone(),
+                data: Some(AuditData::Action(facts(action))),
             };
             audit::append(&mut tx, &event).await?;
             if action.state == ActionState::Granted {
@@ -245,7 +256,7 @@ impl Actions for SqliteStore {
         .fetch_one(&self.readers)
         .await
         .during(OPERATION)?
-        .read()
+        .read(&self.protection)
     }
 
     async fn list_actions(&self, filter: &ActionFilter) -> Result<ActionList> {
@@ -277,7 +288,7 @@ impl Actions for SqliteStore {
         let mut list = ActionList { actions: Vec::with_capacity(rows.len()), unreadable: vec![] };
         for row in rows {
             let (id, name) = (row.id.clone(), row.object_name.clone());
-            match row.read() {
+            match row.read(&self.protection) {
                 Ok(action) => list.actions.push(action),
                 Err(error) => {
                     list.unreadable.push(UnreadableAction { id: ActionId::new(id), name, error });

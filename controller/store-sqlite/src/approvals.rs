@@ -12,18 +12,18 @@ use skep_store::{
     ApprovalFilter, Approvals, BatchOutcome, BatchRequest, Decision, DecisionRequest, Error, Fence,
     Result,
 };
-use sqlx::{QueryBuilder, Sqlite, Transaction};
+use sqlx::{QueryBuilder, Sqlite};
 
 use crate::error::IntoStoreError as _;
 use crate::row::ApprovalRow;
 use crate::transition::{Change, Head};
-use crate::{SqliteStore, batches, clock, outbox, row};
+use crate::{SqliteStore, Tx, batches, clock, outbox, row};
 
 const WHAT: &str = "approval";
 
 /// Files a request, in the transaction of its action.
 pub(crate) async fn insert(
-    tx: &mut Transaction<'_, Sqlite>,
+    tx: &mut Tx,
     approval: &Approval,
     operation: &'static str,
 ) -> Result<()> {
@@ -65,7 +65,7 @@ pub(crate) async fn insert(
 /// `denied` is who refused it and why; otherwise the record of the decision stays. True when there
 /// was one.
 pub(crate) async fn end(
-    tx: &mut Transaction<'_, Sqlite>,
+    tx: &mut Tx,
     action: &ActionId,
     status: ApprovalStatus,
     denied: Option<(&str, &str)>,
@@ -93,11 +93,7 @@ pub(crate) async fn end(
     Ok(ended.rows_affected() > 0)
 }
 
-async fn load(
-    tx: &mut Transaction<'_, Sqlite>,
-    id: &str,
-    operation: &'static str,
-) -> Result<Approval> {
+async fn load(tx: &mut Tx, id: &str, operation: &'static str) -> Result<Approval> {
     sqlx::query_as!(
         ApprovalRow,
         "SELECT id, action_id, kind, target, plan_id, binding, status, revision, created_at, \
@@ -142,7 +138,7 @@ fn check(approval: &Approval, request: &DecisionRequest, now: Timestamp) -> Resu
 
 /// Decides about one request, alone or as a part of a decision about many.
 pub(crate) async fn decide(
-    tx: &mut Transaction<'_, Sqlite>,
+    tx: &mut Tx,
     request: &DecisionRequest,
     batch: Option<&BatchId>,
     now: Timestamp,
@@ -268,7 +264,7 @@ impl Approvals for SqliteStore {
         }
         let full = format!("{APPROVAL_PREFIX}{part}");
         let (full_end, part_end) = (row::prefix_end(&full), row::prefix_end(part));
-        let mut tx = self.readers.begin().await.during(OPERATION)?;
+        let mut tx = self.read(OPERATION).await?;
         let rows = sqlx::query!(
             "SELECT id, action_id FROM approvals \
              WHERE (id >= ?1 AND id < ?2) OR (action_id >= ?3 AND action_id < ?4)",

@@ -6,11 +6,10 @@ use skep_core::audit::{AuditEvent, AuditKind};
 use skep_core::identity::{ActionId, IntentId};
 use skep_core::retry::Failure;
 use skep_store::{Attempts, Error, FailedAttempt, Fence, Result, Retries};
-use sqlx::{Sqlite, Transaction};
 
 use crate::error::IntoStoreError as _;
 use crate::transition::Head;
-use crate::{SqliteStore, audit, clock, intents, row};
+use crate::{SqliteStore, Tx, audit, clock, intents, row};
 
 const WHAT: &str = "attempt";
 
@@ -42,7 +41,7 @@ impl AttemptRow {
 
 /// Counts one more failed attempt of an action.
 pub(crate) async fn count(
-    tx: &mut Transaction<'_, Sqlite>,
+    tx: &mut Tx,
     action: &ActionId,
     attempt: &FailedAttempt,
     detail: &str,
@@ -74,7 +73,7 @@ pub(crate) async fn count(
 
 /// The failed attempts of an action, if there are any.
 pub(crate) async fn load(
-    tx: &mut Transaction<'_, Sqlite>,
+    tx: &mut Tx,
     action: &ActionId,
     operation: &'static str,
 ) -> Result<Option<Attempts>> {
@@ -107,6 +106,7 @@ impl Retries for SqliteStore {
         let open = intents::load_open(&mut tx, intent, OPERATION).await?;
         let head = Head::load(&mut tx, &open.action, OPERATION).await?;
         let counted = count(&mut tx, &head.id, attempt, detail, now, OPERATION).await?;
+        let data = head.facts(&mut tx, head.state, OPERATION).await?;
         let event = AuditEvent {
             at: now,
             kind: AuditKind::AttemptFailed,
@@ -114,6 +114,7 @@ impl Retries for SqliteStore {
             key: Some(head.key),
             action: Some(head.id),
             detail: format!("attempt {} failed ({}): {detail}", counted.failed, attempt.failure),
+            data: Some(data),
         };
         audit::append(&mut tx, &event).await?;
         tx.commit().await.during(OPERATION)?;

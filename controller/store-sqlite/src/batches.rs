@@ -7,11 +7,10 @@ use skep_core::audit::{AuditEvent, AuditKind};
 use skep_core::identity::{ActionId, BatchId, ServiceName};
 use skep_core::notice::Notice;
 use skep_store::{BatchOutcome, BatchRequest, DecisionRequest, Error, Result};
-use sqlx::{Sqlite, Transaction};
 
 use crate::error::IntoStoreError as _;
 use crate::transition::{Change, Head};
-use crate::{SqliteStore, approvals, audit, clock, outbox, row};
+use crate::{SqliteStore, Tx, approvals, audit, clock, outbox, row};
 
 const WHAT: &str = "decision";
 
@@ -124,6 +123,7 @@ pub(crate) async fn decide(
             "{} {} ({covered} of {of} requests, from {}): decision {}",
             batch.decision, batch.chosen, batch.source, batch.id
         ),
+        data: Some(batch.facts(covered as u64)),
     };
     audit::append(&mut tx, &event).await?;
     let kept = load(&mut tx, &batch.id, OPERATION).await?;
@@ -132,11 +132,7 @@ pub(crate) async fn decide(
     Ok(outcome)
 }
 
-async fn insert(
-    tx: &mut Transaction<'_, Sqlite>,
-    batch: &Batch,
-    operation: &'static str,
-) -> Result<()> {
+async fn insert(tx: &mut Tx, batch: &Batch, operation: &'static str) -> Result<()> {
     let id = batch.id.as_str();
     let decision = batch.decision.as_str();
     let decided_at = clock::to_column(batch.decided_at);
@@ -159,11 +155,7 @@ async fn insert(
     Ok(())
 }
 
-async fn load(
-    tx: &mut Transaction<'_, Sqlite>,
-    id: &BatchId,
-    operation: &'static str,
-) -> Result<Batch> {
+async fn load(tx: &mut Tx, id: &BatchId, operation: &'static str) -> Result<Batch> {
     let id = id.as_str();
     sqlx::query_as!(
         BatchRow,
@@ -180,7 +172,7 @@ async fn load(
 
 /// The decision about many that covers an action, if one does.
 async fn of_action(
-    tx: &mut Transaction<'_, Sqlite>,
+    tx: &mut Tx,
     action: &ActionId,
     operation: &'static str,
 ) -> Result<Option<Batch>> {
@@ -199,7 +191,7 @@ async fn of_action(
 /// What an action's end means for those that were approved with it, in the transaction of that
 /// end. `head` is the action as it was before `event`.
 pub(crate) async fn follow(
-    tx: &mut Transaction<'_, Sqlite>,
+    tx: &mut Tx,
     head: &Head,
     event: ActionEvent,
     detail: &str,
@@ -230,12 +222,7 @@ pub(crate) async fn follow(
     }
 }
 
-async fn halt_all(
-    tx: &mut Transaction<'_, Sqlite>,
-    batch: &Batch,
-    halt: &Halt,
-    operation: &'static str,
-) -> Result<()> {
+async fn halt_all(tx: &mut Tx, batch: &Batch, halt: &Halt, operation: &'static str) -> Result<()> {
     let id = batch.id.as_str();
     let (at, by) = (clock::to_column(halt.at), halt.action.as_str());
     let target = halt.target.as_str();
@@ -275,6 +262,7 @@ async fn halt_all(
             "decision {}: {} failed, {not_started} that were approved with it do not start",
             batch.id, halt.target
         ),
+        data: Some(batch.facts(not_started as u64)),
     };
     audit::append(tx, &event).await?;
     outbox::record(tx, &Notice::halted(batch, halt, not_started), operation).await
@@ -282,7 +270,7 @@ async fn halt_all(
 
 /// Ends a member of a halted decision; false when it has started or ended.
 async fn supersede(
-    tx: &mut Transaction<'_, Sqlite>,
+    tx: &mut Tx,
     batch: &Batch,
     halt: &Halt,
     member: &ActionId,
@@ -314,7 +302,7 @@ pub(crate) async fn find(store: &SqliteStore, id_or_prefix: &str) -> Result<Batc
         return Err(not_found());
     }
     let end = row::prefix_end(id_or_prefix);
-    let mut tx = store.readers.begin().await.during(OPERATION)?;
+    let mut tx = store.read(OPERATION).await?;
     let ids = sqlx::query_scalar!(
         "SELECT id FROM batches WHERE id >= ?1 AND id < ?2 ORDER BY id",
         id_or_prefix,

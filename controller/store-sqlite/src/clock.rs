@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use skep_store::{Error, Result};
-use sqlx::{Sqlite, Transaction};
 
+use crate::Tx;
 use crate::error::IntoStoreError as _;
 
 /// Moves the database's clock for a test of the lease. In production it is never moved: the only
@@ -29,7 +29,7 @@ impl ClockShift {
 ///
 /// SQLite evaluates `now` once per statement, so a time read after `BEGIN IMMEDIATE` is one at
 /// which the write lock was held. Its resolution is a millisecond.
-pub(crate) async fn now(tx: &mut Transaction<'_, Sqlite>, shift: &ClockShift) -> Result<Timestamp> {
+pub(crate) async fn now(tx: &mut Tx, shift: &ClockShift) -> Result<Timestamp> {
     let shift = shift.0.load(Ordering::SeqCst);
     let now = sqlx::query_scalar!(
         r#"SELECT CAST(round(unixepoch('subsec') * 1000.0) AS INTEGER) * 1000 + ? AS "now!: i64""#,

@@ -4,21 +4,49 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::time::Duration;
 
-use skep_store::{Error, Result};
+use skep_store::{Error, Protection, Result};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Connection as _, SqlitePool};
 
 use crate::error::{Cause, IntoStoreError as _};
+use crate::transaction::{Lengths, Writer};
 use crate::{ClockShift, SqliteStore, length, schema};
 
 /// What every failure here is a failure of.
 pub(crate) const OPERATION: &str = "open the database";
 
 /// How to open a database.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone)]
 pub struct OpenOptions {
     /// Create the file, and the folders above it, when they are missing.
     pub create: bool,
+    /// The keys that belong to the database.
+    pub protection: Protection,
+    /// Who writes, for whoever reads the audit trail: host and process id.
+    pub writer: String,
+}
+
+impl OpenOptions {
+    /// Opens what is there, with these keys, as this process.
+    #[must_use]
+    pub fn new(protection: Protection) -> Self {
+        Self { create: false, protection, writer: format!("pid {}", std::process::id()) }
+    }
+
+    /// Creates what is missing.
+    #[must_use]
+    pub fn creating(self) -> Self {
+        Self { create: true, ..self }
+    }
+
+    /// A chain of the audit trail for everything that this opening writes without leading.
+    fn trail(&self) -> Writer {
+        Writer {
+            chain: format!("process:{}", self.protection.random().hex128()),
+            process: self.writer.clone(),
+            lengths: Lengths::default(),
+        }
+    }
 }
 
 /// How long a write waits for the writer of another process. Our transactions take milliseconds;
@@ -37,7 +65,7 @@ pub(crate) async fn file(
     options: OpenOptions,
     clock: ClockShift,
 ) -> Result<SqliteStore> {
-    ensure_file(path, options).during(OPERATION)?;
+    ensure_file(path, &options).during(OPERATION)?;
     length::check(path).during(OPERATION)?;
     let writing = connect_options()
         .filename(path)
@@ -46,17 +74,21 @@ pub(crate) async fn file(
         // What is blanked must not stay readable in free pages.
         .pragma("secure_delete", "ON");
     let writer = pool(1).connect_lazy_with(writing.clone());
-    let installation_id = schema::prepare(&writer).await?;
+    let installation_id = schema::prepare(&writer, &options.protection).await?;
     // No write can slip past the write lock by taking the wrong pool.
     let readers = pool(READERS).connect_lazy_with(writing.pragma("query_only", "ON"));
-    Ok(SqliteStore { writer, readers, clock, installation_id })
+    let trail = options.trail();
+    let protection = options.protection;
+    Ok(SqliteStore { writer, readers, clock, installation_id, protection, trail })
 }
 
-pub(crate) async fn memory(clock: ClockShift) -> Result<SqliteStore> {
+pub(crate) async fn memory(options: OpenOptions, clock: ClockShift) -> Result<SqliteStore> {
     // The database lives as long as its only connection.
     let only = pool(1).connect_lazy_with(connect_options().in_memory(true).filename(":memory:"));
-    let installation_id = schema::prepare(&only).await?;
-    Ok(SqliteStore { writer: only.clone(), readers: only, clock, installation_id })
+    let installation_id = schema::prepare(&only, &options.protection).await?;
+    let (readers, trail) = (only.clone(), options.trail());
+    let protection = options.protection;
+    Ok(SqliteStore { writer: only, readers, clock, installation_id, protection, trail })
 }
 
 fn connect_options() -> SqliteConnectOptions {
@@ -83,7 +115,7 @@ fn pool(connections: u32) -> SqlitePoolOptions {
 
 /// Makes the folders and the file, for this user only: specs and environment values are in it.
 /// SQLite gives its side files (`-wal`, `-shm`) the mode of the main file.
-fn ensure_file(path: &Path, options: OpenOptions) -> std::result::Result<(), Cause> {
+fn ensure_file(path: &Path, options: &OpenOptions) -> std::result::Result<(), Cause> {
     if path.exists() {
         return Ok(());
     }

@@ -6,17 +6,16 @@ mod write;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use skep_core::action::ActuatorMode;
-use skep_core::audit::{AuditEvent, AuditKind};
+use skep_core::audit::{AuditData, AuditEvent, AuditKind};
 use skep_core::containment::{
     Confirmation, Contained, Containment, ContainmentEvent, ContainmentState, ContainmentVerb,
     Order, RecordedState, Scope,
 };
 use skep_core::identity::{ActionId, ClusterId, ObjectKey, SwarmId, TenantId};
 use skep_store::{ContainmentWrite, Containments, Error, Fence, Ordered, Result};
-use sqlx::{Sqlite, Transaction};
 
 use crate::error::IntoStoreError as _;
-use crate::{SqliteStore, audit, clock, row};
+use crate::{SqliteStore, Tx, audit, clock, row};
 
 const WHAT: &str = "containment";
 
@@ -49,6 +48,12 @@ fn event(cluster: &ClusterId, order: &Order, kind: AuditKind, at: Timestamp) -> 
             }
             _ => said(&order.scope, &order.reason),
         },
+        data: Some(AuditData::Containment {
+            order: order.verb,
+            scope: order.scope.word().to_owned(),
+            name: order.scope.name().to_owned(),
+            reason: (!order.reason.is_empty()).then(|| order.reason.clone()),
+        }),
     }
 }
 
@@ -76,7 +81,7 @@ impl Row {
 }
 
 async fn load(
-    tx: &mut Transaction<'_, Sqlite>,
+    tx: &mut Tx,
     cluster: &ClusterId,
     scope: &Scope,
     operation: &'static str,
@@ -100,11 +105,7 @@ async fn load(
     .transpose()
 }
 
-async fn put(
-    tx: &mut Transaction<'_, Sqlite>,
-    containment: &Containment,
-    operation: &'static str,
-) -> Result<()> {
+async fn put(tx: &mut Tx, containment: &Containment, operation: &'static str) -> Result<()> {
     let tenant = TenantId::default();
     let (tenant, cluster) = (tenant.as_str(), containment.cluster.as_str());
     let (word, name) = (containment.scope.word(), containment.scope.name());
@@ -132,7 +133,7 @@ async fn put(
 }
 
 async fn remove(
-    tx: &mut Transaction<'_, Sqlite>,
+    tx: &mut Tx,
     cluster: &ClusterId,
     scope: &Scope,
     operation: &'static str,
@@ -236,6 +237,7 @@ impl Containments for SqliteStore {
                 key: None,
                 action: None,
                 detail: format!("until {}: {}", confirmation.until, confirmation.digest.short(16)),
+                data: None,
             };
             audit::append(&mut tx, &event).await?;
         }
@@ -247,7 +249,7 @@ impl Containments for SqliteStore {
         const OPERATION: &str = "read the containments";
         let cluster_id = cluster.as_str();
         // In one transaction: a kill without its record would record what the kill left.
-        let mut tx = self.readers.begin().await.during(OPERATION)?;
+        let mut tx = self.read(OPERATION).await?;
         let rows = sqlx::query!(
             "SELECT scope, name, state, actor, reason, since, revision FROM containments \
              WHERE cluster = ? ORDER BY scope, name",
@@ -321,6 +323,7 @@ impl Containments for SqliteStore {
             key: Some(recorded.key.clone()),
             action: None,
             detail: "it is at zero already; what was there is recorded".to_owned(),
+            data: None,
         };
         audit::append(&mut tx, &event).await?;
         tx.commit().await.during(OPERATION)
@@ -358,6 +361,7 @@ impl Containments for SqliteStore {
             key: Some(key.clone()),
             action: None,
             detail: why.to_owned(),
+            data: None,
         };
         audit::append(&mut tx, &event).await?;
         tx.commit().await.during(OPERATION)?;
@@ -389,6 +393,7 @@ impl Containments for SqliteStore {
             key: key(&seen.cluster, &seen.scope),
             action: None,
             detail: said(&seen.scope, "everything is as it was"),
+            data: None,
         };
         audit::append(&mut tx, &event).await?;
         tx.commit().await.during(OPERATION)

@@ -43,6 +43,12 @@ pub enum Cause {
         /// The newest that this binary knows.
         known: i64,
     },
+    /// Sealed by another installation.
+    #[error(
+        "the database was made with another key: put the right key back beside it, \
+         or choose another --store; nothing was changed"
+    )]
+    WrongKey,
     /// A migration was changed after it was released.
     #[error("the schema of the database is not the one that this version of skep made")]
     Schema(#[source] sqlx::migrate::MigrateError),

@@ -2,22 +2,19 @@
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use skep_core::audit::{AuditEvent, AuditKind};
+use skep_core::audit::{AuditData, AuditEvent, AuditKind};
 use skep_core::canonical::Digest;
 use skep_core::hold::{Hold, HoldKind};
 use skep_core::identity::{ClusterId, ObjectKey};
 use skep_store::{Holds, Result};
-use sqlx::{Sqlite, Transaction};
 
 use crate::error::IntoStoreError as _;
-use crate::{SqliteStore, audit, clock, row};
+use crate::{SqliteStore, Tx, audit, clock, row};
+
+const WHAT: &str = "hold";
 
 /// Places a hold, with its row of the audit trail.
-pub(crate) async fn place(
-    tx: &mut Transaction<'_, Sqlite>,
-    hold: &Hold,
-    operation: &'static str,
-) -> Result<()> {
+pub(crate) async fn place(tx: &mut Tx, hold: &Hold, operation: &'static str) -> Result<()> {
     let tenant = hold.key.tenant.as_str();
     let cluster = hold.key.cluster.as_str();
     let object_kind = hold.key.kind.as_str();
@@ -59,6 +56,11 @@ pub(crate) async fn place(
             Some(until) => format!("until {until}: {}", hold.reason),
             None => hold.reason.clone(),
         },
+        data: Some(AuditData::Hold {
+            hold: hold.kind,
+            until: hold.until,
+            reason: Some(hold.reason.clone()),
+        }),
     };
     audit::append(tx, &event).await
 }
@@ -91,6 +93,7 @@ impl Holds for SqliteStore {
         .await
         .during(OPERATION)?;
         let Some(kind) = lifted else { return Ok(false) };
+        let kind = row::word(&kind, HoldKind::from_word, WHAT)?;
         let event = AuditEvent {
             at: now,
             kind: AuditKind::HoldLifted,
@@ -98,6 +101,7 @@ impl Holds for SqliteStore {
             key: Some(key.clone()),
             action: None,
             detail: format!("the hold was {kind}"),
+            data: Some(AuditData::Hold { hold: kind, until: None, reason: None }),
         };
         audit::append(&mut tx, &event).await?;
         tx.commit().await.during(OPERATION)?;
@@ -105,7 +109,6 @@ impl Holds for SqliteStore {
     }
 
     async fn holds(&self, cluster: &ClusterId) -> Result<Vec<Hold>> {
-        const WHAT: &str = "hold";
         let cluster = cluster.as_str();
         let rows = sqlx::query!(
             "SELECT tenant, cluster, object_kind, object_name, kind, difference, until, actor, \

@@ -8,12 +8,11 @@ use skep_core::audit::{AuditEvent, AuditKind};
 use skep_core::identity::{ActionId, IntentId, ObjectKey, SwarmId};
 use skep_core::notice::Notice;
 use skep_store::{Effects, Error, Fence, Intent, IntentOutcome, Intents, OwnershipChange, Result};
-use sqlx::{Sqlite, Transaction};
 
 use crate::error::IntoStoreError as _;
 use crate::transition::{Change, Head};
 use crate::{
-    SqliteStore, approvals, attempts, audit, batches, clock, holds, letters, outbox, ownership,
+    SqliteStore, Tx, approvals, attempts, audit, batches, clock, holds, letters, outbox, ownership,
     revisions, row,
 };
 
@@ -32,7 +31,7 @@ fn word(outcome: &IntentOutcome) -> &'static str {
 
 /// Moves the action on by the outcome, and everything that belongs to it.
 async fn close(
-    tx: &mut Transaction<'_, Sqlite>,
+    tx: &mut Tx,
     outcome: &IntentOutcome,
     head: &Head,
     actor: &str,
@@ -68,12 +67,7 @@ async fn close(
 }
 
 /// Stores what follows from the outcome, all of it about the action's own object.
-async fn apply(
-    tx: &mut Transaction<'_, Sqlite>,
-    effects: &Effects,
-    head: &Head,
-    operation: &'static str,
-) -> Result<()> {
+async fn apply(tx: &mut Tx, effects: &Effects, head: &Head, operation: &'static str) -> Result<()> {
     let Effects { ownership, revision, hold } = effects;
     let keys = [
         ownership.as_ref().map(object_of),
@@ -115,11 +109,7 @@ fn may_run(head: &Head) -> Result<()> {
     }
 }
 
-pub(crate) async fn insert(
-    tx: &mut Transaction<'_, Sqlite>,
-    intent: &Intent,
-    operation: &'static str,
-) -> Result<()> {
+pub(crate) async fn insert(tx: &mut Tx, intent: &Intent, operation: &'static str) -> Result<()> {
     let id = intent.id.as_str();
     let action = intent.action.as_str();
     let tenant = intent.key.tenant.as_str();
@@ -129,6 +119,8 @@ pub(crate) async fn insert(
     let version = row::version(intent.version, WHAT, id)?;
     let phase = intent.phase.as_str();
     let created_at = clock::to_column(intent.created_at);
+    let context = Intent::body_context(&intent.id, &intent.action, &intent.key);
+    let body = tx.protection.seal(WHAT, &context, &intent.body)?;
     sqlx::query!(
         "INSERT INTO intents (id, action_id, tenant, cluster, object_kind, object_name, \
          object_id, version, phase, body, outcome, detail, created_at) \
@@ -142,7 +134,7 @@ pub(crate) async fn insert(
         object,
         version,
         phase,
-        intent.body,
+        body,
         created_at
     )
     .execute(&mut **tx)
@@ -158,7 +150,7 @@ pub(crate) struct Open {
 }
 
 pub(crate) async fn load_open(
-    tx: &mut Transaction<'_, Sqlite>,
+    tx: &mut Tx,
     intent: &IntentId,
     operation: &'static str,
 ) -> Result<Open> {
@@ -241,6 +233,7 @@ impl Intents for SqliteStore {
             .await
             .during(OPERATION)?;
         let head = Head::load(&mut tx, &open.action, OPERATION).await?;
+        let data = head.facts(&mut tx, head.state, OPERATION).await?;
         let event = AuditEvent {
             at: now,
             kind: AuditKind::Advanced,
@@ -248,6 +241,7 @@ impl Intents for SqliteStore {
             key: Some(head.key),
             action: Some(head.id),
             detail: format!("intent {id}: {from} is done, {to} is next"),
+            data: Some(data),
         };
         audit::append(&mut tx, &event).await?;
         tx.commit().await.during(OPERATION)
@@ -325,21 +319,33 @@ impl Intents for SqliteStore {
         .fetch_all(&self.readers)
         .await
         .during("read the open intents")?;
-        rows.into_iter()
-            .map(|row| {
+        let mut open = Vec::with_capacity(rows.len());
+        for row in rows {
+            let id = IntentId::new(row.id);
+            let read = || {
                 let key =
                     row::key(row.tenant, row.cluster, &row.object_kind, row.object_name, WHAT)?;
-                Ok(Intent {
-                    id: IntentId::new(row.id),
-                    action: ActionId::new(row.action_id),
+                let action = ActionId::new(row.action_id);
+                let context = Intent::body_context(&id, &action, &key);
+                Ok::<_, Error>(Intent {
+                    id: id.clone(),
+                    action,
                     key,
                     object: row.object_id.map(SwarmId::new),
                     version: row::stored_version(row.version, WHAT)?,
                     phase: row::word(&row.phase, IntentPhase::from_word, WHAT)?,
-                    body: row.body,
+                    body: self.protection.open(WHAT, &context, row.body)?,
                     created_at: clock::from_column(row.created_at, WHAT)?,
                 })
-            })
-            .collect()
+            };
+            match read() {
+                Ok(intent) => open.push(intent),
+                // One that cannot be read must not keep the others from being settled.
+                Err(error) => {
+                    tracing::error!(intent.id = %id, error = %error, "store.intent_unreadable");
+                }
+            }
+        }
+        Ok(open)
     }
 }

@@ -2,13 +2,12 @@
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use skep_core::audit::{AuditEvent, AuditKind};
+use skep_core::audit::{AuditData, AuditEvent, AuditKind};
 use skep_core::identity::TermId;
 use skep_store::{Error, Fence, Lease, LeaseHolder, LeaseRequest, Leases, Result};
-use sqlx::{Sqlite, Transaction};
 
 use crate::error::IntoStoreError as _;
-use crate::{SqliteStore, audit, clock, fence};
+use crate::{SqliteStore, Tx, audit, clock, fence};
 
 /// What is on record about the lease.
 struct Held {
@@ -16,7 +15,7 @@ struct Held {
     holder: LeaseHolder,
 }
 
-async fn held(tx: &mut Transaction<'_, Sqlite>, operation: &'static str) -> Result<Held> {
+async fn held(tx: &mut Tx, operation: &'static str) -> Result<Held> {
     const WHAT: &str = "lease";
     let row = sqlx::query!(
         "SELECT e.epoch, e.term, e.holder, e.since, x.expires_at \
@@ -36,11 +35,7 @@ async fn held(tx: &mut Transaction<'_, Sqlite>, operation: &'static str) -> Resu
     })
 }
 
-async fn set_expiry(
-    tx: &mut Transaction<'_, Sqlite>,
-    expires_at: i64,
-    operation: &'static str,
-) -> Result<()> {
+async fn set_expiry(tx: &mut Tx, expires_at: i64, operation: &'static str) -> Result<()> {
     sqlx::query!("UPDATE lease_expiry SET expires_at = ?", expires_at)
         .execute(&mut **tx)
         .await
@@ -48,8 +43,9 @@ async fn set_expiry(
     Ok(())
 }
 
-fn event(at: Timestamp, kind: AuditKind, actor: &str, detail: String) -> AuditEvent {
-    AuditEvent { at, kind, actor: actor.to_owned(), key: None, action: None, detail }
+fn event(at: Timestamp, kind: AuditKind, actor: &str, epoch: i64, detail: String) -> AuditEvent {
+    let data = Some(AuditData::Lease { epoch });
+    AuditEvent { at, kind, actor: actor.to_owned(), key: None, action: None, detail, data }
 }
 
 #[async_trait]
@@ -87,7 +83,8 @@ impl Leases for SqliteStore {
             } else {
                 format!("epoch {epoch}; the lease was free")
             };
-            let event = event(now, AuditKind::LeaderStarted, &request.holder, detail);
+            tx.write_as_term(request.term.as_str());
+            let event = event(now, AuditKind::LeaderStarted, &request.holder, epoch, detail);
             audit::append(&mut tx, &event).await?;
         }
         tx.commit().await.during(OPERATION)?;
@@ -117,15 +114,17 @@ impl Leases for SqliteStore {
             .await
             .during(OPERATION)?;
         set_expiry(&mut tx, clock::to_column(now), OPERATION).await?;
-        let detail = format!("epoch {}", lease.fence.epoch);
-        let event = event(now, AuditKind::LeaderReleased, &holder, detail);
+        tx.write_as_term(lease.fence.term.as_str());
+        let epoch = lease.fence.epoch;
+        let detail = format!("epoch {epoch}");
+        let event = event(now, AuditKind::LeaderReleased, &holder, epoch, detail);
         audit::append(&mut tx, &event).await?;
         tx.commit().await.during(OPERATION)
     }
 
     async fn lease_holder(&self) -> Result<Option<LeaseHolder>> {
         const OPERATION: &str = "read the lease";
-        let mut tx = self.readers.begin().await.during(OPERATION)?;
+        let mut tx = self.read(OPERATION).await?;
         let held = held(&mut tx, OPERATION).await?;
         let now = clock::now(&mut tx, &self.clock).await?;
         Ok(held.term.is_some().then_some(held.holder).filter(|holder| now < holder.expires_at))

@@ -3,19 +3,18 @@
 use async_trait::async_trait;
 use jiff::Timestamp;
 use skep_core::action::{ActionKind, Source};
-use skep_core::audit::{AuditEvent, AuditKind};
+use skep_core::audit::{AuditData, AuditEvent, AuditKind};
 use skep_core::identity::{ActionId, ServiceName};
 use skep_store::{DecisionRow, Error, Fence, Ledger, LedgerFilter, Refusal, Result};
-use sqlx::{Sqlite, Transaction};
 
 use crate::error::IntoStoreError as _;
-use crate::{SqliteStore, audit, clock, row};
+use crate::{SqliteStore, Tx, audit, clock, row};
 
 const WHAT: &str = "decision";
 
 /// Adds one decision, in the transaction of what came of it.
 pub(crate) async fn append(
-    tx: &mut Transaction<'_, Sqlite>,
+    tx: &mut Tx,
     decision: &DecisionRow,
     operation: &'static str,
 ) -> Result<()> {
@@ -70,6 +69,11 @@ impl Ledger for SqliteStore {
                 key: Some(key.clone()),
                 action: None,
                 detail: format!("{}: rule {}: {}", decision.kind, decision.rule, decision.reason),
+                data: Some(AuditData::Refusal {
+                    operation: decision.kind,
+                    source: decision.source,
+                    rule: decision.rule.clone(),
+                }),
             };
             audit::append(&mut tx, &event).await?;
         }

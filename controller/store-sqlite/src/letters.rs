@@ -3,18 +3,18 @@
 use async_trait::async_trait;
 use jiff::Timestamp;
 use skep_core::action::ActionEvent;
-use skep_core::audit::{AuditEvent, AuditKind};
+use skep_core::audit::{AuditData, AuditEvent, AuditKind, LetterFacts};
 use skep_core::identity::{LetterId, ObjectKey};
 use skep_core::letter::{DeadLetter, Handled, LetterKind, LetterReason, LetterState};
 use skep_store::{
     Closing, DeadLetters, DropLetter, Error, Failed, Fence, LetterAnswer, LetterFilter,
     OpenLetters, Operator, Rejection, Requeue, RequeueWith, Result,
 };
-use sqlx::{QueryBuilder, Sqlite, Transaction};
+use sqlx::{QueryBuilder, Sqlite};
 
 use crate::error::IntoStoreError as _;
 use crate::transition::{Change, Head};
-use crate::{SqliteStore, attempts, audit, batches, clock, holds, requests, row};
+use crate::{SqliteStore, Tx, attempts, audit, batches, clock, holds, requests, row};
 
 const WHAT: &str = "dead letter";
 
@@ -73,11 +73,7 @@ impl LetterRow {
     }
 }
 
-async fn load(
-    tx: &mut Transaction<'_, Sqlite>,
-    id: &LetterId,
-    operation: &'static str,
-) -> Result<Option<DeadLetter>> {
+async fn load(tx: &mut Tx, id: &LetterId, operation: &'static str) -> Result<Option<DeadLetter>> {
     let id = id.as_str();
     sqlx::query_as!(
         LetterRow,
@@ -93,11 +89,7 @@ async fn load(
     .transpose()
 }
 
-async fn insert(
-    tx: &mut Transaction<'_, Sqlite>,
-    letter: &DeadLetter,
-    operation: &'static str,
-) -> Result<()> {
+async fn insert(tx: &mut Tx, letter: &DeadLetter, operation: &'static str) -> Result<()> {
     let id = letter.id.as_str();
     let kind = letter.kind.as_str();
     let key = letter.key.as_ref();
@@ -137,7 +129,7 @@ async fn insert(
 
 /// Leaves the letter of an action that fails in this transaction.
 pub(crate) async fn leave(
-    tx: &mut Transaction<'_, Sqlite>,
+    tx: &mut Tx,
     head: &Head,
     failed: &Failed,
     detail: &str,
@@ -170,7 +162,7 @@ pub(crate) async fn leave(
 
 /// Marks an open letter as handled and writes the trail's row about it.
 async fn handle(
-    tx: &mut Transaction<'_, Sqlite>,
+    tx: &mut Tx,
     letter: &DeadLetter,
     state: LetterState,
     by: &Operator,
@@ -208,6 +200,16 @@ async fn handle(
              reason={why:?}",
             letter.kind, by.host, by.initiator, by.source, letter.attempts
         ),
+        data: Some(AuditData::Letter(LetterFacts {
+            op: op.to_owned(),
+            id: id.to_owned(),
+            kind: letter.kind.to_string(),
+            host: by.host.clone(),
+            initiator: by.initiator.to_string(),
+            source: by.source.to_string(),
+            reason: why.to_owned(),
+            attempts_before_op: letter.attempts,
+        })),
     };
     audit::append(tx, &event).await?;
     let at = clock::from_column(at, WHAT)?;
@@ -283,6 +285,7 @@ impl DeadLetters for SqliteStore {
             key: None,
             action: None,
             detail: format!("event {} ({}): {}", rejection.id, rejection.reason, rejection.detail),
+            data: None,
         };
         audit::append(&mut tx, &event).await?;
         let letter = load(&mut tx, &rejection.id, OPERATION).await?;
@@ -422,7 +425,7 @@ fn first(rejection: &Rejection, now: Timestamp) -> DeadLetter {
 
 /// The same event could not be taken in once more.
 async fn again(
-    tx: &mut Transaction<'_, Sqlite>,
+    tx: &mut Tx,
     rejection: &Rejection,
     now: Timestamp,
     operation: &'static str,

@@ -36,23 +36,26 @@ mod requests;
 mod revisions;
 mod row;
 mod schema;
+mod sealing;
 mod sources;
 #[cfg(test)]
 mod tests;
+mod transaction;
 mod transition;
 mod waits;
 
 use std::path::Path;
 
 use async_trait::async_trait;
-use skep_store::{Result, Store};
-use sqlx::{Sqlite, SqlitePool, Transaction};
+use skep_store::{Protection, Result, Store};
+use sqlx::SqlitePool;
 
 pub use self::clock::ClockShift;
 pub use self::connect::OpenOptions;
 pub use self::error::Cause;
 pub use self::location::{InvalidLocation, Location};
 use crate::error::IntoStoreError as _;
+use crate::transaction::{Tx, Writer};
 
 /// A store in one SQLite database. Cheap to clone; clones share the connections.
 #[derive(Debug, Clone)]
@@ -64,6 +67,8 @@ pub struct SqliteStore {
     readers: SqlitePool,
     clock: ClockShift,
     installation_id: String,
+    protection: Protection,
+    trail: Writer,
 }
 
 impl SqliteStore {
@@ -81,8 +86,8 @@ impl SqliteStore {
     ///
     /// # Errors
     /// When SQLite refuses to work at all.
-    pub async fn open_in_memory() -> Result<Self> {
-        connect::memory(ClockShift::default()).await
+    pub async fn open_in_memory(protection: Protection) -> Result<Self> {
+        connect::memory(OpenOptions::new(protection), ClockShift::default()).await
     }
 
     /// Opens what a `--store` argument names.
@@ -92,7 +97,7 @@ impl SqliteStore {
     pub async fn open_location(location: &Location, options: OpenOptions) -> Result<Self> {
         match location {
             Location::File(path) => Self::open(path, options).await,
-            Location::Memory => Self::open_in_memory().await,
+            Location::Memory => connect::memory(options, ClockShift::default()).await,
         }
     }
 
@@ -107,7 +112,7 @@ impl SqliteStore {
     ) -> Result<Self> {
         match location {
             Location::File(path) => connect::file(path, options, clock).await,
-            Location::Memory => connect::memory(clock).await,
+            Location::Memory => connect::memory(options, clock).await,
         }
     }
 
@@ -119,8 +124,15 @@ impl SqliteStore {
     }
 
     /// Begins a writing transaction; the write lock is held from here on.
-    async fn write(&self, operation: &'static str) -> Result<Transaction<'static, Sqlite>> {
-        self.writer.begin_with("BEGIN IMMEDIATE").await.during(operation)
+    async fn write(&self, operation: &'static str) -> Result<Tx> {
+        let inner = self.writer.begin_with("BEGIN IMMEDIATE").await.during(operation)?;
+        Ok(Tx::new(inner, self.protection.clone(), self.trail.clone()))
+    }
+
+    /// Begins a transaction that sees one state of the database and writes nothing.
+    async fn read(&self, operation: &'static str) -> Result<Tx> {
+        let inner = self.readers.begin().await.during(operation)?;
+        Ok(Tx::new(inner, self.protection.clone(), self.trail.clone()))
     }
 }
 

@@ -8,10 +8,10 @@ use skep_core::notice::{DeliveryState, Notice, NoticeKind};
 use skep_store::{
     AttemptOutcome, Attempted, Delivery, DeliveryFilter, Endpoint, Fence, Outbox, Result, Tidied,
 };
-use sqlx::{QueryBuilder, Sqlite, Transaction};
+use sqlx::{QueryBuilder, Sqlite};
 
 use crate::error::IntoStoreError as _;
-use crate::{SqliteStore, audit, clock, row};
+use crate::{SqliteStore, Tx, audit, clock, row};
 
 const WHAT: &str = "message";
 
@@ -67,11 +67,7 @@ impl DeliveryRow {
 }
 
 /// Records a message in the transaction of what it tells.
-pub(crate) async fn record(
-    tx: &mut Transaction<'_, Sqlite>,
-    notice: &Notice,
-    operation: &'static str,
-) -> Result<()> {
+pub(crate) async fn record(tx: &mut Tx, notice: &Notice, operation: &'static str) -> Result<()> {
     let id = notice.id.as_str();
     let kind = notice.kind.as_str();
     let body = notice.body.to_string();
@@ -90,11 +86,7 @@ pub(crate) async fn record(
 }
 
 /// Where an endpoint stands, put on record at its first sight with the newest message.
-async fn seen(
-    tx: &mut Transaction<'_, Sqlite>,
-    endpoint: &str,
-    operation: &'static str,
-) -> Result<i64> {
+async fn seen(tx: &mut Tx, endpoint: &str, operation: &'static str) -> Result<i64> {
     sqlx::query!(
         "INSERT INTO outbox_endpoints (endpoint, seen) \
          SELECT ?, coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'outbox'), 0) \
@@ -287,6 +279,7 @@ impl Outbox for SqliteStore {
             key: None,
             action: None,
             detail: format!("{changed} deliveries"),
+            data: None,
         };
         audit::append(&mut tx, &event).await?;
         tx.commit().await.during(OPERATION)?;
@@ -349,13 +342,8 @@ impl Outbox for SqliteStore {
     }
 }
 
-async fn given_up(
-    tx: &mut Transaction<'_, Sqlite>,
-    actor: String,
-    detail: String,
-    now: Timestamp,
-) -> Result<()> {
+async fn given_up(tx: &mut Tx, actor: String, detail: String, now: Timestamp) -> Result<()> {
     let kind = AuditKind::NoticeGivenUp;
-    let event = AuditEvent { at: now, kind, actor, key: None, action: None, detail };
+    let event = AuditEvent { at: now, kind, actor, key: None, action: None, detail, data: None };
     audit::append(tx, &event).await
 }

@@ -2,15 +2,14 @@
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use skep_core::audit::{AuditEvent, AuditKind};
+use skep_core::audit::{AuditData, AuditEvent, AuditKind};
 use skep_core::gate::{Lifted, MAX_OVERRIDES, Override};
 use skep_core::identity::OverrideId;
 use skep_crds::policy::{BlastRadius, MaintenanceWindow, Mode, PolicyRule, RateLimit, Tier};
 use skep_store::{Error, OverrideFilter, Overrides, Result};
-use sqlx::{Sqlite, Transaction};
 
 use crate::error::IntoStoreError as _;
-use crate::{SqliteStore, audit, clock, row};
+use crate::{SqliteStore, Tx, audit, clock, row};
 
 const WHAT: &str = "override";
 
@@ -86,7 +85,18 @@ fn seconds(window_s: u64) -> i64 {
     i64::try_from(window_s).unwrap_or(i64::MAX)
 }
 
-async fn moved(tx: &mut Transaction<'_, Sqlite>, operation: &'static str) -> Result<()> {
+/// What the trail says about an override beside the sentence.
+fn facts(of: &Override) -> AuditData {
+    AuditData::Override {
+        id: of.id.clone(),
+        kind: of.rule.kind.clone(),
+        target: of.rule.target.clone(),
+        until: of.expires_at,
+        reason: (!of.reason.is_empty()).then(|| of.reason.clone()),
+    }
+}
+
+async fn moved(tx: &mut Tx, operation: &'static str) -> Result<()> {
     sqlx::query!("UPDATE overrides_counter SET counter = counter + 1")
         .execute(&mut **tx)
         .await
@@ -94,11 +104,7 @@ async fn moved(tx: &mut Transaction<'_, Sqlite>, operation: &'static str) -> Res
     Ok(())
 }
 
-async fn insert(
-    tx: &mut Transaction<'_, Sqlite>,
-    new: &Override,
-    operation: &'static str,
-) -> Result<()> {
+async fn insert(tx: &mut Tx, new: &Override, operation: &'static str) -> Result<()> {
     let id = new.id.as_str();
     let rule = &new.rule;
     let tier = rule.tier.as_str();
@@ -169,6 +175,7 @@ impl Overrides for SqliteStore {
             key: None,
             action: None,
             detail: new.described(),
+            data: Some(facts(new)),
         };
         audit::append(&mut tx, &event).await?;
         tx.commit().await.during(OPERATION)
@@ -223,6 +230,7 @@ impl Overrides for SqliteStore {
             key: None,
             action: None,
             detail: lifted.described(),
+            data: Some(facts(&lifted)),
         };
         audit::append(&mut tx, &event).await?;
         tx.commit().await.during(OPERATION)?;

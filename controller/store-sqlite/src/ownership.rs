@@ -4,14 +4,13 @@ use async_trait::async_trait;
 use skep_core::action::Source;
 use skep_core::identity::{ClusterId, ObjectKey, SwarmId};
 use skep_store::{OwnedObject, Ownership, OwnershipChange, Result};
-use sqlx::{Sqlite, Transaction};
 
 use crate::error::IntoStoreError as _;
-use crate::{SqliteStore, clock, row};
+use crate::{SqliteStore, Tx, clock, row};
 
 /// Changes the record, in the transaction of the outcome that it follows from.
 pub(crate) async fn apply(
-    tx: &mut Transaction<'_, Sqlite>,
+    tx: &mut Tx,
     change: &OwnershipChange,
     operation: &'static str,
 ) -> Result<()> {

@@ -2,15 +2,15 @@
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use skep_core::audit::{AuditEvent, AuditKind};
+use skep_core::audit::{AuditData, AuditEvent, AuditKind};
 use skep_core::identity::{ActionId, ObjectKey, RequestId};
 use skep_core::request::{NewRequest, RequestState, ServiceRequest};
 use skep_store::{Error, Fence, RequestFilter, RequestOutcome, Requests, Result};
-use sqlx::{QueryBuilder, Sqlite, Transaction};
+use sqlx::{QueryBuilder, Sqlite};
 
 use crate::error::IntoStoreError as _;
 use crate::transition::Head;
-use crate::{SqliteStore, audit, clock, row};
+use crate::{SqliteStore, Tx, audit, clock, row};
 
 const WHAT: &str = "request";
 
@@ -52,7 +52,7 @@ impl RequestRow {
 
 /// The open request for the same thing, if there is one.
 async fn open_twin(
-    tx: &mut Transaction<'_, Sqlite>,
+    tx: &mut Tx,
     key: &ObjectKey,
     verb: &str,
     operation: &'static str,
@@ -80,7 +80,7 @@ async fn open_twin(
 }
 
 async fn insert(
-    tx: &mut Transaction<'_, Sqlite>,
+    tx: &mut Tx,
     new: &NewRequest,
     verb: &str,
     now: Timestamp,
@@ -117,6 +117,11 @@ async fn insert(
         key: Some(new.key.clone()),
         action: None,
         detail: format!("{} (request {id}){said}", new.verb),
+        data: Some(AuditData::Request {
+            request: new.id.clone(),
+            asks: Some(new.verb.to_string()),
+            reason: new.reason.clone(),
+        }),
     };
     audit::append(tx, &event).await?;
     let at = clock::from_column(at, WHAT)?;
@@ -136,7 +141,7 @@ async fn insert(
 
 /// Files a request, unless the very same is open: then that one is the answer.
 pub(crate) async fn file(
-    tx: &mut Transaction<'_, Sqlite>,
+    tx: &mut Tx,
     new: &NewRequest,
     now: Timestamp,
     operation: &'static str,
@@ -150,7 +155,7 @@ pub(crate) async fn file(
 
 /// Answers an open request, with its row of the audit trail.
 pub(crate) async fn resolve(
-    tx: &mut Transaction<'_, Sqlite>,
+    tx: &mut Tx,
     request: &RequestId,
     outcome: &RequestOutcome,
     actor: &str,
@@ -204,6 +209,7 @@ pub(crate) async fn resolve(
         key: Some(key),
         action: action.cloned(),
         detail: format!("request {id}{said}"),
+        data: Some(AuditData::Request { request: request.clone(), asks: None, reason: None }),
     };
     audit::append(tx, &event).await
 }

@@ -3,15 +3,14 @@
 use async_trait::async_trait;
 use jiff::Timestamp;
 use skep_core::action::Source;
-use skep_core::audit::{AuditEvent, AuditKind};
+use skep_core::audit::{AuditData, AuditEvent, AuditKind, RevisionFacts};
 use skep_core::identity::{ActionId, ClusterId, ObjectKey, SwarmId};
 use skep_core::revision::{NewRevision, Revision, RevisionHead, RevisionOrigin};
 use skep_core::seal::Sealed;
 use skep_store::{Error, Fence, REVISIONS_KEPT, Result, Revisions};
-use sqlx::{Sqlite, Transaction};
 
 use crate::error::IntoStoreError as _;
-use crate::{SqliteStore, audit, clock, row};
+use crate::{SqliteStore, Tx, audit, clock, row};
 
 const WHAT: &str = "revision";
 
@@ -68,7 +67,7 @@ fn number(stored: i64) -> Result<u32> {
 
 /// Adds a revision to the history of its object, and lets go of the oldest.
 pub(crate) async fn append(
-    tx: &mut Transaction<'_, Sqlite>,
+    tx: &mut Tx,
     revision: &NewRevision,
     operation: &'static str,
 ) -> Result<u32> {
@@ -134,11 +133,7 @@ pub(crate) async fn append(
 }
 
 /// Keeps the newest, and of those that would go the last one that was adopted.
-async fn prune(
-    tx: &mut Transaction<'_, Sqlite>,
-    key: &ObjectKey,
-    operation: &'static str,
-) -> Result<()> {
+async fn prune(tx: &mut Tx, key: &ObjectKey, operation: &'static str) -> Result<()> {
     let tenant = key.tenant.as_str();
     let cluster = key.cluster.as_str();
     let kind = key.kind.as_str();
@@ -180,6 +175,12 @@ impl Revisions for SqliteStore {
             key: Some(revision.key.clone()),
             action: revision.action.clone(),
             detail: format!("revision {number} by {}: {}", revision.actor, revision.reason),
+            data: Some(AuditData::Revision(RevisionFacts {
+                revision: number,
+                origin: revision.origin,
+                author: revision.actor.clone(),
+                reason: revision.reason.clone(),
+            })),
         };
         audit::append(&mut tx, &event).await?;
         tx.commit().await.during(OPERATION)?;

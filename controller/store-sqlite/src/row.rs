@@ -9,7 +9,7 @@ use skep_core::canonical::Digest;
 use skep_core::identity::{
     ActionId, ApprovalId, BatchId, ClusterId, ObjectKey, ObjectKind, PlanId, ServiceName, TenantId,
 };
-use skep_store::{Error, Result};
+use skep_store::{Error, Protection, Result, step_context};
 use sqlx::{QueryBuilder, Sqlite};
 
 use crate::clock::from_column;
@@ -24,7 +24,7 @@ pub(crate) struct ActionRow {
     pub(crate) object_name: String,
     pub(crate) kind: String,
     pub(crate) plan_id: String,
-    pub(crate) step: String,
+    pub(crate) step: Vec<u8>,
     pub(crate) binding: String,
     pub(crate) source: String,
     pub(crate) actor: String,
@@ -47,8 +47,9 @@ pub(crate) struct ActionRow {
 }
 
 impl ActionRow {
-    pub(crate) fn read(self) -> Result<Action> {
+    pub(crate) fn read(self, protection: &Protection) -> Result<Action> {
         const WHAT: &str = "action";
+        let step = protection.open(WHAT, &step_context(&self.id), self.step)?;
         let wait = match (self.wait_code, self.wait_reason, instant(self.wait_since, WHAT)?) {
             (Some(code), Some(reason), Some(since)) => Some(Wait { code, reason, since }),
             _ => None,
@@ -59,7 +60,7 @@ impl ActionRow {
             key: key(self.tenant, self.cluster, &self.object_kind, self.object_name, WHAT)?,
             kind: word(&self.kind, ActionKind::from_word, WHAT)?,
             plan: PlanId::new(self.plan_id),
-            step: serde_json::from_str(&self.step).map_err(|error| json_error(&error, WHAT))?,
+            step: serde_json::from_slice(&step).map_err(|error| json_error(&error, WHAT))?,
             binding: Digest::from_stored(self.binding),
             source: word(&self.source, Source::from_word, WHAT)?,
             actor: self.actor,

@@ -3,19 +3,22 @@
 //! A release must run on the schema of the next one, so that an upgrade can be undone. Whether
 //! that holds is known only to the newer migration; it says so in `schema_versions`.
 
-use skep_store::{Error, Result};
+use skep_store::{Error, Protection, Result};
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::{Connection as _, SqliteConnection, SqlitePool};
 
 use crate::connect::{self, OPERATION};
 use crate::error::{Cause, IntoStoreError as _, from_sqlx};
+use crate::{audit, sealing};
 
 /// Checks the database, brings its schema up to date, and returns the installation's id.
+///
+/// What an earlier version left in the clear is sealed, and the audit trail gets its checkpoint.
 ///
 /// All in one transaction that holds the write lock: processes that start at once wait for each
 /// other, a half-done upgrade leaves nothing, and a read-only database is found out here and not
 /// at the first intent.
-pub(crate) async fn prepare(writer: &SqlitePool) -> Result<String> {
+pub(crate) async fn prepare(writer: &SqlitePool, protection: &Protection) -> Result<String> {
     let mut connection = connect::acquire(writer).await?;
     let mut tx = connection.begin_with("BEGIN IMMEDIATE").await.during(OPERATION)?;
     let mut migrator = sqlx::migrate!("./migrations");
@@ -24,11 +27,17 @@ pub(crate) async fn prepare(writer: &SqlitePool) -> Result<String> {
     check(&mut tx, &migrator).await?;
     migrator.run_direct(None, &mut *tx, false).await.map_err(from_migrate)?;
     probe(&mut tx).await?;
+    if !audit::fits(&mut tx, protection).await? {
+        return Err(Cause::WrongKey).during(OPERATION);
+    }
+    audit::ensure_roots(&mut tx, protection).await?;
+    sealing::seal_clear_rows(&mut tx, protection).await?;
     let id = sqlx::query_scalar!("SELECT id FROM installation")
         .fetch_one(&mut *tx)
         .await
         .during(OPERATION)?;
     tx.commit().await.during(OPERATION)?;
+    sealing::wipe(&mut connection).await;
     Ok(id)
 }
 
@@ -92,7 +101,7 @@ fn from_migrate(error: MigrateError) -> Error {
 mod tests {
     #[tokio::test]
     async fn every_migration_says_which_versions_it_runs_with() {
-        let store = crate::SqliteStore::open_in_memory().await.unwrap();
+        let store = crate::tests::in_memory().await;
         let declared: Vec<i64> =
             sqlx::query_scalar("SELECT version FROM schema_versions ORDER BY version")
                 .fetch_all(&store.writer)
@@ -109,7 +118,7 @@ mod tests {
     async fn every_cached_statement_fits_the_schema() {
         use sqlx::{Executor as _, SqlSafeStr as _};
 
-        let store = crate::SqliteStore::open_in_memory().await.unwrap();
+        let store = crate::tests::in_memory().await;
         let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(".sqlx");
         let mut seen = 0;
         for entry in std::fs::read_dir(folder).unwrap() {

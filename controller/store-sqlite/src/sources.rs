@@ -1,10 +1,12 @@
 //! The last good content of every source.
 
 use async_trait::async_trait;
-use skep_store::{Fence, LastGoodContent, Result, Sources};
+use skep_store::{Fence, LastGoodContent, Result, Sources, content_context};
 
 use crate::error::IntoStoreError as _;
 use crate::{SqliteStore, clock};
+
+const WHAT: &str = "source content";
 
 #[async_trait]
 impl Sources for SqliteStore {
@@ -12,6 +14,8 @@ impl Sources for SqliteStore {
         const OPERATION: &str = "store the last good content of a source";
         let (mut tx, _) = self.write_fenced(fence, OPERATION).await?;
         let loaded_at = clock::to_column(content.loaded_at);
+        let context = content_context(&content.source);
+        let sealed = self.protection.seal(WHAT, &context, &content.content)?;
         sqlx::query!(
             "INSERT INTO source_contents (source, digest, content, loaded_at) \
              VALUES (?, ?, ?, ?) \
@@ -19,7 +23,7 @@ impl Sources for SqliteStore {
              content = excluded.content, loaded_at = excluded.loaded_at",
             content.source,
             content.digest,
-            content.content,
+            sealed,
             loaded_at
         )
         .execute(&mut *tx)
@@ -38,10 +42,10 @@ impl Sources for SqliteStore {
         .during("read the last good content of a source")?;
         row.map(|row| {
             Ok(LastGoodContent {
-                source: row.source,
                 digest: row.digest,
-                content: row.content,
-                loaded_at: clock::from_column(row.loaded_at, "source content")?,
+                content: self.protection.open(WHAT, &content_context(&row.source), row.content)?,
+                source: row.source,
+                loaded_at: clock::from_column(row.loaded_at, WHAT)?,
             })
         })
         .transpose()

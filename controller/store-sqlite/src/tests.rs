@@ -1,5 +1,6 @@
 //! What only the inside can show: the connections' settings, and failures of the disk.
 
+mod tamper;
 mod upgrade;
 
 use std::path::Path;
@@ -8,6 +9,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use skep_core::identity::TermId;
+use skep_store::conformance::protection;
 use skep_store::{
     ActionFilter, Actions as _, Audit as _, AuditFilter, Category, Error, Fence, LastGoodContent,
     LeaseRequest, Leases as _, Sources as _, Store as _,
@@ -17,7 +19,12 @@ use sqlx::{Connection as _, SqliteConnection};
 use crate::{Cause, OpenOptions, SqliteStore};
 
 async fn open(folder: &Path) -> SqliteStore {
-    SqliteStore::open(folder.join("skep.db"), OpenOptions { create: true }).await.unwrap()
+    let options = OpenOptions::new(protection()).creating();
+    SqliteStore::open(folder.join("skep.db"), options).await.unwrap()
+}
+
+pub(crate) async fn in_memory() -> SqliteStore {
+    SqliteStore::open_in_memory(protection()).await.unwrap()
 }
 
 fn request(name: &str) -> LeaseRequest {
@@ -136,7 +143,7 @@ async fn a_call_that_is_dropped_at_any_point_leaves_the_store_usable() {
 
 #[tokio::test]
 async fn a_closed_store_says_so() {
-    let store = SqliteStore::open_in_memory().await.unwrap();
+    let store = in_memory().await;
     store.close().await;
     let error = store.ping().await.unwrap_err();
     assert!(matches!(cause(&error), Cause::Closed), "{error:?}");
@@ -144,15 +151,14 @@ async fn a_closed_store_says_so() {
 
 #[tokio::test]
 async fn the_audit_trail_cannot_be_rewritten() {
-    let store = SqliteStore::open_in_memory().await.unwrap();
+    let store = in_memory().await;
     fence(&store).await;
     let before = store.audit(&AuditFilter::default()).await.unwrap();
     assert_eq!(before.len(), 1);
     for statement in [
         "UPDATE audit SET actor = 'nobody'",
         "DELETE FROM audit",
-        "INSERT OR REPLACE INTO audit (seq, at, kind, actor, detail) \
-         VALUES (1, 0, 'leader_started', 'nobody', '')",
+        "INSERT OR REPLACE INTO audit SELECT * FROM audit",
     ] {
         let error = sqlx::query(statement).execute(&store.writer).await.unwrap_err();
         assert!(error.to_string().contains("append-only"), "{statement}: {error}");
@@ -163,7 +169,7 @@ async fn the_audit_trail_cannot_be_rewritten() {
 /// The lease's clock is SQLite's own when nobody hands in a shift.
 #[tokio::test]
 async fn the_lease_runs_on_the_databases_clock() {
-    let store = SqliteStore::open_in_memory().await.unwrap();
+    let store = in_memory().await;
     let clock = "SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER)";
     let before: i64 = sqlx::query_scalar(clock).fetch_one(&store.writer).await.unwrap();
     fence(&store).await;
@@ -176,13 +182,13 @@ async fn the_lease_runs_on_the_databases_clock() {
 /// The schema itself refuses a second open action, whatever the code does.
 #[tokio::test]
 async fn the_schema_refuses_a_second_open_action_for_a_key() {
-    let store = SqliteStore::open_in_memory().await.unwrap();
+    let store = in_memory().await;
     let insert = |id: &str, state: &str| {
         sqlx::AssertSqlSafe(format!(
             "INSERT INTO actions (id, tenant, cluster, object_kind, object_name, kind, plan_id, \
              step, binding, source, actor, reason, mode, rule, state, revision, detail, \
              created_at, updated_at) VALUES ('{id}', 't', 'c', 'service', 'one', \
-             'deploy_service', 'p', '{{}}', '', 'registry', '', '', 'swarm', '', '{state}', 1, \
+             'deploy_service', 'p', x'', '', 'registry', '', '', 'swarm', '', '{state}', 1, \
              '', 0, 0)"
         ))
     };
@@ -195,18 +201,21 @@ async fn the_schema_refuses_a_second_open_action_for_a_key() {
 }
 
 fn insert_action(id: &str, name: &str, step: &str) -> sqlx::AssertSqlSafe<String> {
+    let context = skep_store::step_context(id);
+    let sealed = protection().seal("action", &context, step.as_bytes()).unwrap();
+    let step = sealed.iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
     sqlx::AssertSqlSafe(format!(
         "INSERT INTO actions (id, tenant, cluster, object_kind, object_name, kind, plan_id, step, \
          binding, source, actor, reason, mode, rule, state, revision, detail, created_at, \
          updated_at) VALUES ('{id}', 't', 'c', 'service', '{name}', 'deploy_service', 'p', \
-         '{step}', '', 'registry', '', '', 'swarm', '', 'failed', 1, '', 0, 0)"
+         x'{step}', '', 'registry', '', '', 'swarm', '', 'failed', 1, '', 0, 0)"
     ))
 }
 
 /// A row of a newer version, or a damaged one, hides neither the others nor itself.
 #[tokio::test]
 async fn an_unreadable_action_is_named_beside_the_others() {
-    let store = SqliteStore::open_in_memory().await.unwrap();
+    let store = in_memory().await;
     let step = include_str!("tests/step.json");
     for (id, name, step) in [("a", "one", step), ("b", "two", r#"{"hunter2": 1}"#)] {
         sqlx::query(insert_action(id, name, step)).execute(&store.writer).await.unwrap();
@@ -234,7 +243,7 @@ async fn an_unreadable_action_is_named_beside_the_others() {
 /// Work per wake-up depends on what changed: these lists are found by an index.
 #[tokio::test]
 async fn lists_of_a_few_objects_read_only_their_rows() {
-    let store = SqliteStore::open_in_memory().await.unwrap();
+    let store = in_memory().await;
     for (query, index) in [
         (
             "SELECT * FROM actions AS a WHERE true AND (tenant, cluster, object_kind, \

@@ -5,13 +5,12 @@ use skep_core::action::{
     ActionEvent, ActionKind, ActionState, ActuatorMode, IllegalTransition, Source,
 };
 use skep_core::approval::Moved;
-use skep_core::audit::{AuditEvent, AuditKind};
+use skep_core::audit::{ActionFacts, AuditData, AuditEvent, AuditKind};
 use skep_core::identity::{ActionId, ObjectKey};
 use skep_store::{Error, Result};
-use sqlx::{Sqlite, Transaction};
 
 use crate::error::IntoStoreError as _;
-use crate::{audit, clock, row};
+use crate::{Tx, audit, clock, row};
 
 const WHAT: &str = "action";
 
@@ -30,11 +29,7 @@ pub(crate) struct Head {
 }
 
 impl Head {
-    pub(crate) async fn load(
-        tx: &mut Transaction<'_, Sqlite>,
-        id: &ActionId,
-        operation: &'static str,
-    ) -> Result<Self> {
+    pub(crate) async fn load(tx: &mut Tx, id: &ActionId, operation: &'static str) -> Result<Self> {
         let text = id.as_str();
         let row = sqlx::query!(
             "SELECT tenant, cluster, object_kind, object_name, kind, mode, source, \
@@ -85,12 +80,13 @@ impl Head {
     /// Moves the action on. Nothing else writes its state.
     pub(crate) async fn apply(
         &self,
-        tx: &mut Transaction<'_, Sqlite>,
+        tx: &mut Tx,
         change: Change<'_>,
         now: Timestamp,
         operation: &'static str,
     ) -> Result<()> {
-        let state = self.state.after(change.event)?.as_str();
+        let after = self.state.after(change.event)?;
+        let state = after.as_str();
         let id = self.id.as_str();
         let updated_at = clock::to_column(now);
         let granted_at = (change.event == ActionEvent::Grant).then_some(updated_at);
@@ -126,8 +122,26 @@ impl Head {
             key: Some(self.key.clone()),
             action: Some(self.id.clone()),
             detail: change.said.to_owned(),
+            data: Some(self.facts(tx, after, operation).await?),
         };
         audit::append(tx, &event).await
+    }
+
+    /// What the trail says about the action beside the sentence.
+    pub(crate) async fn facts(
+        &self,
+        tx: &mut Tx,
+        state: ActionState,
+        operation: &'static str,
+    ) -> Result<AuditData> {
+        Ok(AuditData::Action(ActionFacts {
+            operation: self.kind,
+            source: self.source,
+            initiator: self.actor.clone(),
+            mode: self.mode,
+            state,
+            attempts_before: audit::attempts(tx, &self.id, operation).await?,
+        }))
     }
 }
 

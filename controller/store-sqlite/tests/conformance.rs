@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use skep_store::Store;
-use skep_store::conformance::Harness;
+use skep_store::conformance::{Harness, protection};
 use skep_store_sqlite::{ClockShift, Location, OpenOptions, SqliteStore};
 use tempfile::TempDir;
 
@@ -25,7 +25,7 @@ impl Database {
 impl Harness for Database {
     async fn connect(&self) -> Arc<dyn Store> {
         let location = Location::File(self.folder.path().join("skep.db"));
-        let options = OpenOptions { create: true };
+        let options = OpenOptions::new(protection()).creating();
         let store = SqliteStore::open_with_clock(&location, options, self.clock.clone()).await;
         Arc::new(store.unwrap())
     }
@@ -50,7 +50,7 @@ mod in_memory {
     impl Memory {
         async fn new() -> Self {
             let clock = ClockShift::default();
-            let options = OpenOptions::default();
+            let options = OpenOptions::new(protection());
             let store =
                 SqliteStore::open_with_clock(&Location::Memory, options, clock.clone()).await;
             Self { store: store.unwrap(), clock }

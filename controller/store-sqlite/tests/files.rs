@@ -9,11 +9,14 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use skep_core::identity::TermId;
+use skep_store::conformance::protection;
 use skep_store::{Error, LeaseRequest, Leases as _, Store as _};
 use skep_store_sqlite::{Cause, OpenOptions, SqliteStore};
 use sqlx::{Connection as _, Executor as _, SqliteConnection};
 
-const CREATE: OpenOptions = OpenOptions { create: true };
+fn create() -> OpenOptions {
+    OpenOptions::new(protection()).creating()
+}
 
 fn cause(error: &Error) -> &Cause {
     std::error::Error::source(error).unwrap().downcast_ref().unwrap()
@@ -32,12 +35,12 @@ async fn raw(path: &Path) -> SqliteConnection {
 }
 
 async fn refusal(path: &Path) -> Error {
-    SqliteStore::open(path, CREATE).await.expect_err("the file should have been refused")
+    SqliteStore::open(path, create()).await.expect_err("the file should have been refused")
 }
 
 /// A store that has been used and closed.
 async fn used(path: &Path) {
-    let store = SqliteStore::open(path, CREATE).await.unwrap();
+    let store = SqliteStore::open(path, create()).await.unwrap();
     store.acquire_lease(&request("first")).await.unwrap().unwrap();
     store.close().await;
 }
@@ -46,7 +49,7 @@ async fn used(path: &Path) {
 async fn missing_folders_and_file_are_made_for_this_user_only() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a/b/skep.db");
-    let store = SqliteStore::open(&path, CREATE).await.unwrap();
+    let store = SqliteStore::open(&path, create()).await.unwrap();
     store.acquire_lease(&request("first")).await.unwrap().unwrap();
     assert_eq!(mode(&folder.path().join("a")), 0o700);
     assert_eq!(mode(&folder.path().join("a/b")), 0o700);
@@ -59,7 +62,7 @@ async fn missing_folders_and_file_are_made_for_this_user_only() {
 async fn nothing_is_made_unless_asked_for() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a/skep.db");
-    let error = SqliteStore::open(&path, OpenOptions::default()).await.unwrap_err();
+    let error = SqliteStore::open(&path, OpenOptions::new(protection())).await.unwrap_err();
     assert!(matches!(cause(&error), Cause::Missing { .. }), "{error:?}");
     assert!(std::fs::read_dir(folder.path()).unwrap().next().is_none());
 }
@@ -78,14 +81,14 @@ async fn a_path_that_cannot_be_made_is_named() {
 async fn what_was_written_is_there_after_closing() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("skep.db");
-    let first = SqliteStore::open(&path, CREATE).await.unwrap();
+    let first = SqliteStore::open(&path, create()).await.unwrap();
     let id = first.installation_id().to_owned();
     first.acquire_lease(&request("first")).await.unwrap().unwrap();
     first.close().await;
-    let second = SqliteStore::open(&path, OpenOptions::default()).await.unwrap();
+    let second = SqliteStore::open(&path, OpenOptions::new(protection())).await.unwrap();
     assert_eq!(second.installation_id(), id);
     assert_eq!(second.lease_holder().await.unwrap().unwrap().holder, "first");
-    let other = SqliteStore::open(folder.path().join("other.db"), CREATE).await.unwrap();
+    let other = SqliteStore::open(folder.path().join("other.db"), create()).await.unwrap();
     assert_ne!(other.installation_id(), id);
 }
 
@@ -93,7 +96,7 @@ async fn what_was_written_is_there_after_closing() {
 async fn many_may_open_a_new_file_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("skep.db");
-    let opened = join_all((0..12).map(|_| SqliteStore::open(&path, CREATE))).await;
+    let opened = join_all((0..12).map(|_| SqliteStore::open(&path, create()))).await;
     let ids: Vec<_> = opened.iter().map(|s| s.as_ref().unwrap().installation_id()).collect();
     assert!(ids.windows(2).all(|pair| pair[0] == pair[1]), "{ids:?}");
 }
@@ -113,7 +116,7 @@ async fn a_truncated_file_is_called_damaged() {
         assert_eq!(std::fs::read(&path).unwrap(), &whole[..length], "it was left alone");
     }
     std::fs::write(&path, &whole).unwrap();
-    SqliteStore::open(&path, CREATE).await.unwrap();
+    SqliteStore::open(&path, create()).await.unwrap();
 }
 
 #[tokio::test]
@@ -142,7 +145,7 @@ async fn an_empty_file_is_a_new_database() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("skep.db");
     std::fs::write(&path, "").unwrap();
-    SqliteStore::open(&path, OpenOptions::default()).await.unwrap();
+    SqliteStore::open(&path, OpenOptions::new(protection())).await.unwrap();
 }
 
 const FROM_THE_FUTURE: &str = "INSERT INTO _sqlx_migrations \
@@ -164,7 +167,7 @@ async fn a_newer_schema_is_refused_unless_it_says_that_we_may() {
     assert!(matches!(cause(&error), Cause::Newer { found: 9000, .. }), "{error:?}");
 
     sqlx::query(says).bind(ours).execute(&mut newer).await.unwrap();
-    let store = SqliteStore::open(&path, CREATE).await.unwrap();
+    let store = SqliteStore::open(&path, create()).await.unwrap();
     assert_eq!(store.lease_holder().await.unwrap().unwrap().holder, "first");
 }
 
@@ -197,7 +200,7 @@ const LOST: i32 = 41;
 #[tokio::test]
 async fn of_ten_processes_one_gets_the_lease() {
     if let Some(path) = as_child() {
-        let store = SqliteStore::open(&path, CREATE).await.unwrap();
+        let store = SqliteStore::open(&path, create()).await.unwrap();
         let name = std::process::id().to_string();
         let result = store.acquire_lease(&request(&name)).await.unwrap();
         // Without closing anything, as a process that is killed.
@@ -213,7 +216,7 @@ async fn of_ten_processes_one_gets_the_lease() {
         children.iter_mut().map(|child| child.wait().unwrap().code().unwrap()).collect();
     assert_eq!(codes.iter().filter(|code| **code == WON).count(), 1, "{codes:?}");
     assert_eq!(codes.iter().filter(|code| **code == LOST).count(), 9, "{codes:?}");
-    let store = SqliteStore::open(&path, OpenOptions::default()).await.unwrap();
+    let store = SqliteStore::open(&path, OpenOptions::new(protection())).await.unwrap();
     let holder = store.lease_holder().await.unwrap().unwrap();
     let winner = codes.iter().position(|code| *code == WON).unwrap();
     assert_eq!(holder.holder, pids[winner]);
@@ -223,7 +226,7 @@ async fn of_ten_processes_one_gets_the_lease() {
 #[tokio::test]
 async fn a_read_only_file_is_refused_with_what_to_do() {
     if let Some(path) = as_child() {
-        let error = SqliteStore::open(&path, CREATE).await.unwrap_err();
+        let error = SqliteStore::open(&path, create()).await.unwrap_err();
         let named = matches!(cause(&error), Cause::ReadOnly(_) | Cause::CannotOpen(_));
         assert!(matches!(error, Error::Unavailable { .. }) && named, "{error:?}");
         assert!(cause(&error).to_string().contains("this user"), "{error:?}");

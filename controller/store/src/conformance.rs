@@ -29,6 +29,7 @@ mod replacements;
 mod requests;
 mod revisions;
 mod rollouts;
+mod trail;
 mod waits;
 
 use std::sync::Arc;
@@ -37,6 +38,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::Store;
+
+pub use self::fixtures::protection;
 
 /// One empty database of a backend.
 #[async_trait]
@@ -199,6 +202,16 @@ macro_rules! for_each_behaviour {
                 an_object_has_one_hold
                 holds_are_in_the_trail_under_their_own_words
                 holds_are_listed_by_cluster
+            }
+            trail {
+                an_empty_trail_is_whole
+                every_row_is_in_a_chain_of_its_writer
+                many_writers_at_once_leave_whole_chains
+                a_refused_write_leaves_the_chain_as_it_was
+                facts_come_back_in_the_shape_of_their_kind
+                attempts_are_counted
+                the_trail_is_read_from_a_number_on
+                the_trail_is_filtered_in_every_way
             }
             attempts {
                 attempts_are_counted_by_action

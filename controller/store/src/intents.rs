@@ -34,6 +34,14 @@ pub struct Intent {
     pub created_at: Timestamp,
 }
 
+impl Intent {
+    /// What the body of an intent is sealed for: it opens only as the body of this very intent.
+    #[must_use]
+    pub fn body_context(id: &IntentId, action: &ActionId, key: &ObjectKey) -> Vec<u8> {
+        serde_json::json!(["intent body", id, action, key]).to_string().into_bytes()
+    }
+}
+
 // The body holds values of the environment.
 impl std::fmt::Debug for Intent {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -219,6 +227,7 @@ pub trait Intents {
         now: Timestamp,
     ) -> Result<()>;
 
-    /// Intents whose outcome is still unknown, oldest first. A new leader settles these first.
+    /// Intents whose outcome is still unknown, oldest first. A new leader settles these first. One
+    /// that cannot be opened or read is logged and left out, so that it keeps nobody else waiting.
     async fn open_intents(&self) -> Result<Vec<Intent>>;
 }

@@ -26,6 +26,7 @@ mod letters;
 mod outbox;
 mod overrides;
 mod ownership;
+mod protection;
 mod requests;
 mod revisions;
 mod sources;
@@ -40,7 +41,7 @@ pub use self::approvals::{
     ApprovalFilter, Approvals, BatchMember, BatchOutcome, BatchRequest, Decision, DecisionRequest,
 };
 pub use self::attempts::{Attempts, FailedAttempt, Retries};
-pub use self::audit::{Audit, AuditFilter};
+pub use self::audit::{Audit, AuditFilter, TrailReader};
 pub use self::containments::{ContainmentWrite, Containments, Ordered};
 pub use self::error::{BoxError, Category, Error};
 pub use self::holds::Holds;
@@ -56,6 +57,7 @@ pub use self::outbox::{
 };
 pub use self::overrides::{OverrideFilter, Overrides};
 pub use self::ownership::{OwnedObject, Ownership};
+pub use self::protection::{Protection, content_context, step_context};
 pub use self::requests::{RequestFilter, RequestOutcome, Requests};
 pub use self::revisions::{REVISIONS_KEPT, Revisions};
 pub use self::sources::{LastGoodContent, Sources};

@@ -10,6 +10,7 @@
 )]
 
 mod config;
+mod contain;
 mod engine;
 mod errors;
 mod fleet;

@@ -274,12 +274,13 @@ fn variables_and_files_fill_the_environment() {
 fn a_later_file_adds_to_the_first() {
     let loaded = load_all(&[
         "services: {web: {image: a:1, ports: [80]}}\nnetworks: {n: {driver: overlay}}\nx-a: 1",
-        "services: {web: {image: b:2}, db: {image: c:3}}\nnetworks: {n: {internal: true}}\nx-b: 2",
+        "services: {web: {image: b:2, volumes: [/a]}, db: {image: c:3}}\nnetworks: {n: {internal: true}}\nx-b: 2",
     ])
     .expect("a stack");
     let model = serde_json::to_value(&loaded.stack).expect("a model");
     assert_eq!(model["services"]["web"]["image"], "b:2");
     assert_eq!(model["services"]["web"]["ports"][0]["target"], 80);
+    assert_eq!(model["services"]["web"]["volumes"][0]["target"], "/a");
     assert_eq!(model["services"]["db"]["image"], "c:3");
     assert_eq!(model["networks"]["n"], json!({"internal": true}));
     assert_eq!((&model["x-a"], &model["x-b"]), (&json!(1), &Value::Null));

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::Decision;
+use crate::audit::AuditData;
 use crate::identity::{ActionId, BatchId, ServiceName};
 
 /// One decision about many requests.
@@ -28,6 +29,20 @@ pub struct Batch {
     pub decided_at: Timestamp,
     /// How it was halted, when it was.
     pub halted: Option<Halt>,
+}
+
+impl Batch {
+    /// What the audit trail says about it, with the number of requests that it covers or stops.
+    #[must_use]
+    pub fn facts(&self, requests: u64) -> AuditData {
+        AuditData::Batch {
+            batch: self.id.clone(),
+            decision: self.decision.to_string(),
+            from: self.source.clone(),
+            requests,
+            comment: self.comment.clone(),
+        }
+    }
 }
 
 /// The failure that halted a decision.

@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep};
 use crate::controller::Context;
 use crate::leader::Leadership;
 use crate::reconcile::act::Attempt;
-use crate::{Error, sealing, settle};
+use crate::{Error, settle};
 
 /// How long a write that is on its way may take before it is overtaken: its reply says what became
 /// of it, and a healthy engine answers within milliseconds.
@@ -52,9 +52,7 @@ impl Work<'_> {
         if let Some(open) = open {
             let action = self.context.store.action(open.action.as_str()).await?;
             if action.is_containment() {
-                let intent = sealing::opened(self.context, open)?;
-                let attempt =
-                    settle::settle(self.context, self.leadership, &action, &intent).await?;
+                let attempt = settle::settle(self.context, self.leadership, &action, &open).await?;
                 return Ok(self.judge(&action, &attempt));
             }
             self.wait_for_reply().await;
@@ -109,7 +107,7 @@ impl Work<'_> {
             created_at: now,
         };
         let write = ContainmentWrite {
-            intent: sealing::closed(self.context, &intent)?,
+            intent: intent.clone(),
             recorded: RecordedState {
                 key: action.key.clone(),
                 object: live.id.clone(),

@@ -20,7 +20,8 @@ use super::gate::Gate;
 use super::{World, requests};
 use crate::controller::Context;
 use crate::leader::Leadership;
-use crate::{Error, contain, history, sealing, settle};
+use crate::settle::landed::{self, has_landed};
+use crate::{Error, contain, history, settle};
 
 /// What became of one attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +52,11 @@ pub(crate) async fn carry_out(
     let closing = Closer { context, leadership, action };
     if action.key.cluster != world.snapshot.cluster {
         return closing.end(ActionEvent::Supersede, "it was decided for another swarm").await;
+    }
+    if let Some(live) = world.live(&name).filter(|live| has_landed(action, Some(live)))
+        && context.options.mode == ActuatorMode::Swarm
+    {
+        return landed::record(context, leadership, action, live).await;
     }
     if let Some(held) = contain::held(context, action).await? {
         let why = format!("{}: {}", held.code, held.reason);
@@ -305,8 +311,7 @@ async fn send(
         created_at: now,
     };
     let is_restart = matches!(step.get().operation, Operation::Restart);
-    let kept = sealing::closed(context, &intent)?;
-    match context.store.begin(leadership.fence(), action.revision, &kept, now).await {
+    match context.store.begin(leadership.fence(), action.revision, &intent, now).await {
         Ok(()) => {}
         Err(skep_store::Error::Conflict { current, .. }) => {
             return Ok(Attempt::Ended("lost", format!("somebody else was faster: {current}")));

@@ -22,6 +22,7 @@ use crate::Error;
 use crate::controller::Context;
 use crate::leader::Leadership;
 use crate::report::{ActionReport, PassReport};
+use crate::settle::landed::has_landed;
 
 /// What the gate is asked about.
 #[derive(Clone, Copy)]
@@ -66,6 +67,12 @@ pub(crate) async fn propose(
         let last = latest.get(&step.target);
         // A person's request comes first; the plan looks again when it has ended.
         if last.is_some_and(|last| last.step.request.is_some() && last.state.is_open()) {
+            continue;
+        }
+        // Its create has arrived after all: what looks like somebody else's is its own work.
+        if last.is_some_and(|last| {
+            last.state == ActionState::Granted && has_landed(last, world.live(&step.target))
+        }) {
             continue;
         }
         if step.blocked.is_some() {

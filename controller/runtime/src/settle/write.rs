@@ -4,6 +4,7 @@
 use skep_core::action::Action;
 use skep_core::letter::LetterReason;
 use skep_core::retry::{Failure, Next};
+use skep_core::rollout;
 use skep_store::{Attempts, Failed, Intent, IntentOutcome};
 use skep_swarm::Error as EngineError;
 
@@ -168,6 +169,11 @@ impl Write<'_> {
                 IntentOutcome::Done { detail: "found as wanted".to_owned(), effects }
             }
             (Some(service), Some(_)) if Some(service.version) == intent.version => refused(),
+            // What becomes of it is judged like any other rollout.
+            (Some(service), Some(_)) if rollout::has_gone_back(&action.step, &service) => {
+                let detail = "it arrived, and Swarm has gone back since; the reply had been lost";
+                recorded(context, action, intent, &service, detail)
+            }
             (Some(_), Some(_)) => IntentOutcome::NoEffect {
                 detail: "somebody else changed the service meanwhile".to_owned(),
             },

@@ -30,6 +30,7 @@ use skep_images::{Credentials, Limits, Resolver};
 use skep_runtime::{
     Controller, Options, Parts, PassReport, PolicySource, SourceSet, SystemClock, SystemRandom,
 };
+use skep_store::conformance::protection;
 use skep_store::{
     ActionFilter, Actions as _, ApprovalFilter, Approvals as _, Decision, DecisionRequest,
     Intents as _,
@@ -69,7 +70,7 @@ impl World {
     async fn new() -> Self {
         let world = Self {
             swarm: Arc::new(FakeSwarm::new(Arc::new(LongAgo::default()), Pace::INSTANT, 1)),
-            store: SqliteStore::open_in_memory().await.unwrap(),
+            store: SqliteStore::open_in_memory(protection()).await.unwrap(),
             folder: TempDir::new().unwrap(),
             mode: ActuatorMode::Swarm,
             policy: None,
@@ -251,6 +252,20 @@ async fn a_create_that_never_arrived_is_sent_again() {
     world.attempt(&[Fault::Lost]).await;
     world.pass().await;
     assert_eq!((world.states().await.0, world.swarm.effects()), (vec![Succeeded], 1));
+}
+
+/// It arrives after everybody had looked in vain: before the new plan, before the second copy.
+#[tokio::test]
+async fn a_create_that_lands_late_is_ours() {
+    let lands = Fault::LandsLater(Duration::from_millis(1));
+    for faults in [&[lands][..], &[Fault::Lost, lands]] {
+        let world = World::new().await;
+        world.attempt(faults).await;
+        world.pass().await;
+        let (states, detail) = world.states().await;
+        assert_eq!((states, world.swarm.effects()), (vec![Succeeded], 1), "{faults:?}: {detail}");
+        assert_eq!(world.pass().await.divergences, 0);
+    }
 }
 
 #[tokio::test]

@@ -58,6 +58,25 @@ async fn a_lost_reply_is_followed_as_well() {
     assert_eq!((world.states().await.0[0], world.swarm.effects()), (Succeeded, 2));
 }
 
+/// Swarm went back before anybody looked: no label and no spec is left of the write.
+#[tokio::test]
+async fn a_lost_reply_of_what_swarm_took_back_is_a_failure_and_not_asked_again() {
+    let world = World::deployed().await;
+    world.swarm.hold_rollouts("updating");
+    world.declare(OTHER_IMAGE);
+    world.crash(&[Fault::HeldAfter]).await;
+    world.swarm.roll_back("a", "task: non-zero exit (3)");
+    world.pass().await;
+    until_ended(&world).await;
+    let (states, detail) = world.states().await;
+    assert_eq!(states, [Failed, Succeeded], "{detail}");
+    assert!(detail.contains("rolled it back: task: non-zero exit (3)"), "{detail}");
+    for _ in 0..3 {
+        assert_eq!(codes(&world).await, ["DEGRADED"]);
+    }
+    assert_eq!(world.swarm.effects(), 2);
+}
+
 #[tokio::test]
 async fn a_pass_by_hand_waits_for_what_it_began() {
     let world = World::deployed().await;

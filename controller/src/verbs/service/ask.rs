@@ -71,6 +71,7 @@ pub(super) async fn ask_about(
         controller: seen.wired.controller.for_requests(only),
         ids: submitted.into_iter().map(|request| request.id).collect(),
         actor,
+        source: identity::source_of(&args.operator),
         shutdown: signals::shutdown().map_err(|error| Failure::of(codes::INTERNAL, &error))?,
     };
     asked.follow(args).await
@@ -82,6 +83,7 @@ struct Asked<'a> {
     controller: Controller,
     ids: Vec<RequestId>,
     actor: String,
+    source: String,
     shutdown: CancellationToken,
 }
 
@@ -158,7 +160,7 @@ impl Asked<'_> {
                 approval: approval.id,
                 decision: Decision::Approve,
                 actor: self.actor.clone(),
-                source: identity::source(),
+                source: self.source.clone(),
                 comment: Some("approved by whoever asked for it".to_owned()),
                 expected_revision: Some(approval.revision),
                 expected_binding: Some(approval.binding),

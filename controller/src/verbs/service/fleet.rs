@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use jiff::Timestamp;
 use serde::Serialize;
 use skep_core::action::ActionState;
+use skep_core::containment::Containment;
 use skep_core::desired::{SourceState, SourceStatus};
 use skep_core::observed::NodeCounts;
 use skep_core::plan::{Summary, Waiting};
@@ -31,6 +32,8 @@ struct Status<'a> {
     pending_approvals: usize,
     open_actions: usize,
     waiting: &'a [Waiting],
+    /// What people paused and killed.
+    contained: Vec<&'a Containment>,
 }
 
 #[derive(Serialize)]
@@ -66,6 +69,7 @@ pub(super) async fn status(session: &Session, fleet: &FleetArgs) -> Result<u8> {
             .count(),
         open_actions: open.len(),
         waiting: &planned.plan.waiting,
+        contained: planned.contained.containments().collect(),
     };
     session.printer.data(&status, text)?;
     if session.config.paths(table::REGISTRY).is_empty() {
@@ -127,6 +131,11 @@ fn text(status: &Status<'_>, style: Style) -> String {
         let code = style.yellow(&plain(&waiting.code));
         let reason = waiting.reason.lines().next().unwrap_or_default();
         line("waiting", format!("{}  {code}  {}", plain(target), plain(reason)));
+    }
+    for one in &status.contained {
+        let state = style.red(one.state.as_str());
+        let said = plain(&one.said());
+        line("contained", format!("{}  {state}  {said}", plain(&one.scope.to_string())));
     }
     let Summary { create, update, remove, adopt, unchanged, blocked } = status.services;
     line(

@@ -20,6 +20,7 @@ use crate::error::{Result, exit};
 use crate::output::plan::StepView;
 use crate::output::{Style, plain, since};
 use crate::verbs::Session;
+use crate::verbs::dlq::{self, LetterView};
 use crate::verbs::view::{ActionView, short};
 
 /// How many of the last actions are shown.
@@ -35,10 +36,21 @@ struct Status<'a> {
     /// Why the plan does nothing about it.
     waiting: Vec<&'a Waiting>,
     live: Option<Live<'a>>,
+    /// Who holds it, when it is paused or killed.
+    contained: Option<Containing>,
     /// What a person said that outweighs the plan, while it holds.
     hold: Option<HoldView>,
     sources: &'a [SourceStatus],
     last_actions: Vec<ActionView<'a>>,
+    /// What failed about it and nobody has looked at.
+    dead_letters: Vec<LetterView>,
+}
+
+/// Why nothing is done for the service.
+#[derive(Serialize)]
+struct Containing {
+    code: &'static str,
+    reason: String,
 }
 
 /// One aspect, as true, false or unknown, with the reason.
@@ -126,10 +138,20 @@ pub(super) async fn status(session: &Session, fleet: &FleetArgs, name: &str) -> 
             },
             ports: live.ports.iter().map(|p| format!("{}/{}", p.published, p.protocol)).collect(),
         }),
+        contained: planned
+            .contained
+            .held(&full, planned.contained.domain(Some(&planned.desired), &full))
+            .map(|held| Containing { code: held.code, reason: held.reason }),
         hold: hold
             .filter(|hold| hold.kind != HoldKind::Retry && hold.difference.is_some())
             .map(HoldView::of),
         sources: &planned.desired.sources,
+        dead_letters: dlq::open_about(
+            seen.wired.store.as_ref(),
+            &planned.plan.cluster_id,
+            full.as_str(),
+        )
+        .await?,
         last_actions: actions.iter().map(ActionView::new).collect(),
         row,
     };
@@ -216,6 +238,9 @@ fn text(status: &Status<'_>, style: Style) -> String {
         let code = style.yellow(&plain(&waiting.code));
         let _ = writeln!(text, "  waiting {code}: {}", plain(&waiting.reason));
     }
+    if let Some(Containing { code, reason }) = &status.contained {
+        let _ = writeln!(text, "  {}: {}", style.red(code), plain(reason));
+    }
     if let Some(hold) = &status.hold {
         let until = hold.until.map(|until| format!(" until {until}")).unwrap_or_default();
         let _ = writeln!(
@@ -225,6 +250,9 @@ fn text(status: &Status<'_>, style: Style) -> String {
             plain(&hold.actor),
             plain(&hold.reason)
         );
+    }
+    for letter in &status.dead_letters {
+        let _ = writeln!(text, "  {}", style.yellow(&letter.line(Timestamp::now())));
     }
     if let Some(step) = &status.step {
         text.push('\n');

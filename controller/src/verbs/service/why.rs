@@ -18,6 +18,7 @@ use crate::error::{Result, exit};
 use crate::output::plan::change_line;
 use crate::output::{Items, Style, plain, since};
 use crate::verbs::Session;
+use crate::verbs::dlq;
 use crate::verbs::view::short;
 
 /// One line of the story.
@@ -50,6 +51,12 @@ pub(super) async fn why(
     let mut items: Vec<Line> = revisions.into_iter().map(RevisionView::of).map(changed).collect();
     items.extend(audit.into_iter().filter_map(|(_, event)| decided(event)));
     items.extend(present(&seen, &name));
+    let cluster = &seen.planned.plan.cluster_id;
+    let now = Timestamp::now();
+    for letter in dlq::open_about(store.as_ref(), cluster, name.as_str()).await? {
+        let (what, actor) = (letter.line(now), "skep".to_owned());
+        items.push(Line { at: now, by: "skep", actor, what, action_id: None, changes: vec![] });
+    }
     items.sort_by_key(|line| line.at);
     let extra = match usize::try_from(limit) {
         Ok(limit) if limit > 0 => items.len().saturating_sub(limit),
@@ -86,14 +93,25 @@ fn decided(event: AuditEvent) -> Option<Line> {
         | AuditKind::Held
         | AuditKind::DriftAccepted
         | AuditKind::RetriedByHand
-        | AuditKind::HoldLifted => "person",
+        | AuditKind::LetterRequeued
+        | AuditKind::LetterDropped
+        | AuditKind::HoldLifted
+        | AuditKind::Paused
+        | AuditKind::Killed
+        | AuditKind::Resumed
+        | AuditKind::ContainmentRehearsed => "person",
         AuditKind::Proposed
         | AuditKind::Allowed
         | AuditKind::Superseded
         | AuditKind::Expired
         | AuditKind::Failed
+        | AuditKind::AttemptFailed
+        | AuditKind::Retried
         | AuditKind::RequestRefused
-        | AuditKind::Rehearsed => "skep",
+        | AuditKind::Rehearsed
+        | AuditKind::Contained
+        | AuditKind::FormerStateRecorded
+        | AuditKind::Restored => "skep",
         // The revision of the same moment says more.
         _ => return None,
     };

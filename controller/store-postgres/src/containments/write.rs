@@ -13,6 +13,7 @@ use skep_store_sql::{Change, json};
 use sqlx::PgConnection;
 
 use crate::error::IntoStoreError as _;
+use crate::write::Write;
 use crate::{PostgresStore, actions, approvals, audit, batches, intents, transition};
 
 const WHAT: &str = "containment";
@@ -74,7 +75,7 @@ async fn is_ordered(
 
 /// Ends what is open for the key, so that this write can be its one open action.
 async fn overtake(
-    tx: &mut PgConnection,
+    tx: &mut Write,
     open: &ActionId,
     write: &ContainmentWrite,
     now: Timestamp,
@@ -88,7 +89,7 @@ async fn overtake(
         "SELECT id FROM intents WHERE action_id = $1 AND outcome = 'unknown' FOR UPDATE",
         open.as_str()
     )
-    .fetch_optional(&mut *tx)
+    .fetch_optional(&mut **tx)
     .await
     .during(OPERATION)?;
     batches::lock(tx, open, ActionEvent::Fail, OPERATION).await?;

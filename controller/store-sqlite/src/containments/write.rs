@@ -4,16 +4,15 @@
 use jiff::Timestamp;
 use skep_core::action::{ActionEvent, ActionState, ActuatorMode, IntentPhase};
 use skep_core::approval::ApprovalStatus;
-use skep_core::audit::{AuditEvent, AuditKind};
+use skep_core::audit::{AuditData, AuditEvent, AuditKind};
 use skep_core::containment::{ContainmentVerb, RecordedState};
 use skep_core::identity::ActionId;
 use skep_store::{ContainmentWrite, Error, Fence, Result};
-use sqlx::{Sqlite, Transaction};
 
 use super::WHAT;
 use crate::error::IntoStoreError as _;
 use crate::transition::{Change, Head};
-use crate::{SqliteStore, actions, approvals, audit, batches, clock, intents, row};
+use crate::{SqliteStore, Tx, actions, approvals, audit, batches, clock, intents, row};
 
 const OPERATION: &str = "begin a write of containment";
 
@@ -40,6 +39,7 @@ impl SqliteStore {
             key: Some(write.action.key.clone()),
             action: Some(write.action.id.clone()),
             detail: write.action.reason.clone(),
+            data: Some(AuditData::Action(actions::facts(&write.action))),
         };
         audit::append(&mut tx, &event).await?;
         event.kind = AuditKind::Started;
@@ -74,11 +74,7 @@ fn check(write: &ContainmentWrite) -> Result<ContainmentVerb> {
 }
 
 /// A kill needs an order that is in force, the way back needs that none is.
-async fn is_ordered(
-    tx: &mut Transaction<'_, Sqlite>,
-    write: &ContainmentWrite,
-    verb: ContainmentVerb,
-) -> Result<()> {
+async fn is_ordered(tx: &mut Tx, write: &ContainmentWrite, verb: ContainmentVerb) -> Result<()> {
     let key = &write.action.key;
     let (tenant, cluster) = (key.tenant.as_str(), key.cluster.as_str());
     let killed = sqlx::query_scalar!(
@@ -103,7 +99,7 @@ async fn is_ordered(
 
 /// Ends what is open for the key, so that this write can be its one open action.
 async fn overtake(
-    tx: &mut Transaction<'_, Sqlite>,
+    tx: &mut Tx,
     open: &ActionId,
     write: &ContainmentWrite,
     now: Timestamp,
@@ -131,12 +127,7 @@ async fn overtake(
 
 /// An update cannot take effect once another write of its Version has: this one. A create or a
 /// removal can, so those are settled first.
-async fn settle_update(
-    tx: &mut Transaction<'_, Sqlite>,
-    action: &ActionId,
-    said: &str,
-    now: Timestamp,
-) -> Result<()> {
+async fn settle_update(tx: &mut Tx, action: &ActionId, said: &str, now: Timestamp) -> Result<()> {
     let (id, settled_at) = (action.as_str(), clock::to_column(now));
     let settled = sqlx::query!(
         "UPDATE intents SET outcome = 'no_effect', detail = ?, settled_at = ?, body = x'' \
@@ -158,7 +149,7 @@ async fn settle_update(
 
 /// Keeps what was there before; of a key there is one.
 pub(super) async fn put_former_state(
-    tx: &mut Transaction<'_, Sqlite>,
+    tx: &mut Tx,
     recorded: &RecordedState,
     now: Timestamp,
     operation: &'static str,

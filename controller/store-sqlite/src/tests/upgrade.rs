@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use skep_core::action::{ActionEvent, ActionState, IntentPhase};
 use skep_core::approval::ApprovalStatus;
 use skep_core::identity::{ActionId, ApprovalId, ClusterId, IntentId, SwarmId, TermId};
+use skep_store::conformance::protection;
 use skep_store::{
     ActionFilter, Actions as _, ApprovalFilter, Approvals as _, Audit as _, AuditFilter, Closing,
     Decision, DecisionRequest, Effects, IntentOutcome, Intents as _, LeaseRequest, Leases as _,
@@ -22,7 +23,7 @@ async fn raw(path: &Path) -> SqliteConnection {
 }
 
 /// A database of the first schema, with rows in every table.
-async fn of_the_first_schema(path: &Path) {
+pub(super) async fn of_the_first_schema(path: &Path) {
     let mut connection = raw(path).await;
     let migrator = sqlx::migrate!("./migrations");
     migrator.run_direct(Some(1), &mut connection, false).await.unwrap();
@@ -46,7 +47,7 @@ async fn of_the_first_schema(path: &Path) {
 async fn upgraded(folder: &Path) -> SqliteStore {
     let path = folder.join("skep.db");
     of_the_first_schema(&path).await;
-    SqliteStore::open(&path, OpenOptions::default()).await.unwrap()
+    SqliteStore::open(&path, OpenOptions::new(protection())).await.unwrap()
 }
 
 fn micros(micros: i64) -> Timestamp {
@@ -99,6 +100,11 @@ async fn every_row_of_the_first_schema_is_kept() {
     assert_eq!(open.len(), 1);
     assert_eq!((&open[0].id, open[0].phase), (&IntentId::new("i-running"), IntentPhase::Write));
     assert_eq!((open[0].version, &*open[0].body), (Some(41), &b"{}\0\xff"[..]));
+    let kept: Vec<u8> = sqlx::query_scalar("SELECT body FROM intents WHERE id = 'i-running'")
+        .fetch_one(&store.writer)
+        .await
+        .unwrap();
+    assert!(!kept.starts_with(b"{"), "sealed");
     let settled: String = sqlx::query_scalar("SELECT phase FROM intents WHERE id = 'i-done'")
         .fetch_one(&store.writer)
         .await
@@ -110,7 +116,7 @@ async fn every_row_of_the_first_schema_is_kept() {
 async fn the_schema_after_the_upgrade_is_whole() {
     let folder = tempfile::tempdir().unwrap();
     let store = upgraded(folder.path()).await;
-    let fresh = SqliteStore::open_in_memory().await.unwrap();
+    let fresh = super::in_memory().await;
     let objects = "SELECT type || ' ' || name || ': ' || coalesce(sql, '') FROM sqlite_schema \
                    ORDER BY type, name";
     let mut found: Vec<Vec<String>> = Vec::new();
@@ -147,9 +153,9 @@ async fn the_schema_after_the_upgrade_is_whole() {
     for refused in [
         "DELETE FROM actions WHERE id = 'done'",
         "INSERT INTO actions SELECT 30, 'second', tenant, cluster, object_kind, object_name, \
-         kind, plan_id, step, binding, source, actor, reason, mode, rule, 'rolling_out', \
+         kind, plan_id, binding, source, actor, reason, mode, rule, 'rolling_out', \
          revision, NULL, detail, created_at, updated_at, granted_at, start_by, NULL, NULL, \
-         NULL, NULL, NULL FROM actions WHERE id = 'asked'",
+         NULL, NULL, NULL, step FROM actions WHERE id = 'asked'",
         "UPDATE actions SET state = 'anything' WHERE id = 'done'",
         "UPDATE intents SET phase = 'anything' WHERE id = 'i-done'",
         "DELETE FROM audit",
@@ -220,5 +226,82 @@ async fn the_first_binary_refuses_the_upgraded_database() {
         .fetch_one(&store.writer)
         .await
         .unwrap();
-    assert!(oldest >= 2, "{oldest}");
+    assert!(oldest >= 6, "a step is sealed since then: {oldest}");
+}
+
+/// What the first version kept in the clear.
+const CLEAR: &[&[u8]] = &[b"0123abcd-caddy", b"hunter2-in-a-step"];
+
+fn contains(bytes: &[u8], needle: &[u8]) -> bool {
+    bytes.windows(needle.len()).any(|window| window == needle)
+}
+
+/// Everything beside the path that begins with its name: the file, its log, its index.
+fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.map(|path| (path.display().to_string(), std::fs::read(path).unwrap())).collect()
+}
+
+#[tokio::test]
+async fn what_was_in_the_clear_is_sealed_and_leaves_no_trace() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("skep.db");
+    of_the_first_schema(&path).await;
+    let mut connection = raw(&path).await;
+    // As the first version did: rows that come and go leave their content in free pages.
+    let filler = format!(r#"{{"filler": "{}hunter2-in-a-step"}}"#, "x".repeat(9_000));
+    for statement in [
+        "PRAGMA journal_mode = WAL".to_owned(),
+        format!("UPDATE actions SET step = '{filler}' WHERE id = 'failed'"),
+        format!("UPDATE source_contents SET content = CAST('{filler}' AS BLOB)"),
+        format!("CREATE TABLE gone AS SELECT '{filler}'"),
+        "DROP TABLE gone".to_owned(),
+        format!("UPDATE intents SET body = CAST('{filler}' AS BLOB) WHERE id = 'i-running'"),
+    ] {
+        sqlx::raw_sql(sqlx::AssertSqlSafe(statement)).execute(&mut connection).await.unwrap();
+    }
+    connection.close().await.unwrap();
+    let before = files(folder.path());
+    for clear in CLEAR {
+        let seen = before.iter().any(|(_, bytes)| contains(bytes, clear));
+        assert!(seen, "otherwise this test proves nothing");
+    }
+
+    let store = SqliteStore::open(&path, OpenOptions::new(protection())).await.unwrap();
+    let check = |when: &str| {
+        for (name, bytes) in files(folder.path()) {
+            for clear in CLEAR {
+                assert!(!contains(&bytes, clear), "{when}: {name}");
+            }
+        }
+    };
+    check("while it is open");
+    assert_eq!(store.last_good("registry").await.unwrap().unwrap().content, filler.as_bytes());
+    assert_eq!(store.open_intents().await.unwrap()[0].body, filler.as_bytes());
+    let done = store.action("done").await.unwrap();
+    assert_eq!(done.step.target.as_str(), "caddy");
+    store.close().await;
+    check("when it is closed");
+    let again = SqliteStore::open(&path, OpenOptions::new(protection())).await.unwrap();
+    assert_eq!(again.action("done").await.unwrap(), done, "sealed once");
+}
+
+/// Rows from before are in no chain; the checkpoint covers them.
+#[tokio::test]
+async fn the_trail_from_before_is_covered_by_a_checkpoint() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = upgraded(folder.path()).await;
+    let seals = super::tamper::seals(&store).await;
+    let checkpoint = seals.checkpoint.unwrap();
+    assert_eq!((checkpoint.rows, checkpoint.last_seq), (2, Some(2)));
+    let found = super::tamper::verify(&store).await;
+    assert_eq!((found.rows, found.legacy_rows, found.damage), (2, 2, vec![]));
+    let request = LeaseRequest {
+        term: TermId::new("new-term"),
+        holder: "new@host".to_owned(),
+        ttl: Duration::from_secs(60),
+    };
+    store.acquire_lease(&request).await.unwrap().unwrap();
+    let found = super::tamper::verify(&store).await;
+    assert_eq!((found.rows, found.intact_rows, found.damage), (3, 1, vec![]));
 }

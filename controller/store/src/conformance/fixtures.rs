@@ -1,6 +1,7 @@
 //! What the behaviours are told with: a leader, actions in every state, and everything that a
 //! database shows, to prove that a refused write left nothing.
 
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ use skep_core::identity::{
 };
 use skep_core::letter::LetterReason;
 use skep_core::plan::Change;
+use skep_core::ports::Random;
 use skep_core::request::{NewRequest, RequestVerb};
 use skep_core::retry::Failure;
 use skep_core::revision::{NewRevision, RevisionOrigin};
@@ -30,8 +32,26 @@ use crate::{
     ActionFilter, ApprovalFilter, AuditFilter, Closing, Decision, DecisionRequest, DecisionRow,
     DeliveryFilter, Effects, Error, Failed, FailedAttempt, Fence, Intent, IntentOutcome,
     LastGoodContent, Lease, LeaseRequest, LedgerFilter, LetterFilter, NewAction, OverrideFilter,
-    OwnedObject, OwnershipChange, ProposeOutcome, Refusal, RequestFilter, Result, Store,
+    OwnedObject, OwnershipChange, ProposeOutcome, Protection, Refusal, RequestFilter, Result,
+    Store,
 };
+
+/// Another number each time, also in another process.
+struct Dice;
+
+impl Random for Dice {
+    fn bits128(&self) -> u128 {
+        // The standard library seeds each of these anew.
+        let half = || u128::from(RandomState::new().build_hasher().finish());
+        half() << 64 | half()
+    }
+}
+
+/// The keys of an installation that exists only in tests.
+#[must_use]
+pub fn protection() -> Protection {
+    Protection::new(&[7; 32], Arc::new(Dice)).unwrap()
+}
 
 pub(super) const TTL: Duration = Duration::from_secs(6);
 

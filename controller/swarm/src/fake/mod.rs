@@ -315,6 +315,12 @@ impl FakeSwarm {
         self.at_once().journal.clone()
     }
 
+    /// How many entries the swarm's log has: it grows with every change of anything.
+    #[must_use]
+    pub fn index(&self) -> u64 {
+        self.at_once().last_index()
+    }
+
     /// How many calls have been made.
     #[must_use]
     pub fn calls(&self) -> usize {

@@ -120,6 +120,10 @@ impl State {
         self.index
     }
 
+    pub(super) fn last_index(&self) -> u64 {
+        self.index
+    }
+
     pub(super) fn id_of(&self, name: &str) -> Option<String> {
         self.services.values().find(|one| one.name() == name).map(|one| one.id.clone())
     }

@@ -1,10 +1,9 @@
-//! The audit trail: a typed, append-only record of who did what.
+//! The words for what happened.
 
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::DataShape;
 use crate::action::words;
-use crate::identity::{ActionId, ObjectKey};
 
 words! {
     /// What happened.
@@ -100,19 +99,44 @@ words! {
     }
 }
 
-/// One row of the trail. Holds no spec and no value of the environment.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct AuditEvent {
-    /// When, on the store's clock.
-    pub at: Timestamp,
-    /// What.
-    pub kind: AuditKind,
-    /// Who: a person, or the machine's source and host.
-    pub actor: String,
-    /// The object, when it is about one.
-    pub key: Option<ObjectKey>,
-    /// The action, when it is about one.
-    pub action: Option<ActionId>,
-    /// One sentence.
-    pub detail: String,
+impl AuditKind {
+    /// Which facts belong to a row of this kind. There is no rest arm, so that a new kind cannot
+    /// be recorded without somebody having said what belongs to it.
+    #[must_use]
+    pub const fn shape(self) -> Option<DataShape> {
+        match self {
+            Self::Proposed
+            | Self::Allowed
+            | Self::Approved
+            | Self::Denied
+            | Self::Superseded
+            | Self::Expired
+            | Self::Started
+            | Self::Accepted
+            | Self::Advanced
+            | Self::Succeeded
+            | Self::Failed
+            | Self::Retried
+            | Self::Rehearsed
+            | Self::AttemptFailed
+            | Self::Contained => Some(DataShape::Action),
+            Self::Paused | Self::Killed | Self::Resumed | Self::ContainmentRehearsed => {
+                Some(DataShape::Containment)
+            }
+            Self::OverridePlaced | Self::Frozen | Self::OverrideLifted | Self::Unfrozen => {
+                Some(DataShape::Override)
+            }
+            Self::Refused => Some(DataShape::Refusal),
+            Self::BatchDecided | Self::BatchHalted => Some(DataShape::Batch),
+            Self::LetterRequeued | Self::LetterDropped => Some(DataShape::Letter),
+            Self::EventRejected | Self::NoticeGivenUp | Self::NoticeRetried => None,
+            Self::ConfirmationAsked | Self::FormerStateRecorded | Self::Restored => None,
+            Self::RevisionNoted => Some(DataShape::Revision),
+            Self::Requested | Self::RequestFiled | Self::RequestRefused => Some(DataShape::Request),
+            Self::DriftAccepted | Self::Held | Self::RetriedByHand | Self::HoldLifted => {
+                Some(DataShape::Hold)
+            }
+            Self::LeaderStarted | Self::LeaderReleased => Some(DataShape::Lease),
+        }
+    }
 }

@@ -1,0 +1,131 @@
+//! How a world ended, without what differs between two equal lives: ids and times.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+use skep_core::identity::ClusterId;
+use skep_core::labels;
+use skep_store::{
+    ActionFilter, Actions as _, ApprovalFilter, Approvals as _, Holds as _, Intents as _,
+    Ownership as _, RequestFilter, Requests as _, Revisions as _,
+};
+use skep_swarm::fake::{Effect, EffectKind};
+
+use crate::world::{CLUSTER, World, key};
+
+/// What counts of an end.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    seen: BTreeMap<String, Value>,
+    /// What the actions say of themselves, for whoever looks for the reason.
+    told: Vec<String>,
+}
+
+impl Outcome {
+    /// The end of this world.
+    ///
+    /// # Panics
+    /// When the store cannot be read.
+    pub async fn of(world: &World) -> Self {
+        let mut seen = BTreeMap::new();
+        let cluster = ClusterId::new(CLUSTER);
+        let store = world.store();
+        let mut ids = BTreeMap::new();
+        for service in world.swarm.services() {
+            let name = service["Spec"]["Name"].as_str().unwrap_or_default().to_owned();
+            ids.insert(name.clone(), service["ID"].clone());
+            seen.insert(format!("service {name}"), without_ids(&service));
+            let revisions = store.revisions(&key(&name), 0).await.unwrap();
+            let revision = |one: &skep_core::revision::Revision| {
+                let current = json!(one.object) == service["ID"];
+                json!([one.number, one.origin, one.actor, one.fingerprint, current])
+            };
+            let history: Vec<_> = revisions.iter().map(revision).collect();
+            seen.insert(format!("history of {name}"), json!(history));
+        }
+        for owned in store.owned(&cluster).await.unwrap() {
+            let is_there = ids.get(&owned.key.name) == Some(&json!(owned.id));
+            seen.insert(format!("owned {}", owned.key.name), json!([is_there, owned.source]));
+        }
+        let actions = store.actions(&ActionFilter::default()).await.unwrap();
+        let told = actions
+            .iter()
+            .rev()
+            .map(|one| format!("{} {} {}: {}", one.key.name, one.kind, one.state, one.detail));
+        let told = told.collect();
+        let actions = actions.iter().map(|one| json!([one.key.name, one.kind, one.state]));
+        seen.insert("actions".to_owned(), sorted(actions));
+        let approvals = store.approvals(&ApprovalFilter::default()).await.unwrap();
+        seen.insert("approvals".to_owned(), sorted(approvals.iter().map(|one| json!(one.status))));
+        let requests = store.requests(&RequestFilter::default()).await.unwrap();
+        let requests = requests.iter().map(|one| json!([one.key.name, one.verb, one.state]));
+        seen.insert("requests".to_owned(), sorted(requests));
+        let holds = store.holds(&cluster).await.unwrap();
+        seen.insert(
+            "holds".to_owned(),
+            sorted(holds.iter().map(|one| json!([one.key.name, one.kind]))),
+        );
+        let open = store.open_intents().await.unwrap();
+        seen.insert("open intents".to_owned(), json!(open.len()));
+        let effects = world.swarm.journal();
+        let of = |effect: &Effect| json!([effect.name, format!("{:?}", effect.kind)]);
+        seen.insert("effects".to_owned(), sorted(effects.iter().map(of)));
+        Self { seen, told }
+    }
+
+    /// What differs, for a person; nothing when they are equal.
+    #[must_use]
+    pub fn differs_from(&self, other: &Self) -> Option<String> {
+        let names =
+            self.seen.keys().chain(other.seen.keys().filter(|name| !self.seen.contains_key(*name)));
+        let differing = names.filter(|name| self.seen.get(*name) != other.seen.get(*name));
+        let told = differing.map(|name| {
+            let show = |outcome: &Self| outcome.seen.get(name).map(ToString::to_string);
+            format!("{name}\n    is        {:?}\n    should be {:?}", show(self), show(other))
+        });
+        let told: Vec<_> = told.collect();
+        (!told.is_empty())
+            .then(|| format!("{}\n  its actions: {:#?}", told.join("\n  "), self.told))
+    }
+}
+
+/// Writes that had their effect more than once for one action.
+#[must_use]
+pub fn doubled(journal: &[Effect]) -> Vec<String> {
+    let mut counts: BTreeMap<(String, &str), usize> = BTreeMap::new();
+    for effect in journal {
+        let (what, kind) = match effect.kind {
+            EffectKind::Create => (effect.action.clone(), "create"),
+            EffectKind::Update => (effect.action.clone(), "update"),
+            EffectKind::Remove => (Some(effect.id.clone()), "remove"),
+        };
+        *counts.entry((what.unwrap_or_default(), kind)).or_default() += 1;
+    }
+    let doubled = counts.into_iter().filter(|(_, count)| *count > 1);
+    doubled.map(|((what, kind), count)| format!("{count} {kind}s by {what}")).collect()
+}
+
+fn without_ids(service: &Value) -> Value {
+    let spec = |spec: &Value| {
+        let mut spec = spec.clone();
+        if let Some(label) = spec.pointer_mut("/Labels") {
+            let action = label.get(labels::ACTION).is_some();
+            if let (true, Some(labels)) = (action, label.as_object_mut()) {
+                labels.insert(labels::ACTION.to_owned(), json!("an action"));
+            }
+        }
+        spec
+    };
+    json!({
+        "spec": spec(&service["Spec"]),
+        "previous": spec(&service["PreviousSpec"]),
+        "rollout": service["UpdateStatus"]["State"],
+        "iteration": service["JobStatus"]["JobIteration"],
+    })
+}
+
+fn sorted(values: impl Iterator<Item = Value>) -> Value {
+    let mut values: Vec<_> = values.collect();
+    values.sort_by_key(Value::to_string);
+    json!(values)
+}

@@ -1,0 +1,228 @@
+//! The sweep: a scenario is lived once without a disturbance, then again from what a crash would
+//! leave at each moment of each call, and each of these lives must end like the first one.
+
+use std::fmt;
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::outcome::{Outcome, doubled};
+use crate::recording::{Left, Recording};
+use crate::scenario::{Scenario, Step};
+use crate::tap::{Fate, Intruder, MOMENTS, Moment};
+use crate::world::{Files, World};
+
+/// How many further passes must write nothing.
+const TICKS: u32 = 10;
+/// How far apart they are.
+const TICK: Duration = Duration::from_secs(120);
+
+/// Which of the ten further passes are made.
+///
+/// Each is made by a fresh process, so that what it does follows from what the ones before it left
+/// and from the time alone; where they left nothing, the time is all that differs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ticks {
+    /// The first, the fifth and the tenth.
+    Some,
+    /// All of them.
+    All,
+}
+
+impl Ticks {
+    fn includes(self, tick: u32) -> bool {
+        self == Self::All || [1, 5, TICKS].contains(&tick)
+    }
+}
+
+/// What a sweep covered.
+#[derive(Debug, Default)]
+pub struct Covered {
+    /// The scenario.
+    pub scenario: &'static str,
+    /// Calls of the undisturbed life.
+    pub calls: usize,
+    /// Moments at which a crash was looked at: three for each call.
+    pub points: usize,
+    /// Moments that never came, because the process itself gave the call up when it ended.
+    pub given_up: usize,
+    /// Different worlds that those crashes leave; each was lived to its end.
+    pub worlds: usize,
+    /// Lives in which a write of the crashed process arrived before a call of its successor.
+    pub meetings: usize,
+    /// How long it took.
+    pub took: Duration,
+    /// What went wrong.
+    pub failures: Vec<String>,
+}
+
+impl Covered {
+    /// True when each call was looked at in each of its moments and each life ended well.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.points == self.calls * MOMENTS.len() - self.given_up && self.failures.is_empty()
+    }
+}
+
+impl fmt::Display for Covered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { scenario, calls, points, worlds, meetings, took, failures, .. } = self;
+        write!(
+            f,
+            "{scenario:<28} {calls:>5} calls {points:>6} crash points {worlds:>5} worlds \
+             {meetings:>5} late writes {:>6.1} s {} failures",
+            took.as_secs_f64(),
+            failures.len()
+        )
+    }
+}
+
+/// Runs one life on a stopped clock of its own.
+///
+/// # Panics
+/// When the runtime cannot be made, or the life panics.
+pub fn live<T>(life: impl Future<Output = T>) -> T {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_all().start_paused(true).build().unwrap().block_on(life)
+}
+
+/// Sweeps a scenario.
+#[must_use]
+pub fn sweep(scenario: &Scenario, seed: u64, ticks: Ticks) -> Covered {
+    let started = Instant::now();
+    let files = Files::new();
+    let life = Life { scenario, seed, ticks };
+    let (recording, expected) = live(undisturbed(&life, Arc::clone(&files)));
+    let mut covered = Covered {
+        scenario: scenario.name,
+        calls: recording.count(Moment::BeforeSend),
+        points: recording.points.len(),
+        given_up: recording.given_up(),
+        worlds: recording.left.len(),
+        ..Covered::default()
+    };
+    for (number, left) in recording.left.iter().enumerate() {
+        let files = Arc::clone(&files);
+        let (_, ended) = live(again(&life, left, files, None, &expected));
+        if let Err(problem) = ended {
+            let places = recording.points.iter().filter(|point| point.left == number);
+            let places: Vec<_> = places.map(|point| point.place.to_string()).collect();
+            let (first, last) = (places.first(), places.last());
+            let failure = format!("{}: crash from {first:?} to {last:?}: {problem}", scenario.name);
+            covered.failures.push(failure);
+        }
+    }
+    for left in &recording.on_its_way {
+        for before in 0.. {
+            let files = Arc::clone(&files);
+            let (fate, ended) = live(again(&life, left, files, Some(before), &expected));
+            if fate == Fate::OnItsWay {
+                // The process after the crash makes no more calls than this.
+                break;
+            }
+            covered.meetings += 1;
+            if let Err(problem) = ended {
+                covered.failures.push(format!(
+                    "{}: {} met before call {before}: {problem}",
+                    scenario.name, left.name
+                ));
+            }
+            // Versions only grow, and what is gone stays gone: it would be refused later as well.
+            if fate == Fate::Refused {
+                break;
+            }
+        }
+    }
+    covered.took = started.elapsed();
+    covered
+}
+
+/// What all lives of a sweep have in common.
+struct Life<'a> {
+    scenario: &'a Scenario,
+    seed: u64,
+    ticks: Ticks,
+}
+
+async fn undisturbed(life: &Life<'_>, files: Arc<Files>) -> (Recording, Result<Outcome, String>) {
+    let scenario = life.scenario;
+    let mut world = World::new(life.seed, files).await;
+    for step in &scenario.before {
+        world.take(step).await;
+    }
+    let recorder = world.record();
+    for (number, step) in scenario.steps.iter().enumerate() {
+        recorder.begin_step(number);
+        world.take(step).await;
+    }
+    world.recorder = None;
+    let ended = end(&mut world, Ticks::All).await;
+    let recording = recorder.take();
+    world.database.close().await;
+    (recording, ended)
+}
+
+/// One life from what a crash left; with what became of a write that was on its way.
+async fn again(
+    life: &Life<'_>,
+    left: &Left,
+    files: Arc<Files>,
+    meets: Option<usize>,
+    expected: &Result<Outcome, String>,
+) -> (Fate, Result<(), String>) {
+    let scenario = life.scenario;
+    let mut world = World::after(left, files, life.seed.wrapping_add(1)).await;
+    world.replay_settings(scenario, left.step + 1);
+    let fate = Arc::default();
+    if let (Some(before), Some(write)) = (meets, &left.on_its_way) {
+        let (swarm, fate) = (Arc::clone(&world.swarm), Arc::clone(&fate));
+        world.intruder = Some(Intruder { before, write: write.clone(), swarm, fate });
+    }
+    world.traces = std::env::var_os("SKEP_SIM_TRACE").is_some();
+    let process = world.process();
+    world.run(&process, scenario.steps.get(left.step).unwrap_or(&Step::Pass)).await;
+    let fate = *fate.lock().unwrap_or_else(PoisonError::into_inner);
+    if meets.is_some() && fate == Fate::OnItsWay {
+        world.database.close().await;
+        return (fate, Ok(()));
+    }
+    for step in scenario.steps.iter().skip(left.step + 1) {
+        world.take(step).await;
+    }
+    let ended = end(&mut world, life.ticks).await;
+    world.database.close().await;
+    let ended = match (ended, expected) {
+        (Ok(ended), Ok(expected)) => match ended.differs_from(expected) {
+            None => Ok(()),
+            Some(difference) => Err(format!("another end:\n  {difference}")),
+        },
+        (Err(problem), _) => Err(problem),
+        (_, Err(why)) => Err(format!("the undisturbed life failed: {why}")),
+    };
+    (fate, ended)
+}
+
+/// The end of a life, after further passes that must write nothing.
+pub(crate) async fn end(world: &mut World, ticks: Ticks) -> Result<Outcome, String> {
+    let ended = Outcome::of(world).await;
+    let (effects, services) = (world.swarm.journal().len(), world.swarm.services());
+    let doubled = doubled(&world.swarm.journal());
+    if !doubled.is_empty() {
+        return Err(format!("done more than once: {}", doubled.join(", ")));
+    }
+    let mut rested = Duration::ZERO;
+    for tick in 1..=TICKS {
+        rested += TICK;
+        if !ticks.includes(tick) {
+            continue;
+        }
+        tokio::time::sleep(std::mem::take(&mut rested)).await;
+        world.take(&Step::Pass).await;
+        if world.swarm.journal().len() != effects || world.swarm.services() != services {
+            return Err(format!("tick {tick} wrote to the swarm"));
+        }
+    }
+    match Outcome::of(world).await.differs_from(&ended) {
+        None => Ok(ended),
+        Some(difference) => Err(format!("the ticks changed the end:\n  {difference}")),
+    }
+}

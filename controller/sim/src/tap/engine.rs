@@ -1,0 +1,118 @@
+//! The engine as one process reaches it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use serde_json::Value;
+use skep_core::identity::SwarmId;
+use skep_core::observed::ObservedNetwork;
+use skep_swarm::engine::{Created, EngineInfo, EventStream, Nodes, Services, Task, Updated};
+use skep_swarm::fake::FakeSwarm;
+use skep_swarm::{Distribution, Engine, Error, RegistryAuth};
+
+use super::Process;
+use crate::recording::Write;
+
+/// The fake swarm behind the moments of a process.
+#[derive(Debug)]
+pub struct TappedEngine {
+    swarm: Arc<FakeSwarm>,
+    process: Arc<Process>,
+}
+
+impl TappedEngine {
+    /// The swarm as this process reaches it.
+    #[must_use]
+    pub fn new(swarm: Arc<FakeSwarm>, process: Arc<Process>) -> Self {
+        Self { swarm, process }
+    }
+
+    /// A write: it may also arrive long after its sender is gone.
+    async fn write<T>(
+        &self,
+        call: &'static str,
+        write: impl FnOnce() -> Write,
+        work: impl Future<Output = T>,
+    ) -> T {
+        if let Some(recorder) = &self.process.recorder {
+            recorder.keep_on_its_way(call, write()).await;
+        }
+        self.process.call(call, work).await
+    }
+}
+
+#[async_trait]
+impl Engine for TappedEngine {
+    async fn info(&self) -> Result<EngineInfo, Error> {
+        self.process.call("info", self.swarm.info()).await
+    }
+
+    async fn list_services(&self, wanted: &Services) -> Result<Vec<Value>, Error> {
+        self.process.call("list_services", self.swarm.list_services(wanted)).await
+    }
+
+    async fn inspect_service(&self, id: &str) -> Result<Value, Error> {
+        self.process.call("inspect_service", self.swarm.inspect_service(id)).await
+    }
+
+    async fn distribution(
+        &self,
+        reference: &str,
+        auth: Option<&RegistryAuth>,
+    ) -> Result<Distribution, Error> {
+        self.process.call("distribution", self.swarm.distribution(reference, auth)).await
+    }
+
+    async fn create_service(
+        &self,
+        spec: Bytes,
+        auth: Option<&RegistryAuth>,
+    ) -> Result<Created, Error> {
+        let write = || Write::Create(spec.clone());
+        let work = self.swarm.create_service(spec.clone(), auth);
+        self.write("create_service", write, work).await
+    }
+
+    async fn update_service(
+        &self,
+        id: &SwarmId,
+        version: u64,
+        spec: Bytes,
+        auth: Option<&RegistryAuth>,
+    ) -> Result<Updated, Error> {
+        let write = || Write::Update(id.clone(), version, spec.clone());
+        let work = self.swarm.update_service(id, version, spec.clone(), auth);
+        self.write("update_service", write, work).await
+    }
+
+    async fn remove_service(&self, id: &SwarmId) -> Result<(), Error> {
+        let work = self.swarm.remove_service(id);
+        self.write("remove_service", || Write::Remove(id.clone()), work).await
+    }
+
+    async fn list_tasks(&self, of: &Services) -> Result<Vec<Task>, Error> {
+        self.process.call("list_tasks", self.swarm.list_tasks(of)).await
+    }
+
+    async fn list_networks(&self) -> Result<Vec<ObservedNetwork>, Error> {
+        self.process.call("list_networks", self.swarm.list_networks()).await
+    }
+
+    async fn list_secrets(&self) -> Result<BTreeMap<String, SwarmId>, Error> {
+        self.process.call("list_secrets", self.swarm.list_secrets()).await
+    }
+
+    async fn list_configs(&self) -> Result<BTreeMap<String, SwarmId>, Error> {
+        self.process.call("list_configs", self.swarm.list_configs()).await
+    }
+
+    async fn nodes(&self) -> Result<Nodes, Error> {
+        self.process.call("nodes", self.swarm.nodes()).await
+    }
+
+    async fn events(&self) -> Result<EventStream, Error> {
+        self.process.call("events", self.swarm.events()).await
+    }
+}

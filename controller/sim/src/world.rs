@@ -1,0 +1,335 @@
+//! One world: a swarm, a database, files that declare things, people, and processes that come and
+//! go. The processes are the real controller.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use skep_core::action::{ActionState, ActuatorMode};
+use skep_core::approval::{Approval, ApprovalStatus};
+use skep_core::gate::Settings;
+use skep_core::identity::{ClusterId, ObjectKey, RequestId, ServiceName};
+use skep_core::plan::Masking;
+use skep_core::ports::Clock as _;
+use skep_core::request::{NewRequest, RequestVerb};
+use skep_core::seal::Sealer;
+use skep_images::{Credentials, Limits, Resolver};
+use skep_runtime::{Controller, Error, Options, Parts, PassReport, PolicySource, SourceSet};
+use skep_store::{
+    ActionFilter, Actions as _, ApprovalFilter, Approvals as _, Decision, DecisionRequest,
+    Intents as _, Requests as _, Store,
+};
+use skep_swarm::Engine;
+use skep_swarm::fake::{FakeSwarm, Pace};
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+
+use crate::database::Database;
+use crate::recording::{Left, Recorder};
+use crate::tap::{Intruder, Process, TappedEngine, TappedStore};
+use crate::time::{Seeded, VirtualClock};
+
+/// The swarm that every world has.
+pub const CLUSTER: &str = "cluster1";
+
+/// Short, so that rollouts take less than a second and a crashed leader's lease runs out soon.
+const PACE: Pace = Pace {
+    allocate: Duration::from_millis(2),
+    begin: Duration::from_millis(2),
+    start: Duration::from_millis(40),
+    restart: Duration::from_secs(5),
+    monitors: true,
+};
+
+/// A policy that allows everything by itself.
+pub const ALL_ALLOWED: &str = "version: 1\ndefaults:\n  tier: auto\n  rate_limit: {max: 1000000, \
+    window_s: 1}\n  blast_radius: {max_targets: 1000000, window_s: 1}\nrules:\n  \
+    - {kind: \"*\", tier: auto}\n";
+
+/// The files that declare things; they outlive processes and crashes.
+#[derive(Debug)]
+pub struct Files {
+    folder: TempDir,
+    count: AtomicU64,
+}
+
+impl Files {
+    /// An empty folder.
+    ///
+    /// # Panics
+    /// When there is no space.
+    #[must_use]
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self { folder: TempDir::new().unwrap(), count: AtomicU64::new(0) })
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Replaces the registry. A file of the same length at the same moment would look unchanged.
+    pub fn declare(&self, services: &str) {
+        let count = self.count.fetch_add(1, Ordering::SeqCst);
+        let padding = "#".repeat(usize::try_from(count % 997).unwrap() + 1);
+        let text = format!("{padding}\nversion: 1\nservices:\n{services}");
+        std::fs::write(self.path("registry.yml"), text).unwrap();
+    }
+
+    /// Replaces the policy.
+    pub fn policy(&self, text: &str) {
+        std::fs::write(self.path("policy.yml"), text).unwrap();
+    }
+
+    fn remove_policy(&self) {
+        let _was_not_there = std::fs::remove_file(self.path("policy.yml"));
+    }
+}
+
+/// A world at work.
+#[derive(Debug)]
+pub struct World {
+    /// The swarm.
+    pub swarm: Arc<FakeSwarm>,
+    /// The database.
+    pub database: Arc<Database>,
+    /// What is declared.
+    pub files: Arc<Files>,
+    /// The wall clock of everybody.
+    pub clock: VirtualClock,
+    /// How actions are carried out from now on.
+    pub mode: ActuatorMode,
+    /// Keeps what crashes would leave.
+    pub recorder: Option<Arc<Recorder>>,
+    /// Meets the next process that is started.
+    pub intruder: Option<Intruder>,
+    /// Prints the calls of processes.
+    pub traces: bool,
+    people: TappedStore,
+    random: Arc<Seeded>,
+}
+
+impl World {
+    /// An empty world.
+    ///
+    /// # Panics
+    /// When the database cannot be opened.
+    pub async fn new(seed: u64, files: Arc<Files>) -> Self {
+        files.remove_policy();
+        let clock = VirtualClock::starting_at("2027-01-01T00:00:00Z".parse().unwrap());
+        let swarm = Arc::new(FakeSwarm::new(Arc::new(clock), PACE, seed));
+        let database = Arc::new(Database::open(None).await);
+        Self::of(swarm, database, files, clock, seed)
+    }
+
+    /// The world that a crash left.
+    ///
+    /// # Panics
+    /// When the database cannot be opened.
+    pub async fn after(left: &Left, files: Arc<Files>, seed: u64) -> Self {
+        let clock = VirtualClock::starting_at(left.at);
+        let database = Arc::new(Database::open(Some(&left.database)).await);
+        Self::of(left.swarm_on(clock), database, files, clock, seed)
+    }
+
+    fn of(
+        swarm: Arc<FakeSwarm>,
+        database: Arc<Database>,
+        files: Arc<Files>,
+        clock: VirtualClock,
+        seed: u64,
+    ) -> Self {
+        let people = TappedStore::new(Arc::clone(&database), Arc::new(Process::new(None)));
+        Self {
+            swarm,
+            database,
+            files,
+            clock,
+            mode: ActuatorMode::Swarm,
+            recorder: None,
+            intruder: None,
+            traces: false,
+            people,
+            random: Arc::new(Seeded::new(seed ^ 0x5eed)),
+        }
+    }
+
+    /// From here on everything is kept that crashes would leave.
+    pub fn record(&mut self) -> Arc<Recorder> {
+        let (swarm, database) = (Arc::clone(&self.swarm), Arc::clone(&self.database));
+        let recorder = Recorder::new(swarm, database, self.clock);
+        self.recorder = Some(Arc::clone(&recorder));
+        recorder
+    }
+
+    /// The store, for people and assertions.
+    #[must_use]
+    pub fn store(&self) -> &TappedStore {
+        &self.people
+    }
+
+    /// A process that nobody disturbs but whoever is waiting in [`Self::intruder`].
+    pub fn process(&mut self) -> Arc<Process> {
+        let process =
+            Process::new(self.recorder.clone()).meeting(self.intruder.take()).tracing(self.traces);
+        Arc::new(process)
+    }
+
+    /// A controller as this process starts it.
+    ///
+    /// # Panics
+    /// Never; the key has the right length.
+    #[must_use]
+    pub fn controller(
+        &self,
+        process: &Arc<Process>,
+        change: impl FnOnce(Options) -> Options,
+    ) -> Controller {
+        let engine = TappedEngine::new(Arc::clone(&self.swarm), Arc::clone(process));
+        let engine: Arc<dyn Engine> = Arc::new(engine);
+        let store = TappedStore::new(Arc::clone(&self.database), Arc::clone(process));
+        let store: Arc<dyn Store> = Arc::new(store);
+        let policy = self.files.path("policy.yml");
+        let settings = Settings::default();
+        let clock = Arc::new(self.clock);
+        let parts = Parts {
+            engine: Arc::clone(&engine),
+            store,
+            sources: SourceSet::new(vec![self.files.path("registry.yml")], None, Vec::new()),
+            policy: if policy.exists() {
+                PolicySource::file(policy, settings)
+            } else {
+                PolicySource::shipped(settings)
+            },
+            images: Resolver::new(
+                engine,
+                Arc::new(Credentials::none()),
+                clock.clone(),
+                Limits::default(),
+            ),
+            masking: Masking::new(*b"key"),
+            sealer: Sealer::new(&[7; 32]).unwrap(),
+            clock,
+            random: Arc::new(Seeded::new(self.random.next())),
+        };
+        let options = Options {
+            mode: self.mode,
+            max_actions: 1000,
+            holder: "simulated".to_owned(),
+            ..Options::default()
+        };
+        Controller::new(parts, change(options))
+    }
+
+    /// One pass of a fresh process; it waits for the lease of one that crashed.
+    ///
+    /// # Panics
+    /// When it fails for another reason.
+    pub async fn pass(&self, process: &Arc<Process>, wait_for_rollouts: bool) -> PassReport {
+        loop {
+            let controller =
+                self.controller(process, |options| Options { wait_for_rollouts, ..options });
+            match controller.reconcile_once(&CancellationToken::new()).await {
+                Err(Error::LeaseHeld { .. }) => {
+                    tokio::time::sleep(Duration::from_millis(500)).await;
+                }
+                report => return report.unwrap_or_else(|error| panic!("a pass failed: {error}")),
+            }
+        }
+    }
+
+    /// The loop of a fresh process for so long; then it hands over.
+    ///
+    /// # Panics
+    /// When it fails in a way that no retry can mend.
+    pub async fn serve(&self, process: &Arc<Process>, length: Duration) {
+        let controller = self.controller(process, |options| options);
+        let stop = CancellationToken::new();
+        let ends = async {
+            tokio::time::sleep(length).await;
+            stop.cancel();
+        };
+        let swarm = Arc::clone(&self.swarm);
+        tokio::select! {
+            () = swarm.run() => {}
+            (served, ()) = async { tokio::join!(controller.serve(stop.clone()), ends) } => {
+                served.unwrap();
+            }
+        }
+    }
+
+    /// Requests that wait for a decision.
+    ///
+    /// # Panics
+    /// When the store cannot be read.
+    pub async fn pending(&self) -> Vec<Approval> {
+        let status = Some(ApprovalStatus::Pending);
+        let filter = ApprovalFilter { status, ..ApprovalFilter::default() };
+        self.people.approvals(&filter).await.unwrap()
+    }
+
+    /// A person decides everything that waits.
+    ///
+    /// # Panics
+    /// When the store refuses.
+    pub async fn decide(&self, decision: Decision) {
+        for request in self.pending().await {
+            let now = self.clock.now();
+            let start_by = now.checked_add(SignedDuration::from_mins(10)).ok();
+            let decision = DecisionRequest {
+                approval: request.id,
+                decision,
+                actor: "alice".to_owned(),
+                comment: None,
+                source: "simulated:operator".to_owned(),
+                expected_revision: None,
+                expected_binding: None,
+                start_by: start_by.filter(|_| decision == Decision::Approve),
+            };
+            match self.people.decide(&decision, now).await {
+                // It was superseded in this moment.
+                Ok(_) | Err(skep_store::Error::Conflict { .. }) => {}
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+
+    /// A person asks for something by hand.
+    ///
+    /// # Panics
+    /// When the store refuses.
+    pub async fn ask(&self, name: &str, verb: RequestVerb) {
+        let request = NewRequest {
+            id: RequestId::generate(&*self.random),
+            key: key(name),
+            verb,
+            actor: "alice".to_owned(),
+            reason: None,
+        };
+        self.people.submit(&[request], self.clock.now()).await.unwrap();
+    }
+
+    /// True when an action is allowed or under way.
+    ///
+    /// # Panics
+    /// When the store cannot be read.
+    pub async fn is_busy(&self) -> bool {
+        let states = vec![ActionState::Granted, ActionState::Executing, ActionState::RollingOut];
+        let filter = ActionFilter { states, ..ActionFilter::default() };
+        !self.people.actions(&filter).await.unwrap().is_empty()
+            || !self.people.open_intents().await.unwrap().is_empty()
+    }
+
+    /// The time in this world.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+}
+
+/// The key of a service.
+#[must_use]
+pub fn key(name: &str) -> ObjectKey {
+    ObjectKey::service(&ClusterId::new(CLUSTER), &ServiceName::new(name))
+}
