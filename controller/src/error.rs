@@ -137,12 +137,18 @@ impl From<skep_store::Error> for Failure {
                 } else {
                     codes::AMBIGUOUS
                 },
-                format!("skep {what}s list"),
+                match *what {
+                    "override" => "skep freeze list; skep policy override list".to_owned(),
+                    what => format!("skep {what}s list"),
+                },
             ),
             E::Conflict { .. } => {
                 (codes::REVISION_CONFLICT, "look at it again, then decide".to_owned())
             }
             E::Transition(_) => (codes::ALREADY_DECIDED, "skep approvals list --all".to_owned()),
+            E::Refused { what: "override", .. } => {
+                (codes::OVERRIDE_REFUSED, "skep freeze list; skep policy override list".to_owned())
+            }
             E::Refused { .. } => (codes::INTERNAL, "run it again".to_owned()),
             E::Fenced { .. } => (codes::LEASE_LOST, "run it again".to_owned()),
             E::Busy(_) => (codes::STORE_BUSY, "run it again".to_owned()),

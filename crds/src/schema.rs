@@ -5,6 +5,7 @@ use schemars::generate::SchemaSettings;
 use serde_json::Value;
 
 use crate::policy::PolicyDocument;
+use crate::policy::cases::CasesDocument;
 use crate::registry::RegistryDocument;
 
 /// Every schema with the name of its file under `crds/schemas`.
@@ -12,6 +13,7 @@ pub fn schemas() -> Vec<(&'static str, Value)> {
     vec![
         ("registry.schema.json", schema::<RegistryDocument>("Connector registry")),
         ("policy.schema.json", schema::<PolicyDocument>("Action policy")),
+        ("policy-cases.schema.json", schema::<CasesDocument>("Cases of an action policy")),
     ]
 }
 

@@ -151,7 +151,7 @@ impl Context {
         let now = Instant::now();
         match attempt {
             Attempt::Ended(..) => self.retries().reset(name),
-            Attempt::Waiting(_) => self.retries().rests(name, now),
+            Attempt::Waiting(..) => self.retries().rests(name, now),
             Attempt::Retry(_) => {
                 self.retries().failed(name, now);
             }

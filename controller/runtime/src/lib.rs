@@ -15,6 +15,7 @@ pub mod history;
 mod images;
 mod leader;
 mod metrics;
+mod notify;
 mod options;
 mod policy;
 mod rate;
@@ -30,6 +31,7 @@ mod status;
 mod survey;
 mod system;
 mod updates;
+mod waits;
 mod wake;
 mod workers;
 

@@ -2,6 +2,7 @@
 //! is a dry run.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use skep_core::action::ActuatorMode;
@@ -10,6 +11,7 @@ use skep_core::containment::Protected;
 use skep_core::identity::{FleetName, ServiceName};
 use skep_core::resolution::ResolveImage;
 use skep_core::retry::Pace;
+use skep_notify::Endpoint;
 
 use crate::readiness::Probing;
 
@@ -44,6 +46,8 @@ pub struct Options {
     pub clocks: Clocks,
     /// How `serve` asks connectors whether they answer; `None`: it does not.
     pub probing: Option<Probing>,
+    /// Who is told of what people should know, while `serve` leads.
+    pub notify: Vec<Arc<Endpoint>>,
     /// Whether a pass by hand waits for the rollouts that it began.
     pub wait_for_rollouts: bool,
     /// How long an action may execute or roll out: a rollout that takes longer has failed, a
@@ -79,6 +83,7 @@ impl Default for Options {
             holder: "skep".to_owned(),
             clocks: Clocks::default(),
             probing: None,
+            notify: Vec::new(),
             wait_for_rollouts: true,
             action_timeout: Duration::from_secs(30 * 60),
             pace: Pace::default(),

@@ -21,7 +21,7 @@ use crate::reconcile::{self, Memory, Pass};
 use crate::report::{ActionReport, PassReport};
 use crate::workers::DEPENDENCY;
 use crate::workers::{Started, Workers};
-use crate::{Error, updates, wake};
+use crate::{Error, notify, updates, wake};
 
 /// How often a follower asks for the lease.
 const FOLLOWER_POLL: Duration = Duration::from_millis(500);
@@ -177,6 +177,7 @@ impl<'a> Lead<'a> {
     async fn run(&mut self, shutdown: &CancellationToken) {
         self.declare_mode().await;
         let _keeping = AbortOnDropHandle::new(tokio::spawn(self.keeper().run()));
+        let _telling = notify::start(&self.context, &self.leadership);
         let mut retry = FIRST_RETRY;
         while !shutdown.is_cancelled() && self.leadership.is_trusted() {
             let started = Instant::now();

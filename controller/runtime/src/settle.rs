@@ -173,6 +173,7 @@ async fn look_and_settle(
             store(context, leadership, action, intent, outcome).await
         }
         Ok(_) => Ok(Attempt::Waiting(
+            OUTCOME_UNKNOWN.to_owned(),
             "its outcome is unknown and the actuator is a dry run: turn it on to settle it"
                 .to_owned(),
         )),
@@ -194,13 +195,17 @@ async fn look_while_held(
             recorded(context, action, intent, &service, "found done")
         }
         Ok(Some(service)) if Some(service.version) == intent.version => {
-            return Ok(Attempt::Waiting(format!("its outcome is unknown; {why}")));
+            let why = format!("its outcome is unknown; {why}");
+            return Ok(Attempt::Waiting(OUTCOME_UNKNOWN.to_owned(), why));
         }
         Ok(_) => IntentOutcome::NoEffect { detail: format!("it moved meanwhile; {why}") },
         Err(error) => return Ok(Attempt::Retry(error.to_string())),
     };
     store(context, leadership, action, intent, outcome).await
 }
+
+/// The code of what waits for somebody to settle it.
+pub(crate) const OUTCOME_UNKNOWN: &str = "OUTCOME_UNKNOWN";
 
 /// The state of an action that the engine has accepted and Swarm rolls out.
 pub(crate) const ROLLING_OUT: &str = "rolling_out";

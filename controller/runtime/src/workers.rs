@@ -22,6 +22,7 @@ use crate::rate::Rate;
 use crate::reconcile::act::{Attempt, carry_out};
 use crate::reconcile::{Pass, World};
 use crate::report::ActionReport;
+use crate::waits::{self, Waits};
 use crate::{Error, rollout, settle};
 
 /// How long running writes may take when the leadership ends. One that takes longer is left to
@@ -38,9 +39,6 @@ pub(crate) struct Workers {
     context: Arc<Context>,
     leadership: Arc<Leadership>,
     running: JoinSet<Ended>,
-    /// When a granted action was last seen waiting for another service: its time to start runs
-    /// from there.
-    waited: HashMap<ActionId, Timestamp>,
     ended: Vec<ActionReport>,
     rate: Rate,
     /// When the overall rate lets the next one start, if it held one back.
@@ -66,7 +64,6 @@ impl Workers {
             context,
             leadership,
             running: JoinSet::new(),
-            waited: HashMap::new(),
             ended: Vec::new(),
             rate: Rate::new(Instant::now()),
             held_until: None,
@@ -158,8 +155,6 @@ impl Workers {
         let mut granted = self.context.store.actions(&filter).await?;
         // Earlier waves first, then the oldest decision.
         granted.sort_by_key(|action| (action.step.wave, action.granted_at));
-        let still_granted = |id: &ActionId| granted.iter().any(|action| action.id == *id);
-        self.waited.retain(|id, _| still_granted(id));
         if !granted.is_empty() && self.context.options.mode == ActuatorMode::Swarm {
             // A manager that has lost the others goes on answering for seconds as if it had not;
             // and the address may lead to another swarm by now.
@@ -174,6 +169,7 @@ impl Workers {
         let resting = if granted.is_empty() { HashMap::new() } else { self.resting().await? };
         let active = self.active(&granted).await?;
         let mut started = Started::default();
+        let mut waits = Waits::new(pass.world.now);
         self.queue.clear();
         for action in granted {
             let name = ServiceName::new(action.key.name.as_str());
@@ -185,18 +181,19 @@ impl Workers {
             if let Some(wait) = resting.get(&action.id) {
                 self.context.retries().later(&name, now, *wait);
                 // The grant's time does not run while we make it wait.
-                self.waited.insert(action.id.clone(), pass.world.now);
+                waits.wait(&action, waits::NEXT_ATTEMPT, "waits for its next attempt");
             }
             if !self.context.retries().is_ready(&name, now) {
                 started.more_to_come |= self.context.retries().is_retrying(&name, now);
                 continue;
             }
             if is_rolling(pass, &name) {
-                self.waited.insert(action.id.clone(), pass.world.now);
+                let reason = "Swarm is still rolling out an earlier change";
+                waits.wait(&action, waits::ROLLOUT_RUNNING, reason);
                 continue;
             }
             if let Some(wait) = waits_for(&self.context, &pass.world, &action, &active) {
-                self.waited.insert(action.id.clone(), pass.world.now);
+                waits.wait(&action, DEPENDENCY, &wait.reason);
                 let (code, reason) = (DEPENDENCY.to_owned(), wait.reason);
                 pass.report.waiting.push(Waiting { target: Some(name), code, reason });
                 started.more_to_come |= wait.ends_soon;
@@ -205,6 +202,10 @@ impl Workers {
             self.queue.push_back((Arc::clone(&pass.world), action));
         }
         self.fill();
+        for (_, action) in &mut self.queue {
+            action.wait = waits.wait(action, waits::CAPACITY, "waits for its turn");
+        }
+        waits.store(&self.context, &self.leadership).await?;
         started.more_to_come |= !self.queue.is_empty();
         Ok(started)
     }
@@ -244,19 +245,12 @@ impl Workers {
         Ok(names.collect())
     }
 
-    fn spawn(&mut self, world: Arc<World>, mut action: Action) {
+    fn spawn(&mut self, world: Arc<World>, action: Action) {
         let Some(claim) = self.context.in_flight.claim(&action.key) else { return };
-        if let (Some(waited), Some(granted_at), Some(start_by)) =
-            (self.waited.get(&action.id), action.granted_at, action.start_by)
-        {
-            // It became runnable only now: its time, short or long, runs from here.
-            let time = start_by.duration_since(granted_at);
-            let from_here = waited.checked_add(time).unwrap_or(start_by);
-            action.start_by = Some(start_by.max(from_here));
-        }
         let (context, leadership) = (Arc::clone(&self.context), Arc::clone(&self.leadership));
         let work = async move {
             let result = carry_out(&context, &leadership, &world, &action).await;
+            waits::note_attempt(&context, &leadership, &action, &result).await;
             refresh(&context, &action, &result).await;
             drop(claim);
             (action, result)
@@ -338,10 +332,9 @@ impl Workers {
                 }
                 (state, detail)
             }
-            Attempt::Waiting(detail) => {
+            Attempt::Waiting(_, detail) => {
                 // Looked at every few seconds for as long as it lasts: no news for a log.
                 tracing::debug!(action.id = %action.id, service.name = %name, detail, "action.waiting");
-                self.waited.insert(action.id.clone(), self.context.clock.now());
                 self.ended.push(report(&action, "waiting", detail));
                 return;
             }
@@ -389,7 +382,7 @@ fn is_rolling(pass: &Pass, name: &ServiceName) -> bool {
 /// Reads what was just written before the key is free again: the next plan must see it.
 async fn refresh(context: &Context, action: &Action, result: &Result<Attempt, Error>) {
     let Some(reflector) = context.reflector.get() else { return };
-    let wrote_nothing = matches!(result, Ok(Attempt::Waiting(_)))
+    let wrote_nothing = matches!(result, Ok(Attempt::Waiting(..)))
         || context.options.mode == ActuatorMode::DryRun
         || action.kind.writes_nothing_to_the_engine();
     if wrote_nothing {

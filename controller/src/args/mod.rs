@@ -1,27 +1,38 @@
 //! The command line, as types. What it means is decided elsewhere.
 
+mod approvals;
 mod common;
 mod contain;
 mod dlq;
+mod freeze;
+mod notify;
 mod service;
 mod stack;
 mod verbs;
 
 use clap::{Parser, Subcommand};
 
+pub(crate) use self::approvals::{
+    ApprovalsVerb, ApproveArgs, DeciderArgs, DenyArgs, ListApprovalsArgs, RevokeArgs, SelectArgs,
+};
 pub(crate) use self::common::{
     FleetArgs, GlobalArgs, OperatorArgs, PolicyArgs, SourceArgs, StoreArgs,
 };
 pub(crate) use self::contain::{ContainArgs, ContainVerb, KillArgs};
 pub(crate) use self::dlq::{DlqVerb, DropArgs, LetterFilterArgs, ListLettersArgs, RequeueArgs};
+pub(crate) use self::freeze::{
+    AddOverrideArgs, FreezeArgs, FreezeVerb, HaltArgs, OverrideVerb, ScopeArgs, TimeArgs,
+    UnfreezeArgs,
+};
+pub(crate) use self::notify::NotifyVerb;
 pub(crate) use self::service::{AskArgs, ChooseArgs, HistoryArgs, ServiceVerb, Side};
 pub(crate) use self::stack::{
-    Around, LintArgs, RenderArgs, StackVerb, ValidateStackArgs, VariableArgs,
+    Around, LintStackArgs, RenderArgs, StackVerb, ValidateStackArgs, VariableArgs,
 };
 pub(crate) use self::verbs::{
-    ActionsVerb, ApprovalsVerb, ApproveArgs, ConfigVerb, DenyArgs, ExplainArgs, ImagesArgs,
-    ImportArgs, ListApprovalsArgs, PlanArgs, PolicyVerb, ReconcileArgs, ReferencePage,
-    RegistryVerb, SchemaArgs, ServeArgs, ValidateArgs,
+    ActionsVerb, ConfigVerb, ExplainArgs, ImagesArgs, ImportArgs, LintArgs, PlanArgs, PolicyVerb,
+    ReconcileArgs, ReferencePage, RegistryVerb, ReplayArgs, SchemaArgs, ServeArgs, TestPolicyArgs,
+    ValidateArgs,
 };
 
 /// Keeps a fleet of Docker Swarm services equal to what its owners declared.
@@ -79,6 +90,9 @@ Examples:
     /// Requests for a person's decision.
     #[command(subcommand)]
     Approvals(ApprovalsVerb),
+    /// Messages to the operators, and whether they arrive.
+    #[command(subcommand)]
+    Notify(NotifyVerb),
     /// What was proposed, and what became of it.
     #[command(subcommand)]
     Actions(ActionsVerb),
@@ -134,6 +148,34 @@ Examples:
     /// The policy.
     #[command(subcommand)]
     Policy(PolicyVerb),
+    /// Keep matching actions from starting, whoever proposes or has approved them.
+    #[command(after_help = "\
+What was approved is not lost: it waits, and starts when the freeze ends within its time. Pausing
+and killing services are never frozen.
+
+Examples:
+  skep freeze --reason \"release week\"
+  skep freeze --kind deploy_service --target 'payments-*' --for 2h --reason \"audit\"
+  skep freeze --domain finance --until 2026-12-24T18:00:00Z --reason \"year end\"
+  skep freeze list
+  skep unfreeze 3f2a91c0")]
+    Freeze(Box<FreezeArgs>),
+    /// Lift freezes before their time.
+    #[command(after_help = "\
+Examples:
+  skep unfreeze 3f2a91c0
+  skep unfreeze --all")]
+    Unfreeze(UnfreezeArgs),
+    /// Freeze everything: nothing starts until it is lifted. What runs goes on running.
+    #[command(after_help = "\
+It is `skep freeze` without a limit, for the moment in which there is no time to think of one. It
+does not stop a rollout that Swarm already runs, and it stops no containment.
+
+Examples:
+  skep halt
+  skep halt --for 30m --reason \"looking into the outage\"
+  skep unfreeze --all")]
+    Halt(HaltArgs),
     /// The settings.
     #[command(subcommand)]
     Config(ConfigVerb),

@@ -230,7 +230,7 @@ impl FromStr for ScaleTarget {
 }
 
 /// A time such as `30m`, `2h` or `7d`, at least a second.
-fn span_of_time(text: &str) -> Result<jiff::SignedDuration, String> {
+pub(super) fn span_of_time(text: &str) -> Result<jiff::SignedDuration, String> {
     let wrong = || format!("{text:?} is no time; write for example 30m, 2h or 7d");
     let span: jiff::Span = text.parse().map_err(|_| wrong())?;
     let time = span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).map_err(|_| wrong())?;

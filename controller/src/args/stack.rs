@@ -32,7 +32,7 @@ Examples:
   skep stack lint --rules                                  # every rule with its level
 
 The exit code is 1 when the files are not valid, or break a rule that denies.")]
-    Lint(Box<LintArgs>),
+    Lint(Box<LintStackArgs>),
 }
 
 /// Files and variables.
@@ -95,7 +95,7 @@ pub(crate) struct ValidateStackArgs {
 
 /// `skep stack lint`.
 #[derive(Debug, Args)]
-pub(crate) struct LintArgs {
+pub(crate) struct LintStackArgs {
     /// The stack files; a later one adds to the earlier ones; - for standard input.
     #[arg(value_name = "FILE", required_unless_present = "rules")]
     pub(crate) files: Vec<PathBuf>,

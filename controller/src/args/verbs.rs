@@ -3,9 +3,9 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{ArgGroup, Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum};
 
-use super::{FleetArgs, PolicyArgs, SourceArgs, StoreArgs};
+use super::{FleetArgs, OverrideVerb, PolicyArgs, SourceArgs, StoreArgs};
 
 /// `skep serve`.
 #[derive(Debug, Args)]
@@ -63,87 +63,6 @@ pub(crate) struct ImagesArgs {
     /// Ask the image registries what each tag stands for now.
     #[arg(long, help_heading = "The images")]
     pub(crate) check: bool,
-}
-
-/// `skep approvals`.
-#[derive(Debug, Subcommand)]
-pub(crate) enum ApprovalsVerb {
-    /// List requests; those that wait, unless asked for more.
-    List(ListApprovalsArgs),
-    /// Show one request with the step that it is about.
-    Show {
-        /// The id, or an unambiguous start of it; the action's id will do too.
-        id: String,
-        #[command(flatten)]
-        store: StoreArgs,
-    },
-    /// Say yes.
-    #[command(after_help = "\
-Examples:
-  skep approvals approve 3f2a91c0
-  skep approvals approve --plan 9c1e5b7a00d2f4e1 --except caddy-mcp --comment \"release 12\"
-  skep approvals approve --all")]
-    Approve(ApproveArgs),
-    /// Say no.
-    Deny(DenyArgs),
-}
-
-/// `skep approvals list`.
-#[derive(Debug, Args)]
-pub(crate) struct ListApprovalsArgs {
-    /// Only requests of this status.
-    #[arg(long, value_name = "STATUS", value_parser = ["pending", "approved", "denied", "superseded", "expired"])]
-    pub(crate) status: Option<String>,
-    /// Requests of every status.
-    #[arg(long, conflicts_with = "status")]
-    pub(crate) all: bool,
-    /// Only requests of this plan.
-    #[arg(long, value_name = "PLAN_ID")]
-    pub(crate) plan: Option<String>,
-    #[command(flatten)]
-    pub(crate) store: StoreArgs,
-}
-
-/// `skep approvals approve`.
-#[derive(Debug, Args)]
-#[command(group = ArgGroup::new("which").required(true).args(["ids", "plan", "all"]))]
-pub(crate) struct ApproveArgs {
-    /// Ids, or unambiguous starts of them.
-    #[arg(value_name = "ID")]
-    pub(crate) ids: Vec<String>,
-    /// Every waiting request of this plan.
-    #[arg(long, value_name = "PLAN_ID")]
-    pub(crate) plan: Option<String>,
-    /// Every waiting request.
-    #[arg(long)]
-    pub(crate) all: bool,
-    /// But not for this service; may be repeated.
-    #[arg(long, value_name = "SERVICE", conflicts_with = "ids")]
-    pub(crate) except: Vec<String>,
-    /// What to put on record beside the decision.
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) comment: Option<String>,
-    /// Only if the request still has this revision.
-    #[arg(long, value_name = "NUMBER", conflicts_with_all = ["plan", "all"])]
-    pub(crate) expected_revision: Option<i64>,
-    #[command(flatten)]
-    pub(crate) store: StoreArgs,
-}
-
-/// `skep approvals deny`.
-#[derive(Debug, Args)]
-pub(crate) struct DenyArgs {
-    /// Ids, or unambiguous starts of them.
-    #[arg(value_name = "ID", required = true)]
-    pub(crate) ids: Vec<String>,
-    /// What to put on record beside the decision.
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) comment: Option<String>,
-    /// Only if the request still has this revision.
-    #[arg(long, value_name = "NUMBER")]
-    pub(crate) expected_revision: Option<i64>,
-    #[command(flatten)]
-    pub(crate) store: StoreArgs,
 }
 
 /// `skep actions`.
@@ -244,12 +163,78 @@ pub(crate) struct ValidateArgs {
 /// `skep policy`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum PolicyVerb {
-    /// Say what the policy makes of an action. Needs neither engine nor store.
+    /// Say what the policy makes of an action, with the overrides of the store in front if there
+    /// is one. Needs no engine.
     #[command(after_help = "\
 Examples:
   skep policy explain restart_service caddy-mcp
   skep policy explain scale_service gitlab-mcp --policy policies/supervised.yml --param replicas=3")]
     Explain(ExplainArgs),
+    /// Rules that people put in front of the policy file for some time.
+    #[command(subcommand)]
+    Override(OverrideVerb),
+    /// Ask policy files the cases beside them (NAME.cases.yml) and compare the answers.
+    ///
+    /// Anything broken in a policy or in its cases fails too, with its place.
+    #[command(after_help = "\
+Examples:
+  skep policy test policies/supervised.yml
+  skep policy test policy.yml --cases more.cases.yml -o json")]
+    Test(TestPolicyArgs),
+    /// Find what the author of a policy can hardly mean: rules that never decide, windows that
+    /// never open, limits that limit nothing.
+    #[command(after_help = "\
+Exit code 1 when something must be corrected (deny), or with --deny-warnings when there is anything.
+
+Examples:
+  skep policy lint policies/supervised.yml
+  skep policy lint policy.yml --deny-warnings -o json")]
+    Lint(LintArgs),
+    /// Decide the last days of the ledger again with another policy file, and show what would have
+    /// been decided otherwise.
+    #[command(after_help = "\
+Each decision is asked again with what it was made from, under the overrides that held at the time;
+limits count what the new policy would have allowed. Nothing is written and nothing runs.
+
+Examples:
+  skep policy replay new.yml
+  skep policy replay new.yml --since 7d -o json")]
+    Replay(ReplayArgs),
+}
+
+/// `skep policy test`.
+#[derive(Debug, Args)]
+pub(crate) struct TestPolicyArgs {
+    /// The policy files.
+    #[arg(value_name = "FILE", required = true)]
+    pub(crate) files: Vec<PathBuf>,
+    /// The cases, in the place of those beside the policy.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) cases: Option<PathBuf>,
+}
+
+/// `skep policy lint`.
+#[derive(Debug, Args)]
+pub(crate) struct LintArgs {
+    /// The policy files.
+    #[arg(value_name = "FILE", required = true)]
+    pub(crate) files: Vec<PathBuf>,
+    /// Fail on warnings as well.
+    #[arg(long)]
+    pub(crate) deny_warnings: bool,
+}
+
+/// `skep policy replay`.
+#[derive(Debug, Args)]
+pub(crate) struct ReplayArgs {
+    /// The policy file to decide with.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// How far back, for example 7d.
+    #[arg(long, value_name = "TIME", default_value = "30d", value_parser = super::service::span_of_time)]
+    pub(crate) since: jiff::SignedDuration,
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
 }
 
 /// `skep policy explain`.
@@ -270,6 +255,11 @@ pub(crate) struct ExplainArgs {
     /// The domain of the service.
     #[arg(long, value_name = "NAME", default_value = "default")]
     pub(crate) domain: String,
+    /// The moment to say it for, for example 2026-12-24T18:00:00Z; now when left out.
+    #[arg(long, value_name = "TIME", value_parser = super::freeze::moment)]
+    pub(crate) at: Option<jiff::Timestamp>,
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
 }
 
 /// `skep config`.

@@ -176,6 +176,14 @@ settings! {
         default: Some("1h"),
         doc: "The same for actions that were approved together.",
     }
+    NOTIFY = "fleet_notify" {
+        variables: ["FLEET_NOTIFY"], flag: None, form: Form::Words, default: None,
+        blank: Blank::None, secret: true,
+        doc: "Webhooks that are told of new requests and of what was approved and did not happen, \
+              separated by ','. Each is a URL, a blank, and a reference to its signing key \
+              ('env:NAME' or 'file:/abs/path'); behind another blank the former key, during a \
+              rotation.",
+    }
     ACTION_TIMEOUT = "fleet_action_timeout" {
         variables: ["FLEET_ACTION_TIMEOUT"], flag: None, form: Form::Interval,
         default: Some("30m"),

@@ -63,6 +63,11 @@ impl Printer {
         Self { format, color, no_color, quiet, closed: Cell::new(false) }
     }
 
+    /// True when whoever read the data has gone away.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.get()
+    }
+
     /// How data is written.
     pub(crate) fn format(&self) -> Format {
         self.format
@@ -98,6 +103,21 @@ impl Printer {
                 text
             }
             Format::Yaml => yaml::to_string(data).map_err(unserialisable)?,
+        };
+        self.raw(&text)
+    }
+
+    /// Writes one record of a stream: a line for programs, or the text for people.
+    ///
+    /// # Errors
+    /// As [`Self::data`].
+    pub(crate) fn record<T: Serialize>(&self, data: &T, text: &str) -> Result<()> {
+        let text = match self.format {
+            Format::Table => format!("{text}\n"),
+            Format::Json => {
+                format!("{}\n", serde_json::to_string(data).map_err(unserialisable)?)
+            }
+            Format::Yaml => format!("---\n{}", yaml::to_string(data).map_err(unserialisable)?),
         };
         self.raw(&text)
     }

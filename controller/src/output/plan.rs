@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 use skep_core::action::{Action, ActionKind, ActionState, Source};
 use skep_core::desired::Provenance;
+use skep_core::gate::Override;
 use skep_core::hold::{Hold, HoldKind};
 use skep_core::image::ImageReference;
 use skep_core::plan::{Blocked, Change, DriftClass, Note, Plan, Risk, Step, Summary, Waiting};
@@ -23,6 +24,9 @@ pub(crate) struct PlanView<'a> {
     summary: Summary,
     steps: Vec<StepView<'a>>,
     waiting: &'a [Waiting],
+    /// Freezes that are in force, each as one sentence. Left out where there are none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    freezes: Vec<String>,
 }
 
 /// A step as it is shown.
@@ -58,6 +62,9 @@ pub(crate) struct Held<'a> {
     by: &'a str,
     reason: &'a str,
     until: Option<Timestamp>,
+    /// How it is proposed all the same.
+    #[serde(skip)]
+    next: String,
 }
 
 /// The newest action about a step.
@@ -79,7 +86,19 @@ impl<'a> PlanView<'a> {
             summary: plan.summary,
             steps: plan.steps.iter().map(|step| StepView::new(step, latest)).collect(),
             waiting: &plan.waiting,
+            freezes: Vec::new(),
         }
+    }
+
+    /// The same with what is frozen.
+    pub(crate) fn with_freezes(mut self, plan: &'a Plan, freezes: &'a [Override]) -> Self {
+        for (view, step) in self.steps.iter_mut().zip(&plan.steps) {
+            let (kind, target) = (step.action.as_str(), step.target.as_str());
+            let over = freezes.iter().find(|freeze| freeze.covers(kind, target, &step.domain));
+            view.held = over.map(Held::by_freeze).or(view.held.take());
+        }
+        self.freezes = freezes.iter().map(Override::described).collect();
+        self
     }
 
     /// The same with what people said about differences.
@@ -151,7 +170,14 @@ impl<'a> PlanView<'a> {
 impl<'a> Held<'a> {
     fn new(hold: &'a Hold) -> Self {
         let code = if hold.kind == HoldKind::Accepted { "ACCEPTED_DRIFT" } else { "HELD" };
-        Self { code, by: &hold.actor, reason: &hold.reason, until: hold.until }
+        let next = format!("skep service retry {} proposes it again", hold.key.name);
+        Self { code, by: &hold.actor, reason: &hold.reason, until: hold.until, next }
+    }
+
+    fn by_freeze(freeze: &'a Override) -> Self {
+        let next = format!("skep unfreeze {} lifts the freeze", freeze.short_id());
+        let (by, reason) = (&freeze.actor, &freeze.reason);
+        Self { code: "FROZEN", by, reason, until: freeze.expires_at, next }
     }
 
     /// A service that a person released is not adopted again by itself.
@@ -166,6 +192,7 @@ impl<'a> Held<'a> {
             by: &last.actor,
             reason: "it is not adopted again by itself",
             until: None,
+            next: format!("skep service retry {} proposes it again", step.target),
         })
     }
 }
@@ -245,11 +272,11 @@ impl<'a> StepView<'a> {
                 first_line(asked.detail)
             );
         }
-        if let Some(Held { code, by, reason, until }) = &self.held {
+        if let Some(Held { code, by, reason, until, next }) = &self.held {
             let until = until.map(|at| format!(" until {at:.0}")).unwrap_or_default();
-            let (by, reason, target) = (plain(by), first_line(reason), plain(self.target));
+            let (by, reason) = (plain(by), first_line(reason));
             let _ = writeln!(text, "    {} by {by}{until}: {reason}", style.yellow(code));
-            let _ = writeln!(text, "    next: skep service retry {target} proposes it again");
+            let _ = writeln!(text, "    next: {}", plain(next));
         }
         if let Some(blocked) = self.blocked {
             let code = style.red(&plain(&blocked.code));
@@ -293,7 +320,7 @@ pub(crate) fn change_line(text: &mut String, change: &Change, style: Style) {
 }
 
 /// The part of a pointer that a reader needs, unescaped; the blocks around it are always the same.
-fn leaf(pointer: &str) -> String {
+pub(crate) fn leaf(pointer: &str) -> String {
     if pointer.starts_with("/EndpointSpec/Ports/") {
         return "publish".to_owned();
     }
@@ -306,7 +333,7 @@ fn leaf(pointer: &str) -> String {
 }
 
 /// A value on one line, numbers with the unit that people write.
-fn shown(key: &str, value: &Value) -> String {
+pub(crate) fn shown(key: &str, value: &Value) -> String {
     match value {
         Value::Null => "(none)".to_owned(),
         Value::Number(number) => match number.as_u64() {

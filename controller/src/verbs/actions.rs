@@ -6,10 +6,11 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::Serialize;
 use skep_core::action::ActionState;
+use skep_core::approval::Wait;
 use skep_store::{ActionFilter, AuditFilter, Store};
 
-use super::Session;
 use super::view::{ActionView, AuditView, short};
+use super::{Session, moved};
 use crate::args::ActionsVerb;
 use crate::error::{Result, exit};
 use crate::output::table::Columns;
@@ -48,7 +49,12 @@ async fn list(
     session.printer.data(&Items { items }, |list, style| {
         let mut columns = Columns::new(["ID", "KIND", "TARGET", "STATE", "AGE", "DETAIL"]);
         for action in &list.items {
-            let detail = if action.detail.is_empty() { action.reason } else { action.detail };
+            let waits = action.wait.map(waits_for);
+            let detail = match &waits {
+                Some(waits) => waits.as_str(),
+                None if action.detail.is_empty() => action.reason,
+                None => action.detail,
+            };
             columns.row([
                 short(action.id).to_owned(),
                 action.kind.to_string(),
@@ -80,6 +86,11 @@ async fn show(session: &Session, store: &Arc<dyn Store>, id: &str) -> Result<u8>
     Ok(exit::OK)
 }
 
+/// What an action waits for, for people.
+pub(super) fn waits_for(wait: &Wait) -> String {
+    format!("{} since {:.0} ({})", wait.reason, wait.since, wait.code)
+}
+
 fn text(shown: &Shown<'_>, style: Style) -> String {
     let action = &shown.action;
     let mut text = String::new();
@@ -97,7 +108,11 @@ fn text(shown: &Shown<'_>, style: Style) -> String {
     line("proposed", &format!("{:.0} by {} ({})", action.created_at, action.actor, action.source));
     line("approval", action.approval_id.unwrap_or_default());
     line("start by", &action.start_by.map(|at| format!("{at:.0}")).unwrap_or_default());
+    line("waits for", &action.wait.map(waits_for).unwrap_or_default());
     line("plan", action.plan);
+    if let Some(moved) = action.moved {
+        text.push_str(&moved::text(moved, style));
+    }
     text.push('\n');
     action.step.write(&mut text, style);
     text.push('\n');

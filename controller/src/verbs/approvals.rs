@@ -2,6 +2,8 @@
 
 mod choose;
 mod decide;
+mod groups;
+mod watch;
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -10,16 +12,18 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::Serialize;
 use skep_core::action::{Action, ActionState};
-use skep_core::approval::ApprovalStatus;
+use skep_core::approval::{ApprovalStatus, Batch, Halt};
 use skep_core::identity::ActionId;
 use skep_store::{ActionFilter, ApprovalFilter, Store};
 
-use super::Session;
+use self::groups::MOST_SINGLE;
+use super::actions::waits_for;
 use super::view::{ActionView, ApprovalView, short};
+use super::{Session, freeze, moved};
 use crate::args::{ApprovalsVerb, ListApprovalsArgs};
 use crate::error::{Result, exit};
 use crate::output::table::Columns;
-use crate::output::{Items, Style, plain, since, until};
+use crate::output::{Format, Items, Style, plain, since, until};
 use crate::wiring;
 
 /// `skep approvals`.
@@ -30,6 +34,8 @@ pub(super) async fn run(session: &Session, verb: ApprovalsVerb) -> Result<u8> {
         ApprovalsVerb::Show { id, .. } => show(session, &store, &id).await,
         ApprovalsVerb::Approve(args) => decide::approve(session, &store, args).await,
         ApprovalsVerb::Deny(args) => decide::deny(session, &store, args).await,
+        ApprovalsVerb::Revoke(args) => decide::revoke(session, &store, args).await,
+        ApprovalsVerb::Watch { .. } => watch::run(session, &store).await,
     }
 }
 
@@ -45,12 +51,27 @@ async fn list(session: &Session, store: &Arc<dyn Store>, args: &ListApprovalsArg
         approvals.retain(|approval| approval.plan.as_str().starts_with(plan.as_str()));
     }
     let actions = actions(store, status).await?;
+    let now = Timestamp::now();
+    // Programs get groups only when they ask for them.
+    let is_long = status == Some(ApprovalStatus::Pending)
+        && approvals.len() > MOST_SINGLE
+        && session.printer.format() == Format::Table;
+    if args.group || (is_long && !args.no_group) {
+        let items = groups::groups(&approvals, &actions);
+        session
+            .printer
+            .data(&Items { items }, |list, style| groups::table(&list.items, style, now))?;
+        if !approvals.is_empty() {
+            session.printer.note("next: skep approvals approve --group KEY, or list --no-group");
+        }
+        return Ok(exit::OK);
+    }
     let items: Vec<_> = approvals
         .iter()
         .map(|approval| ApprovalView::new(approval, actions.get(&approval.action)))
         .collect();
-    let now = Timestamp::now();
     session.printer.data(&Items { items }, |list, style| table(&list.items, style, now))?;
+    freeze::warn(session, &freeze::in_force(store.as_ref(), now).await?);
     Ok(exit::OK)
 }
 
@@ -94,20 +115,39 @@ struct Shown<'a> {
     #[serde(flatten)]
     approval: ApprovalView,
     action: ActionView<'a>,
+    /// The decision that covers it, when that covers several.
+    decision: Option<Batch>,
 }
 
 async fn show(session: &Session, store: &Arc<dyn Store>, id: &str) -> Result<u8> {
-    let approval = store.approval(id).await?;
+    let approval = match store.approval(id).await {
+        Ok(approval) => approval,
+        Err(error @ skep_store::Error::NotFound { .. }) => {
+            return match store.batch(id).await {
+                Ok(batch) => show_decision(session, store, batch).await,
+                Err(skep_store::Error::NotFound { .. }) => Err(error.into()),
+                Err(error) => Err(error.into()),
+            };
+        }
+        Err(error) => return Err(error.into()),
+    };
     let action = store.action(approval.action.as_str()).await?;
+    let decision = match &approval.batch {
+        Some(batch) => Some(store.batch(batch.as_str()).await?),
+        None => None,
+    };
     let shown = Shown {
         approval: ApprovalView::new(&approval, Some(&action)),
         action: ActionView::new(&action),
+        decision,
     };
     session.printer.data(&shown, text)?;
     if approval.status == ApprovalStatus::Pending {
         let id = short(approval.id.as_str());
         session.printer.note(&format!("next: skep approvals approve {id}, or deny {id}"));
     }
+    let freezes = freeze::in_force(store.as_ref(), Timestamp::now()).await?;
+    freeze::warn(session, freeze::over(&freezes, &action.step).map_or(&[], std::slice::from_ref));
     Ok(exit::OK)
 }
 
@@ -123,16 +163,81 @@ fn text(shown: &Shown<'_>, style: Style) -> String {
     line("request", &approval.id);
     line("status", approval.status.as_str());
     if let (Some(by), Some(at)) = (&approval.decided_by, approval.decided_at) {
-        line("decided", &format!("{at:.0} by {by}"));
+        let from = approval.decided_source.as_deref().unwrap_or("an unknown source");
+        line("decided", &format!("{at:.0} by {by} from {from}"));
+    }
+    if let Some(batch) = &shown.decision {
+        line("decision", &format!("{} ({})", short(batch.id.as_str()), batch.chosen));
+        line("halted", &batch.halted.as_ref().map(halted).unwrap_or_default());
     }
     line("comment", approval.comment.as_deref().unwrap_or_default());
     line("expires", &format!("{:.0}", approval.expires_at));
     line("revision", &approval.revision.to_string());
+    line("group", approval.group.as_deref().unwrap_or_default());
     line("plan", &approval.plan);
     line("action", &format!("{} ({})", approval.action_id, shown.action.state));
+    line("detail", shown.action.detail);
+    line("waits for", &shown.action.wait.map(waits_for).unwrap_or_default());
     line("rule", shown.action.rule);
     line("actuator", shown.action.mode.as_str());
+    if let Some(moved) = shown.action.moved {
+        text.push_str(&moved::text(moved, style));
+    }
     text.push('\n');
     shown.action.step.write(&mut text, style);
+    text
+}
+
+fn halted(halt: &Halt) -> String {
+    format!("{:.0}: {} failed: {}", halt.at, halt.target, halt.reason)
+}
+
+/// A decision about many, with what became of each.
+#[derive(Serialize)]
+struct ShownDecision {
+    #[serde(flatten)]
+    decision: Batch,
+    approvals: Vec<ApprovalView>,
+}
+
+async fn show_decision(session: &Session, store: &Arc<dyn Store>, decision: Batch) -> Result<u8> {
+    let filter = ApprovalFilter { batch: Some(decision.id.clone()), ..ApprovalFilter::default() };
+    let mut approvals = Vec::new();
+    for approval in store.approvals(&filter).await? {
+        let action = store.action(approval.action.as_str()).await?;
+        approvals.push(ApprovalView::new(&approval, Some(&action)));
+    }
+    let shown = ShownDecision { decision, approvals };
+    session.printer.data(&shown, decision_text)?;
+    Ok(exit::OK)
+}
+
+fn decision_text(shown: &ShownDecision, style: Style) -> String {
+    let batch = &shown.decision;
+    let mut text = String::new();
+    let mut line = |name: &str, value: &str| {
+        if !value.is_empty() {
+            // Writing to a String cannot fail.
+            let _ = writeln!(text, "{name:<10} {}", plain(value));
+        }
+    };
+    line("decision", batch.id.as_str());
+    line("said", &format!("{} {}", batch.decision, batch.chosen));
+    line("decided", &format!("{:.0} by {} from {}", batch.decided_at, batch.actor, batch.source));
+    line("comment", batch.comment.as_deref().unwrap_or_default());
+    line("at failure", if batch.halts { "halts" } else { "goes on" });
+    line("halted", &batch.halted.as_ref().map(halted).unwrap_or_default());
+    text.push('\n');
+    let mut columns = Columns::new(["REQUEST", "TARGET", "STATUS", "ACTION", "STATE"]);
+    for approval in &shown.approvals {
+        columns.row([
+            short(&approval.id).to_owned(),
+            approval.target.clone(),
+            approval.status.to_string(),
+            short(&approval.action_id).to_owned(),
+            approval.state.map(|state| state.to_string()).unwrap_or_default(),
+        ]);
+    }
+    text.push_str(&columns.text(style, "nothing"));
     text
 }

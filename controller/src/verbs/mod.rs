@@ -5,7 +5,10 @@ mod approvals;
 mod config;
 mod contain;
 mod dlq;
+mod freeze;
 mod images;
+mod moved;
+mod notify;
 mod plan;
 mod policy;
 mod probe;
@@ -21,10 +24,8 @@ mod view;
 
 use skep_core::containment::ContainmentVerb;
 
-use crate::args::{ActionsVerb, PolicyVerb, RegistryVerb, StackVerb};
-use crate::args::{
-    ApprovalsVerb, Cli, ConfigVerb, ContainArgs, ContainVerb, DlqVerb, GlobalArgs, Verb,
-};
+use crate::args::{ActionsVerb, FreezeVerb, OverrideVerb, PolicyVerb, RegistryVerb};
+use crate::args::{Cli, ConfigVerb, ContainArgs, ContainVerb, DlqVerb, GlobalArgs, Verb};
 use crate::codes;
 use crate::config::{Config, Environment, Given, table};
 use crate::error::{Failure, Result};
@@ -65,9 +66,9 @@ fn dispatch(cli: Cli, printer: &Printer) -> Result<u8> {
     match verb {
         // These read no settings, so that a broken configuration cannot stop them.
         Verb::Registry(RegistryVerb::Validate(args)) => registry::validate(printer, &args),
-        Verb::Stack(StackVerb::Render(args)) => stack::render(printer, &args),
-        Verb::Stack(StackVerb::Validate(args)) => stack::validate(printer, &args),
-        Verb::Stack(StackVerb::Lint(args)) => stack::lint(printer, &args),
+        Verb::Stack(verb) => stack::run(printer, verb),
+        Verb::Policy(PolicyVerb::Test(args)) => policy::test(printer, &args),
+        Verb::Policy(PolicyVerb::Lint(args)) => policy::run_lint(printer, &args),
         Verb::Schema(args) => schema::run(printer, &args),
         Verb::Completions { shell } => shell::completions(printer, shell),
         Verb::Version => shell::version(printer),
@@ -88,8 +89,37 @@ fn dispatch(cli: Cli, printer: &Printer) -> Result<u8> {
         Verb::Policy(PolicyVerb::Explain(args)) => {
             let session = session(&global, |given| {
                 args.policy.give(given);
+                args.store.give(given);
             })?;
-            policy::explain(&session, &args)
+            in_runtime(&session, COMMAND, async |session, _| policy::explain(session, &args).await)
+        }
+        Verb::Policy(PolicyVerb::Replay(args)) => {
+            let session = session(&global, |given| args.store.give(given))?;
+            in_runtime(&session, COMMAND, async |session, _| policy::replay(session, &args).await)
+        }
+        Verb::Policy(PolicyVerb::Override(verb)) => {
+            let session = session(&global, |given| match &verb {
+                OverrideVerb::Add(args) => args.store.give(given),
+                OverrideVerb::List { store, .. } | OverrideVerb::Lift { store, .. } => {
+                    store.give(given);
+                }
+            })?;
+            in_runtime(&session, COMMAND, async |session, _| freeze::overrides(session, verb).await)
+        }
+        Verb::Freeze(args) => {
+            let session = session(&global, |given| match &args.verb {
+                Some(FreezeVerb::List { store, .. }) => store.give(given),
+                None => args.store.give(given),
+            })?;
+            in_runtime(&session, COMMAND, async |session, _| freeze::freeze(session, *args).await)
+        }
+        Verb::Unfreeze(args) => {
+            let session = session(&global, |given| args.store.give(given))?;
+            in_runtime(&session, COMMAND, async |session, _| freeze::unfreeze(session, args).await)
+        }
+        Verb::Halt(args) => {
+            let session = session(&global, |given| args.store.give(given))?;
+            in_runtime(&session, COMMAND, async |session, _| freeze::halt(session, args).await)
         }
         Verb::Plan(args) => {
             let session = session(&global, |given| args.fleet.give(given))?;
@@ -124,13 +154,16 @@ fn dispatch(cli: Cli, printer: &Printer) -> Result<u8> {
             in_runtime(&session, COMMAND, async |session, _| images::run(session, &args).await)
         }
         Verb::Approvals(verb) => {
-            let session = session(&global, |given| match &verb {
-                ApprovalsVerb::List(args) => args.store.give(given),
-                ApprovalsVerb::Show { store, .. } => store.give(given),
-                ApprovalsVerb::Approve(args) => args.store.give(given),
-                ApprovalsVerb::Deny(args) => args.store.give(given),
-            })?;
+            let session = session(&global, |given| verb.store().give(given))?;
             in_runtime(&session, COMMAND, async |session, _| approvals::run(session, verb).await)
+        }
+        Verb::Notify(verb) => {
+            let session = session(&global, |given| {
+                if let Some(store) = verb.store() {
+                    store.give(given);
+                }
+            })?;
+            in_runtime(&session, COMMAND, async |session, _| notify::run(session, verb).await)
         }
         Verb::Actions(verb) => {
             let session = session(&global, |given| match &verb {

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use skep_core::desired::{SourceState, SourceStatus};
 use skep_store::ActionFilter;
 
-use super::Session;
+use super::{Session, freeze};
 use crate::args::PlanArgs;
 use crate::codes;
 use crate::config::table;
@@ -24,8 +24,12 @@ pub(super) async fn run(session: &Session, args: &PlanArgs) -> Result<u8> {
     let filter = ActionFilter { latest_per_key: true, ..ActionFilter::default() };
     let latest = store.actions(&filter).await?;
     let holds = store.holds(&plan.cluster_id).await?;
-    let view = PlanView::new(plan, &latest).with_holds(plan, &holds, Timestamp::now());
+    let now = Timestamp::now();
+    let freezes = freeze::in_force(store.as_ref(), now).await?;
+    let view =
+        PlanView::new(plan, &latest).with_holds(plan, &holds, now).with_freezes(plan, &freezes);
     session.printer.data(&view, PlanView::text)?;
+    freeze::warn(session, &freezes);
     // The plan is shown all the same: it is made from what was last valid.
     sources_are_usable(&planned.desired.sources)?;
     let is_served = store.lease_holder().await?.is_some();

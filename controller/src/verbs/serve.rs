@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use skep_http::{Limits, Server};
+use skep_runtime::Options;
 
-use super::Session;
 use super::probe::LiveProbe;
 use super::shell::VERSION;
+use super::{Session, notify};
 use crate::args::ServeArgs;
 use crate::config::table;
 use crate::error::{Failure, Result, exit};
@@ -24,8 +25,12 @@ pub(super) async fn run(session: &Session, args: &ServeArgs, telemetry: &Telemet
     // anything else.
     let server = Server::bind(config.listen(), Limits::default()).await?;
     let address = server.address();
+    let options = Options {
+        notify: notify::endpoints(config)?,
+        ..wiring::options(config, &args.fleet.only, "serve")?
+    };
     let Wired { controller, store, engine, .. } =
-        wiring::controller(config, &session.environment, &args.fleet.only, "serve").await?;
+        wiring::assemble(config, &session.environment, options).await?;
     let has_sources = !config.paths(table::REGISTRY).is_empty();
     let probe = LiveProbe {
         store,

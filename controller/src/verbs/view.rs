@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 use serde::Serialize;
 use skep_core::action::{Action, ActionKind, ActionState, ActuatorMode, Source};
-use skep_core::approval::{Approval, ApprovalStatus};
+use skep_core::approval::{Approval, ApprovalStatus, Moved, Wait, group_key};
 use skep_core::audit::{AuditEvent, AuditKind};
 use skep_core::identity::APPROVAL_PREFIX;
 
@@ -25,6 +25,9 @@ pub(super) struct ApprovalView {
     pub(super) expires_at: Timestamp,
     pub(super) decided_at: Option<Timestamp>,
     pub(super) decided_by: Option<String>,
+    pub(super) decided_source: Option<String>,
+    /// The decision that covered it, when that covered several.
+    pub(super) batch_id: Option<String>,
     pub(super) comment: Option<String>,
     /// Why the action is proposed; empty when the action is not on record any more.
     pub(super) reason: String,
@@ -32,6 +35,8 @@ pub(super) struct ApprovalView {
     pub(super) mode: Option<ActuatorMode>,
     /// Where the action stands.
     pub(super) state: Option<ActionState>,
+    /// What requests have in common whose change is the same apart from the service.
+    pub(super) group: Option<String>,
 }
 
 impl ApprovalView {
@@ -49,11 +54,14 @@ impl ApprovalView {
             expires_at: approval.expires_at,
             decided_at: approval.decided_at,
             decided_by: approval.decided_by.clone(),
+            decided_source: approval.decided_source.clone(),
+            batch_id: approval.batch.as_ref().map(ToString::to_string),
             comment: approval.comment.clone(),
             reason: action.map(|action| action.reason.clone()).unwrap_or_default(),
             source: action.map(|action| action.source),
             mode: action.map(|action| action.mode),
             state: action.map(|action| action.state),
+            group: action.map(|action| group_key(&action.step).to_string()),
         }
     }
 }
@@ -86,6 +94,11 @@ pub(super) struct ActionView<'a> {
     pub(super) updated_at: Timestamp,
     pub(super) granted_at: Option<Timestamp>,
     pub(super) start_by: Option<Timestamp>,
+    /// What it waits for; its time to start does not run meanwhile.
+    pub(super) wait: Option<&'a Wait>,
+    pub(super) runnable_since: Option<Timestamp>,
+    /// Of a superseded action: what was decided about beside what was planned then.
+    pub(super) moved: Option<&'a Moved>,
     pub(super) step: StepView<'a>,
 }
 
@@ -111,6 +124,9 @@ impl<'a> ActionView<'a> {
             updated_at: action.updated_at,
             granted_at: action.granted_at,
             start_by: action.start_by,
+            wait: action.wait.as_ref(),
+            runnable_since: action.runnable_since,
+            moved: action.moved.as_ref(),
             step: StepView::new(&action.step, &[]),
         }
     }

@@ -260,9 +260,8 @@ impl Outbox for PostgresStore {
         let (give_up, forget) = (to_column(give_up), to_column(forget));
         let mut reading = self.read(OPERATION).await?;
         let needed = sqlx::query_scalar!(
-            r#"SELECT EXISTS (SELECT 1 FROM outbox_deliveries AS d
-                              JOIN outbox AS o ON o.id = d.notice_id
-                              WHERE d.state = 'waiting' AND o.at < $1)
+            r#"SELECT EXISTS (SELECT 1 FROM outbox_deliveries
+                              WHERE state = 'waiting' AND updated_at < $1)
                OR EXISTS (SELECT 1 FROM outbox WHERE at < $2) AS "needed!""#,
             give_up,
             forget
@@ -277,7 +276,7 @@ impl Outbox for PostgresStore {
         let (mut tx, leader) = self.write_fenced(fence, OPERATION).await?;
         let dead = sqlx::query!(
             "UPDATE outbox_deliveries SET state = 'dead', updated_at = $1 \
-             WHERE state = 'waiting' AND notice_id IN (SELECT id FROM outbox WHERE at < $2)",
+             WHERE state = 'waiting' AND updated_at < $2",
             to_column(now),
             give_up
         )

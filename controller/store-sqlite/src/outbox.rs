@@ -296,9 +296,8 @@ impl Outbox for SqliteStore {
         const OPERATION: &str = "tidy the outbox";
         let (give_up, forget) = (clock::to_column(give_up), clock::to_column(forget));
         let needed = sqlx::query_scalar!(
-            r#"SELECT EXISTS (SELECT 1 FROM outbox_deliveries AS d
-                              JOIN outbox AS o ON o.id = d.notice_id
-                              WHERE d.state = 'waiting' AND o.at < ?1)
+            r#"SELECT EXISTS (SELECT 1 FROM outbox_deliveries
+                              WHERE state = 'waiting' AND updated_at < ?1)
                OR EXISTS (SELECT 1 FROM outbox WHERE at < ?2) AS "needed!: bool""#,
             give_up,
             forget
@@ -313,7 +312,7 @@ impl Outbox for SqliteStore {
         let at = clock::to_column(now);
         let dead = sqlx::query!(
             "UPDATE outbox_deliveries SET state = 'dead', updated_at = ? WHERE state = 'waiting' \
-             AND notice_id IN (SELECT id FROM outbox WHERE at < ?)",
+             AND updated_at < ?",
             at,
             give_up
         )

@@ -116,8 +116,8 @@ pub trait Outbox {
         now: Timestamp,
     ) -> Result<u64>;
 
-    /// Gives up what has waited since before `give_up`, and forgets what was recorded before
-    /// `forget` and waits for nobody. Fenced; writes nothing when there is nothing to do.
+    /// Gives up what waits and was last tried before `give_up`, as when its endpoint is named no
+    /// more, and forgets what was recorded before `forget`. Fenced; writes nothing when there is nothing to do.
     async fn tidy(
         &self,
         fence: &Fence,

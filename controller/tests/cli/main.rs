@@ -9,11 +9,13 @@
     reason = "tests report by panicking"
 )]
 
+mod approvals;
 mod config;
 mod contain;
 mod engine;
 mod errors;
 mod fleet;
+mod freeze;
 mod manual;
 mod policy;
 mod receiver;

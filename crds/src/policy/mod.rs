@@ -3,6 +3,7 @@
 //! Plain data. Deciding is the gate's work; reading a file into this is [`load`]'s.
 
 mod budget;
+pub mod cases;
 mod document;
 mod load;
 mod window;

@@ -1,5 +1,6 @@
 //! What a permission is worth when the world has moved since it was given.
 
+mod interleavings;
 mod moves;
 
 use jiff::{SignedDuration, Timestamp};

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use skep_crds::policy::{PolicyRule, Tier};
 
+use super::pattern::Pattern;
 use crate::identity::OverrideId;
 
 /// The most overrides that may be in force at once: more than people can keep in mind.
@@ -12,6 +13,12 @@ pub const MAX_OVERRIDES: usize = 100;
 
 /// The priority of a freeze: above that of any other override.
 pub const FREEZE_PRIORITY: i64 = 1_000_000;
+
+/// What keeps a text from being a glob; `None` when it is one.
+#[must_use]
+pub fn glob_problem(text: &str) -> Option<String> {
+    Pattern::new(text).problem().map(str::to_owned)
+}
 
 /// A rule in front of the file's.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -53,6 +60,20 @@ impl Override {
     pub fn was_in_force(&self, then: Timestamp) -> bool {
         let is_lifted = self.lifted.as_ref().is_some_and(|lifted| lifted.at <= then);
         self.created_at <= then && !is_lifted && self.expires_at.is_none_or(|end| then < end)
+    }
+
+    /// Whether it speaks about this action. A glob that cannot be read may mean anything.
+    #[must_use]
+    pub fn covers(&self, kind: &str, target: &str, domain: &str) -> bool {
+        let parts =
+            [(&self.rule.kind, kind), (&self.rule.target, target), (&self.rule.domain, domain)];
+        parts.into_iter().all(|(glob, text)| Pattern::new(glob).matches(text).unwrap_or(true))
+    }
+
+    /// Whether it speaks about some action of this kind.
+    #[must_use]
+    pub fn covers_kind(&self, kind: &str) -> bool {
+        Pattern::new(&self.rule.kind).matches(kind).unwrap_or(true)
     }
 
     /// True when it forbids.

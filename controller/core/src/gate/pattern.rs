@@ -39,6 +39,86 @@ impl Pattern {
     }
 }
 
+/// Whether every text that `narrow` matches is also matched by `wide`. Never true by mistake; a
+/// few pairs that cover each other in a roundabout way are not seen.
+pub(super) fn covers(wide: &str, narrow: &str) -> bool {
+    if Pattern::new(wide).problem().is_some() || Pattern::new(narrow).problem().is_some() {
+        return false;
+    }
+    let (wide, narrow) = (tokens(&collapsed(wide)), tokens(&collapsed(narrow)));
+    covered(&wide, &narrow)
+}
+
+/// One part of a glob.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Token {
+    /// `*`
+    Any,
+    /// `?`
+    One,
+    /// `[…]`, as written.
+    Class(String),
+    /// A character.
+    Is(char),
+}
+
+fn tokens(glob: &str) -> Vec<Token> {
+    let mut tokens = Vec::new();
+    let mut rest = glob.chars();
+    while let Some(c) = rest.next() {
+        tokens.push(match c {
+            '*' => Token::Any,
+            '?' => Token::One,
+            '[' => {
+                let mut class = String::new();
+                if rest.as_str().starts_with('!') {
+                    class.extend(rest.next());
+                }
+                class.extend(rest.next());
+                class.extend(rest.by_ref().take_while(|c| *c != ']'));
+                Token::Class(class)
+            }
+            c => Token::Is(c),
+        });
+    }
+    tokens
+}
+
+/// Matches the narrower glob as if it were a text of tokens: for each rest of the wide one,
+/// shortest first, which rests of the narrow one it covers.
+fn covered(wide: &[Token], narrow: &[Token]) -> bool {
+    let mut covers_rest: Vec<bool> = vec![false; narrow.len()];
+    covers_rest.push(true);
+    for token in wide.iter().rev() {
+        let mut longer: Vec<bool> = Vec::with_capacity(covers_rest.len());
+        // From the end of the narrow one, where nothing is left, to its beginning.
+        let shorter = covers_rest.iter().rev();
+        let after = std::iter::once(false).chain(covers_rest.iter().rev().copied());
+        let parts = std::iter::once(None).chain(narrow.iter().rev().map(Some));
+        for ((same, after), part) in shorter.zip(after).zip(parts) {
+            longer.push(match token {
+                Token::Any => *same || longer.last().copied().unwrap_or(false),
+                token => after && part.is_some_and(|part| fits(token, part)),
+            });
+        }
+        longer.reverse();
+        covers_rest = longer;
+    }
+    covers_rest.first().copied().unwrap_or(false)
+}
+
+/// Whether one part that is no `*` matches whatever the other one does.
+fn fits(one: &Token, other: &Token) -> bool {
+    match (one, other) {
+        (_, Token::Any) => false,
+        (Token::One, _) => true,
+        (Token::Class(class), Token::Is(c)) => {
+            Pattern::new(&format!("[{class}]")).matches(&c.to_string()) == Some(true)
+        }
+        (one, other) => one == other,
+    }
+}
+
 /// Runs of `*` become one: to the matcher `**` is a path wildcard, to a policy it is `*` twice.
 /// Inside `[…]` a star is a plain character and stays.
 fn collapsed(text: &str) -> String {
@@ -139,7 +219,44 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_wider_glob_covers_a_narrower_one() {
+        for (wide, narrow) in [
+            ("*", "a*[bc]?"),
+            ("a*", "ab*"),
+            ("a?", "ab"),
+            ("a?", "a[bc]"),
+            ("[a-c]*", "bx*"),
+            ("[ab]", "[ab]"),
+            ("*-mcp", "caddy-*-mcp"),
+            ("", ""),
+        ] {
+            assert!(covers(wide, narrow), "{wide} covers {narrow}");
+        }
+        for (wide, narrow) in [
+            ("a*", "*"),
+            ("?", "*"),
+            ("a", "?"),
+            ("[ab]", "?"),
+            ("[a-c]", "[ab]x"),
+            ("a[", "a"),
+            ("a", "["),
+        ] {
+            assert!(!covers(wide, narrow), "{wide} does not cover {narrow}");
+        }
+    }
+
     proptest! {
+        /// What is covered is matched, whatever the text.
+        #[test]
+        fn no_glob_is_covered_by_mistake(
+            wide in "[ab*?]{0,4}", narrow in "[ab*?]{0,4}", text in "[ab]{0,5}"
+        ) {
+            if covers(&wide, &narrow) && matches(&narrow, &text) {
+                prop_assert!(matches(&wide, &text), "{wide} does not match {text}");
+            }
+        }
+
         #[test]
         fn stars_and_question_marks_agree_with_the_textbook(
             pattern in "[ab/*?]{0,8}", text in "[ab/]{0,8}"

@@ -1,7 +1,10 @@
 //! The gate's contract: documented verdicts, every check, and the order of the checks.
 
+mod budgets;
 mod limits;
+mod modes;
 mod postures;
+mod properties;
 mod rules;
 
 use jiff::Timestamp;
@@ -123,6 +126,23 @@ fn what_the_policy_does_not_know_is_denied() {
     assert_eq!(answer(&policy, &tool(json!("hammer"))).0, Decision::Allow);
     assert_eq!(answer(&policy, &tool(json!("saw"))).1, Cause::Reference);
     assert_eq!(answer(&policy, &tool(json!(["hammer"]))).1, Cause::Reference);
+}
+
+#[test]
+fn a_claimed_state_has_to_make_sense() {
+    let policy = policy(AUTO);
+    let selected = |state: Value| answer(&policy, &with("run.select", &[("state", state)]));
+    assert_eq!(selected(json!("held")), (Decision::Allow, Cause::Allowed));
+    assert_eq!(selected(json!("done")), (Decision::Deny, Cause::Precondition));
+    assert_eq!(selected(json!(1)), (Decision::Deny, Cause::Precondition));
+    assert_eq!(answer(&policy, &with("run.select", &[])).0, Decision::Allow, "not claimed");
+    let promotion = with("merge_promotion", &[("state", json!("merged"))]);
+    assert_eq!(answer(&policy, &promotion), (Decision::Deny, Cause::Precondition));
+    let other = with("restart_service", &[("state", json!("anything"))]);
+    assert_eq!(answer(&policy, &other).0, Decision::Allow);
+    // Before the reference, and before the rules.
+    let known = super::fixtures::policy("options: {known_targets: []}\nrules: []");
+    assert_eq!(answer(&known, &promotion).1, Cause::Precondition);
 }
 
 #[test]

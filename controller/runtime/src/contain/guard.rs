@@ -13,7 +13,7 @@ use crate::Error;
 use crate::controller::Context;
 use crate::leader::Leadership;
 use crate::reconcile::World;
-use crate::reconcile::propose::close;
+use crate::reconcile::close::close;
 use crate::settle::Sending;
 
 /// The plan without what is contained, and with what is protected blocked.

@@ -179,7 +179,7 @@ impl Work<'_> {
     fn judge(&self, action: &Action, attempt: &Attempt) -> Written {
         let (state, detail) = match attempt {
             Attempt::Ended(state, detail) => (*state, detail),
-            Attempt::Waiting(detail) => ("waiting", detail),
+            Attempt::Waiting(_, detail) => ("waiting", detail),
             Attempt::Retry(detail) | Attempt::After(_, detail) => ("retrying", detail),
         };
         tracing::info!(

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use skep_core::action::{Action, ActionEvent, ActuatorMode, IntentPhase};
-use skep_core::approval::{RedeemError, redeem};
+use skep_core::approval::{Moved, PlannedNow, RedeemError, redeem, what_moved};
 use skep_core::desired::SecretValues;
 use skep_core::gate::{Authorised, Cause, Decision, Request};
 use skep_core::identity::{IntentId, ServiceName};
@@ -28,12 +28,21 @@ use crate::{Error, contain, history, settle};
 pub(crate) enum Attempt {
     /// The action has ended; the sentence says how.
     Ended(&'static str, String),
-    /// It stays granted: what it waits for may come. No back-off.
-    Waiting(String),
+    /// It stays granted: what it waits for may come. No back-off. A code, and for what.
+    Waiting(String, String),
     /// It stays granted or unknown: try again later, waiting longer each time.
     Retry(String),
     /// It stays granted or unknown: look again when so much time has passed, and not before.
     After(Duration, String),
+}
+
+/// The code of what waits for the policy's rate limit.
+const RATE_LIMITED: &str = "RATE_LIMITED";
+/// The code of what waits until the fleet can bear it.
+const TOO_MUCH: &str = "TOO_MUCH_UNAVAILABLE";
+
+fn waiting(code: &str, reason: &str) -> Attempt {
+    Attempt::Waiting(code.to_owned(), reason.to_owned())
 }
 
 /// Carries out one granted action.
@@ -64,8 +73,11 @@ pub(crate) async fn carry_out(
     }
     let (fresh, secrets) = match plan_again(context, &world, action).await? {
         Again::Step(step, secrets) => (*step, secrets),
-        Again::Waiting(reason) => return Ok(Attempt::Waiting(reason)),
-        Again::Over(reason) => return closing.end(ActionEvent::Supersede, reason).await,
+        Again::Waiting(code, reason) => return Ok(Attempt::Waiting(code, reason)),
+        Again::Over(reason) => {
+            let now = PlannedNow { step: None, rule: None, mode: context.options.mode };
+            return closing.supersede(reason, what_moved(action, now)).await;
+        }
     };
     // Held until what this does is on record, so that nobody behind it overlooks it.
     let turn = context.disruption.turn(&name);
@@ -76,16 +88,17 @@ pub(crate) async fn carry_out(
     let passes = matches!(verdict.cause(), Cause::RateLimit | Cause::UnavailabilityBudget);
     if verdict.decision() == Decision::Deny && passes {
         // It passes with time; a denial would be for good.
-        return Ok(Attempt::Waiting(verdict.reason().to_owned()));
+        let code = if verdict.cause() == Cause::RateLimit { RATE_LIMITED } else { TOO_MUCH };
+        return Ok(waiting(code, verdict.reason()));
     }
     let step = match redeem(action, &fresh, &verdict, context.options.mode, now) {
         // Also what a person allowed starts only as fast as the fleet can bear it.
         Ok(step) => match verdict.held_back() {
-            Some(why) => return Ok(Attempt::Waiting(why.to_owned())),
+            Some(why) => return Ok(waiting(TOO_MUCH, why)),
             None => step,
         },
         Err(error @ (RedeemError::OutsideWindow { .. } | RedeemError::Frozen { .. })) => {
-            return Ok(Attempt::Waiting(error.to_string()));
+            return Ok(waiting(error.code(), &error.to_string()));
         }
         Err(error @ RedeemError::NotGranted { .. }) => {
             return Ok(Attempt::Ended("lost", error.to_string()));
@@ -99,6 +112,11 @@ pub(crate) async fn carry_out(
                 Cause::Frozen => format!("{error}; meanwhile it was {}", verdict.reason()),
                 _ => error.to_string(),
             };
+            if event == ActionEvent::Supersede {
+                let (rule, mode) = (Some(verdict.rule()), context.options.mode);
+                let now = PlannedNow { step: Some(&fresh), rule, mode };
+                return closing.supersede(why, what_moved(action, now)).await;
+            }
             return closing.end(event, why).await;
         }
     };
@@ -123,8 +141,8 @@ pub(crate) async fn carry_out(
 enum Again {
     /// This step; with the values behind its placeholders when no source declares them.
     Step(Box<Step>, Option<SecretValues>),
-    /// It cannot be told yet.
-    Waiting(String),
+    /// It cannot be told yet: a code, and why.
+    Waiting(String, String),
     /// There is nothing left to do, or it cannot be done any more.
     Over(String),
 }
@@ -137,7 +155,7 @@ async fn plan_again(context: &Context, world: &World, action: &Action) -> Result
                 let step = contain::protect_step(context, *step, world.live(name));
                 Again::Step(Box::new(step), None)
             }
-            Finding::Waiting(waiting) => Again::Waiting(waiting.reason),
+            Finding::Waiting(waiting) => Again::Waiting(waiting.code, waiting.reason),
             Finding::Unchanged => Again::Over("nothing differs any more".to_owned()),
         });
     };
@@ -145,7 +163,7 @@ async fn plan_again(context: &Context, world: &World, action: &Action) -> Result
         Requested::Step { step, secrets } => Again::Step(step, secrets),
         Requested::Nothing(what) => Again::Over(what),
         Requested::Refused(blocked) if blocked.code == "ROLLOUT_RUNNING" => {
-            Again::Waiting(blocked.message)
+            Again::Waiting(blocked.code, blocked.message)
         }
         Requested::Refused(blocked) => Again::Over(blocked.message),
     })
@@ -183,13 +201,27 @@ struct Closer<'a> {
 impl Closer<'_> {
     /// Ends an action that never reached the engine.
     async fn end(&self, event: ActionEvent, detail: impl Into<String>) -> Result<Attempt, Error> {
+        self.close(event, detail.into(), None).await
+    }
+
+    /// Ends what was decided about something that is not planned any more.
+    async fn supersede(&self, detail: String, moved: Moved) -> Result<Attempt, Error> {
+        self.close(ActionEvent::Supersede, detail, Some(moved)).await
+    }
+
+    async fn close(
+        &self,
+        event: ActionEvent,
+        detail: String,
+        moved: Option<Moved>,
+    ) -> Result<Attempt, Error> {
         let closing = Closing {
             action: self.action.id.clone(),
             revision: self.action.revision,
             event,
             actor: self.context.options.holder.clone(),
-            detail: detail.into(),
-            moved: None,
+            detail,
+            moved,
         };
         let now = self.context.clock.now();
         self.context.store.close_action(self.leadership.fence(), &closing, now).await?;
@@ -277,7 +309,7 @@ async fn send(
             | BindError::ReferenceUnresolved(_)),
         ) => {
             if action.step.request.is_none() {
-                return Ok(Attempt::Waiting(error.to_string()));
+                return Ok(waiting("REFERENCE_MISSING", &error.to_string()));
             }
             // No plan notices that what a former revision names is gone; whoever asked for it
             // must not keep the service waiting for ever.

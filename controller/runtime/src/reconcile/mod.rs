@@ -2,6 +2,7 @@
 //! reads the ledger), act (I/O), record (I/O).
 
 pub(crate) mod act;
+pub(crate) mod close;
 mod gate;
 pub(crate) mod propose;
 pub(crate) mod requests;

@@ -4,15 +4,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use skep_core::action::{Action, ActionEvent, ActionState, Source};
-use skep_core::approval::{self, ApprovalStatus, Proposal, binding};
+use skep_core::approval::{self, ApprovalStatus, PlannedNow, Proposal, binding};
 use skep_core::gate::{Cause, Decision, Request, Verdict};
 use skep_core::hold::Hold;
 use skep_core::identity::{ActionId, ApprovalId, ObjectKey, PlanId, ServiceName};
 use skep_core::plan::{Plan, Step, Waiting};
-use skep_store::{
-    ActionFilter, ApprovalFilter, Closing, LedgerFilter, NewAction, ProposeOutcome, Refusal,
-};
+use skep_store::{ActionFilter, ApprovalFilter, LedgerFilter, NewAction, ProposeOutcome, Refusal};
 
+use super::close::{close, supersede};
 use super::gate::{Gate, leaves_standing};
 use super::requests;
 use super::scope::Scope;
@@ -77,8 +76,8 @@ pub(crate) async fn propose(
         }
         if step.blocked.is_some() {
             if let Some(open) = last.filter(|action| is_idle(action)) {
-                close(context, leadership, open, ActionEvent::Supersede, "it is blocked now")
-                    .await?;
+                let now = PlannedNow { step: Some(step), rule: None, mode: context.options.mode };
+                supersede(context, leadership, open, "it is blocked now", now).await?;
             }
             continue;
         }
@@ -126,7 +125,9 @@ pub(crate) async fn propose(
                     continue;
                 }
                 Standing::Supersede(why) => {
-                    close(context, leadership, last, ActionEvent::Supersede, why).await?;
+                    let (rule, mode) = (Some(verdict.rule()), context.options.mode);
+                    let now = PlannedNow { step: Some(step), rule, mode };
+                    supersede(context, leadership, last, why, now).await?;
                 }
                 Standing::New => {
                     if let Some(waiting) =
@@ -173,8 +174,8 @@ pub(crate) async fn propose(
                 close(context, leadership, open, ActionEvent::Supersede, &why).await?;
             }
         } else if !still_wanted.contains(name) && !busy.contains(&name) {
-            let why = "the plan no longer needs it";
-            close(context, leadership, open, ActionEvent::Supersede, why).await?;
+            let now = PlannedNow { step: None, rule: None, mode: context.options.mode };
+            supersede(context, leadership, open, "the plan no longer needs it", now).await?;
         }
     }
 
@@ -389,30 +390,6 @@ fn denied(step: &Step, verdict: &Verdict) -> Waiting {
             verdict.rule().label(),
             verdict.reason()
         ),
-    }
-}
-
-pub(crate) async fn close(
-    context: &Context,
-    leadership: &Leadership,
-    action: &Action,
-    event: ActionEvent,
-    why: &str,
-) -> Result<(), Error> {
-    let closing = Closing {
-        action: action.id.clone(),
-        revision: action.revision,
-        event,
-        actor: context.options.holder.clone(),
-        detail: why.to_owned(),
-        moved: None,
-    };
-    match context.store.close_action(leadership.fence(), &closing, context.clock.now()).await {
-        // Somebody decided it, or a worker started it, in this very moment: the next pass sees it.
-        Ok(()) | Err(skep_store::Error::Conflict { .. } | skep_store::Error::Transition(_)) => {
-            Ok(())
-        }
-        Err(error) => Err(error.into()),
     }
 }
 

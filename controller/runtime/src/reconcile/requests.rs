@@ -11,8 +11,9 @@ use skep_core::request::{RequestState, RequestVerb, ServiceRequest};
 use skep_store::{NewAction, RequestFilter, RequestOutcome};
 
 use super::World;
+use super::close::close;
 use super::gate::Gate;
-use super::propose::{Filed, Origin, close, described, file, latest_actions, record, refusal};
+use super::propose::{Filed, Origin, described, file, latest_actions, record, refusal};
 use crate::controller::Context;
 use crate::leader::Leadership;
 use crate::report::PassReport;

@@ -141,7 +141,7 @@ impl Work<'_> {
         }
         if let Some(why) = killed {
             let detail = format!("the former service is removed, the new one waits; {why}");
-            return Ok(Attempt::Waiting(detail));
+            return Ok(Attempt::Waiting(super::OUTCOME_UNKNOWN.to_owned(), detail));
         }
         self.may_write()?;
         let asking_since = self.context.asking_since(&self.intent.id);
@@ -232,6 +232,7 @@ impl Work<'_> {
                 self.settle_by(&service, replacement).await
             }
             Ok(_) => Ok(Attempt::Waiting(
+                super::OUTCOME_UNKNOWN.to_owned(),
                 "it is half done and the actuator is a dry run: turn it on to go on".to_owned(),
             )),
             Err(error) => Ok(self.unknown(&error)),

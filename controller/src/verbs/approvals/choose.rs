@@ -1,38 +1,61 @@
 //! Which requests a decision is about. Everything is checked before anything is decided.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use skep_core::approval::{Approval, ApprovalStatus};
-use skep_store::{ApprovalFilter, Store};
+use skep_core::action::{Action, ActionState};
+use skep_core::approval::{Approval, ApprovalStatus, group_key};
+use skep_core::identity::ActionId;
+use skep_store::{ActionFilter, ApprovalFilter, Store};
 
-use crate::args::ApproveArgs;
+use crate::args::SelectArgs;
 use crate::codes;
 use crate::error::{Failure, Result};
+use crate::verbs::moved;
 use crate::verbs::view::short;
 
-/// The requests that `approve` names.
-pub(super) async fn to_approve(
-    store: &Arc<dyn Store>,
-    args: &ApproveArgs,
-) -> Result<Vec<Approval>> {
-    if !args.ids.is_empty() {
-        return named(store, &args.ids).await;
-    }
-    let mut waiting = pending(store).await?;
-    if let Some(plan) = &args.plan {
-        waiting = of_plan(store, waiting, plan).await?;
-    }
-    without(waiting, &args.except)
+/// The requests of one decision, and how they were chosen.
+pub(super) struct Chosen {
+    pub(super) approvals: Vec<Approval>,
+    /// For the record, for example `group 4b1e90d2c7a35f68`.
+    pub(super) how: String,
 }
 
-/// The requests behind ids; each must still wait.
-pub(super) async fn named(store: &Arc<dyn Store>, ids: &[String]) -> Result<Vec<Approval>> {
+/// The requests that the flags name.
+pub(super) async fn select(store: &Arc<dyn Store>, args: &SelectArgs) -> Result<Chosen> {
+    if !args.ids.is_empty() {
+        let approvals = named(store, &args.ids, ApprovalStatus::Pending).await?;
+        return Ok(Chosen { approvals, how: "ids".to_owned() });
+    }
+    let mut waiting = pending(store).await?;
+    let mut how = "all".to_owned();
+    if let Some(plan) = &args.plan {
+        waiting = of_plan(store, waiting, plan).await?;
+        how = format!("plan {plan}");
+    }
+    if let Some(key) = &args.group {
+        let (found, members) = of_group(store, waiting, key).await?;
+        waiting = members;
+        how = format!("group {found}");
+    }
+    let approvals = without(waiting, &args.except)?;
+    if !args.except.is_empty() {
+        how = format!("{how} except {}", args.except.join(", "));
+    }
+    Ok(Chosen { approvals, how })
+}
+
+/// The requests behind ids; each must have this status.
+pub(super) async fn named(
+    store: &Arc<dyn Store>,
+    ids: &[String],
+    status: ApprovalStatus,
+) -> Result<Vec<Approval>> {
     let mut found: Vec<Approval> = Vec::new();
     for id in ids {
         let approval = store.approval(id).await?;
-        if approval.status != ApprovalStatus::Pending {
-            return Err(decided(&approval));
+        if approval.status != status {
+            return Err(decided(store, &approval).await);
         }
         // The same request by two spellings of its id is one decision.
         if !found.iter().any(|other| other.id == approval.id) {
@@ -45,6 +68,47 @@ pub(super) async fn named(store: &Arc<dyn Store>, ids: &[String]) -> Result<Vec<
 async fn pending(store: &Arc<dyn Store>) -> Result<Vec<Approval>> {
     let status = Some(ApprovalStatus::Pending);
     Ok(store.approvals(&ApprovalFilter { status, ..ApprovalFilter::default() }).await?)
+}
+
+/// The actions that wait for a decision.
+pub(super) async fn pending_actions(store: &Arc<dyn Store>) -> Result<HashMap<ActionId, Action>> {
+    let states = vec![ActionState::Pending];
+    let actions = store.actions(&ActionFilter { states, ..ActionFilter::default() }).await?;
+    Ok(actions.into_iter().map(|action| (action.id.clone(), action)).collect())
+}
+
+async fn of_group(
+    store: &Arc<dyn Store>,
+    waiting: Vec<Approval>,
+    key: &str,
+) -> Result<(String, Vec<Approval>)> {
+    let actions = pending_actions(store).await?;
+    let group_of = |approval: &Approval| {
+        actions.get(&approval.action).map(|action| group_key(&action.step).to_string())
+    };
+    let groups: BTreeSet<String> = waiting
+        .iter()
+        .filter_map(group_of)
+        .filter(|group| !key.is_empty() && group.starts_with(key))
+        .collect();
+    let mut found = groups.iter();
+    match (found.next(), found.next()) {
+        (None, _) => {
+            let message = format!(
+                "no waiting request is of group {key:?}; a group ends when its change is another one"
+            );
+            Err(Failure::new(codes::NOT_FOUND, message).next("skep approvals list --group"))
+        }
+        (Some(_), Some(_)) => {
+            let message =
+                format!("{key:?} is the start of {} groups; give more of it", groups.len());
+            Err(Failure::new(codes::AMBIGUOUS, message).next("skep approvals list --group"))
+        }
+        (Some(group), None) => {
+            let is_meant = |approval: &Approval| group_of(approval).as_ref() == Some(group);
+            Ok((group.clone(), waiting.into_iter().filter(is_meant).collect()))
+        }
+    }
 }
 
 async fn of_plan(
@@ -69,12 +133,12 @@ async fn of_plan(
     }
     waiting.retain(is_meant);
     match (waiting.is_empty(), all.iter().rev().find(|approval| is_meant(approval))) {
-        (true, Some(last)) => Err(decided(last)),
+        (true, Some(last)) => Err(decided(store, last).await),
         _ => Ok(waiting),
     }
 }
 
-/// A misspelt exception would approve what was to be left out.
+/// A misspelt exception would decide about what was to be left out.
 fn without(mut waiting: Vec<Approval>, except: &[String]) -> Result<Vec<Approval>> {
     for name in except {
         let targets = waiting.iter().map(|approval| approval.target.as_str());
@@ -95,8 +159,8 @@ fn without(mut waiting: Vec<Approval>, except: &[String]) -> Result<Vec<Approval
     Ok(waiting)
 }
 
-/// Why a request that no longer waits cannot be decided.
-pub(super) fn decided(approval: &Approval) -> Failure {
+/// Why a request cannot be decided as it stands, with what moved when it was superseded.
+pub(super) async fn decided(store: &Arc<dyn Store>, approval: &Approval) -> Failure {
     let about = format!("{} {} ({})", approval.kind, approval.target, short(approval.id.as_str()));
     let by = match (&approval.decided_by, approval.decided_at) {
         (Some(by), Some(at)) => format!(" by {by} at {at}"),
@@ -107,7 +171,7 @@ pub(super) fn decided(approval: &Approval) -> Failure {
         ApprovalStatus::Expired => (codes::EXPIRED, "it was not decided or not started in time"),
         ApprovalStatus::Approved => (codes::ALREADY_DECIDED, "it is approved already"),
         ApprovalStatus::Denied => (codes::ALREADY_DECIDED, "it is denied already"),
-        ApprovalStatus::Pending => (codes::REVISION_CONFLICT, "it has changed meanwhile"),
+        ApprovalStatus::Pending => (codes::REVISION_CONFLICT, "nobody has decided about it"),
     };
     let next = match approval.status {
         ApprovalStatus::Superseded | ApprovalStatus::Expired => {
@@ -115,5 +179,14 @@ pub(super) fn decided(approval: &Approval) -> Failure {
         }
         _ => format!("skep approvals show {}", short(approval.id.as_str())),
     };
-    Failure::new(code, format!("{about}: {what}{by}")).next(next)
+    let mut failure = Failure::new(code, format!("{about}: {what}{by}")).next(next);
+    if approval.status == ApprovalStatus::Superseded
+        && let Ok(action) = store.action(approval.action.as_str()).await
+    {
+        failure.push_cause(action.detail);
+        for line in action.moved.iter().flat_map(moved::lines) {
+            failure.push_cause(line);
+        }
+    }
+    failure
 }

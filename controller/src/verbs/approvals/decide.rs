@@ -1,16 +1,23 @@
 //! Saying yes or no, and what happens next.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use skep_core::action::{Action, ActuatorMode};
-use skep_core::approval::{Approval, Clocks};
-use skep_store::{Decision, DecisionRequest, Error as StoreError, Store};
+use skep_core::action::{Action, ActionState, ActuatorMode};
+use skep_core::approval::{
+    Approval, ApprovalStatus, Clocks, Decider, MayNotDecide, is_reserved_source, may_decide,
+};
+use skep_core::identity::{ActionId, ApprovalId, BatchId};
+use skep_runtime::SystemRandom;
+use skep_store::{
+    BatchMember, BatchOutcome, BatchRequest, Decision, DecisionRequest, Error as StoreError, Store,
+};
 
-use super::choose::{self, decided};
+use super::choose::{self, Chosen, decided};
+use super::groups::{announced, groups};
 use super::table;
-use crate::args::{ApproveArgs, DenyArgs};
+use crate::args::{ApproveArgs, DeciderArgs, DenyArgs, RevokeArgs};
 use crate::codes;
 use crate::error::{Failure, Result, exit};
 use crate::output::{Items, Style};
@@ -24,23 +31,17 @@ pub(super) async fn approve(
     store: &Arc<dyn Store>,
     args: ApproveArgs,
 ) -> Result<u8> {
-    let chosen = choose::to_approve(store, &args).await?;
-    if args.expected_revision.is_some() && chosen.len() > 1 {
-        return Err(Failure::usage("--expected-revision fits one request only"));
+    let chosen = choose::select(store, &args.which).await?;
+    let actions = choose::pending_actions(store).await?;
+    for approval in &chosen.approvals {
+        unblocked(actions.get(&approval.action))?;
     }
-    for approval in &chosen {
-        unblocked(&store.action(approval.action.as_str()).await?)?;
-    }
-    // Together means one decision over many: those run a few at a time and get longer.
     let clocks = wiring::clocks(&session.config);
-    let verdict = Verdict {
-        decision: Decision::Approve,
-        comment: args.comment,
-        expected_revision: args.expected_revision,
-        start_by: Some((clocks, chosen.len() > 1)),
-    };
+    let verdict = Verdict::new(session, Decision::Approve, args.decider, Some(clocks))?;
+    announce(session, "approving", &chosen, &actions);
+    let verdict = Verdict { halts: !args.no_halt, ..verdict };
     let done = decide_all(session, store, chosen, &verdict).await?;
-    if let Some(next) = what_happens(store, &done.actions).await? {
+    if let Some(next) = what_happens(store, &done, &verdict).await? {
         session.printer.note(&next);
     }
     done.code(session)
@@ -48,27 +49,93 @@ pub(super) async fn approve(
 
 /// `skep approvals deny`.
 pub(super) async fn deny(session: &Session, store: &Arc<dyn Store>, args: DenyArgs) -> Result<u8> {
-    let chosen = choose::named(store, &args.ids).await?;
-    if args.expected_revision.is_some() && chosen.len() > 1 {
-        return Err(Failure::usage("--expected-revision fits one request only"));
-    }
-    let verdict = Verdict {
-        decision: Decision::Deny,
-        comment: args.comment,
-        expected_revision: args.expected_revision,
-        start_by: None,
-    };
+    let chosen = choose::select(store, &args.which).await?;
+    let verdict = Verdict::new(session, Decision::Deny, args.decider, None)?;
+    announce(session, "denying", &chosen, &choose::pending_actions(store).await?);
     decide_all(session, store, chosen, &verdict).await?.code(session)
 }
 
-struct Verdict {
-    decision: Decision,
-    comment: Option<String>,
-    expected_revision: Option<i64>,
-    start_by: Option<(Clocks, bool)>,
+/// `skep approvals revoke`.
+pub(super) async fn revoke(
+    session: &Session,
+    store: &Arc<dyn Store>,
+    args: RevokeArgs,
+) -> Result<u8> {
+    let chosen = match &args.decision {
+        None => {
+            let approvals = choose::named(store, &args.ids, ApprovalStatus::Approved).await?;
+            Chosen { approvals, how: "ids".to_owned() }
+        }
+        Some(id) => {
+            let batch = store.batch(id).await?.id;
+            let how = format!("decision {batch}");
+            let status = Some(ApprovalStatus::Approved);
+            let filter =
+                skep_store::ApprovalFilter { status, batch: Some(batch), ..Default::default() };
+            let mut approvals = store.approvals(&filter).await?;
+            let mut not_started = Vec::new();
+            for approval in approvals.drain(..) {
+                let action = store.action(approval.action.as_str()).await?;
+                if action.state == ActionState::Granted {
+                    not_started.push(approval);
+                }
+            }
+            Chosen { approvals: not_started, how }
+        }
+    };
+    let verdict = Verdict::new(session, Decision::Revoke, args.decider, None)?;
+    decide_all(session, store, chosen, &verdict).await?.code(session)
 }
 
+/// What a person says, and who it is.
+struct Verdict {
+    decision: Decision,
+    actor: String,
+    source: String,
+    comment: Option<String>,
+    expected_revision: Option<i64>,
+    clocks: Option<Clocks>,
+    halts: bool,
+}
+
+impl Verdict {
+    fn new(
+        session: &Session,
+        decision: Decision,
+        args: DeciderArgs,
+        clocks: Option<Clocks>,
+    ) -> Result<Self> {
+        let source = args.source.unwrap_or_else(identity::source);
+        if is_reserved_source(&source) {
+            let message =
+                format!("--source {source:?} is one of Skep's own sources; nothing was decided");
+            return Err(Failure::new(codes::SOURCE_RESERVED, message)
+                .next("leave --source away, or name where you are, for example ops:alice"));
+        }
+        let actor = args.actor.unwrap_or_else(|| identity::actor(&session.environment));
+        if actor.trim().is_empty() || source.trim().is_empty() {
+            return Err(Failure::usage("--actor and --source must not be empty"));
+        }
+        let (comment, expected_revision) = (args.comment, args.expected_revision);
+        Ok(Self { decision, actor, source, comment, expected_revision, clocks, halts: false })
+    }
+
+    fn start_by(&self, now: Timestamp, bulk: bool) -> Option<Timestamp> {
+        self.clocks.map(|clocks| clocks.start_by(now, bulk))
+    }
+}
+
+/// Shows what a decision is about before it is made.
+fn announce(session: &Session, verb: &str, chosen: &Chosen, actions: &HashMap<ActionId, Action>) {
+    let text = announced(verb, &groups(&chosen.approvals, actions));
+    if !text.is_empty() {
+        session.printer.note(&text);
+    }
+}
+
+#[derive(Default)]
 struct Done {
+    batch: Option<BatchId>,
     actions: Vec<Action>,
     refused: Vec<Failure>,
 }
@@ -88,77 +155,135 @@ impl Done {
 async fn decide_all(
     session: &Session,
     store: &Arc<dyn Store>,
-    chosen: Vec<Approval>,
+    chosen: Chosen,
     verdict: &Verdict,
 ) -> Result<Done> {
-    let actor = identity::actor(&session.environment);
-    let (mut items, mut actions, mut refused) = (Vec::new(), Vec::new(), Vec::new());
-    for approval in chosen {
-        let now = Timestamp::now();
-        let request = DecisionRequest {
-            approval: approval.id.clone(),
-            decision: verdict.decision,
-            actor: actor.clone(),
-            source: identity::source(),
-            comment: verdict.comment.clone(),
-            expected_revision: verdict.expected_revision,
-            expected_binding: Some(approval.binding.clone()),
-            start_by: verdict.start_by.map(|(clocks, bulk)| clocks.start_by(now, bulk)),
-        };
-        match store.decide(&request, now).await {
-            Ok(approval) => {
-                let action = store.action(approval.action.as_str()).await?;
-                items.push(ApprovalView::new(&approval, Some(&action)));
-                actions.push(action);
-            }
-            Err(StoreError::Conflict { .. } | StoreError::Transition(_)) => {
-                refused.push(refusal(store, &approval, verdict, now).await?);
-            }
-            // The store itself fails: what was decided so far is told with the error.
-            Err(error) => {
-                refused.push(error.into());
-                break;
-            }
-        }
+    if verdict.expected_revision.is_some() && chosen.approvals.len() != 1 {
+        return Err(Failure::usage("--expected-revision fits one request only"));
     }
-    if !items.is_empty() || refused.is_empty() {
+    let now = Timestamp::now();
+    let outcome = match chosen.approvals.as_slice() {
+        [] => BatchOutcome { batch: None, decided: Vec::new(), refused: Vec::new() },
+        [one] => decide_one(store, one, verdict, now).await?,
+        many => store.decide_batch(&batch(many, &chosen.how, verdict, now), now).await?,
+    };
+    let mut done = Done { batch: outcome.batch.map(|batch| batch.id), ..Done::default() };
+    let mut items = Vec::new();
+    for approval in &outcome.decided {
+        let action = store.action(approval.action.as_str()).await?;
+        items.push(ApprovalView::new(approval, Some(&action)));
+        done.actions.push(action);
+    }
+    for (id, error) in outcome.refused {
+        done.refused.push(refusal(store, &id, error, verdict, now).await?);
+    }
+    if !items.is_empty() || done.refused.is_empty() {
         let now = Timestamp::now();
         session
             .printer
             .data(&Items { items }, |list, style: Style| table(&list.items, style, now))?;
     }
-    Ok(Done { actions, refused })
+    Ok(done)
 }
 
-/// Somebody was faster, or the request lapsed: say which.
+async fn decide_one(
+    store: &Arc<dyn Store>,
+    approval: &Approval,
+    verdict: &Verdict,
+    now: Timestamp,
+) -> Result<BatchOutcome> {
+    let request = DecisionRequest {
+        approval: approval.id.clone(),
+        decision: verdict.decision,
+        actor: verdict.actor.clone(),
+        source: verdict.source.clone(),
+        comment: verdict.comment.clone(),
+        expected_revision: verdict.expected_revision,
+        expected_binding: Some(approval.binding.clone()),
+        start_by: verdict.start_by(now, false),
+    };
+    let mut outcome = BatchOutcome { batch: None, decided: Vec::new(), refused: Vec::new() };
+    match store.decide(&request, now).await {
+        Ok(decided) => outcome.decided.push(decided),
+        Err(
+            error @ (StoreError::Conflict { .. }
+            | StoreError::Refused { .. }
+            | StoreError::Transition(_)),
+        ) => outcome.refused.push((approval.id.clone(), error)),
+        Err(error) => return Err(error.into()),
+    }
+    Ok(outcome)
+}
+
+/// Together means one decision over many: those run a few at a time and get longer.
+fn batch(many: &[Approval], how: &str, verdict: &Verdict, now: Timestamp) -> BatchRequest {
+    let member = |approval: &Approval| BatchMember {
+        approval: approval.id.clone(),
+        revision: approval.revision,
+        binding: approval.binding.clone(),
+    };
+    BatchRequest {
+        id: BatchId::generate(&SystemRandom),
+        decision: verdict.decision,
+        chosen: how.to_owned(),
+        halts: verdict.halts,
+        actor: verdict.actor.clone(),
+        source: verdict.source.clone(),
+        comment: verdict.comment.clone(),
+        members: many.iter().map(member).collect(),
+        start_by: verdict.start_by(now, true),
+    }
+}
+
+/// Somebody was faster, the request lapsed, or this person may not decide: say which.
 async fn refusal(
     store: &Arc<dyn Store>,
-    seen: &Approval,
+    id: &ApprovalId,
+    error: StoreError,
     verdict: &Verdict,
     now: Timestamp,
 ) -> Result<Failure> {
-    let current = store.approval(seen.id.as_str()).await?;
-    let waits = current.status == skep_core::approval::ApprovalStatus::Pending;
-    let id = short(current.id.as_str());
+    let current = store.approval(id.as_str()).await?;
+    let action = store.action(current.action.as_str()).await?;
+    let short_id = short(id.as_str());
+    let decider = Decider { actor: verdict.actor.clone(), source: verdict.source.clone() };
+    if let Err(refused @ MayNotDecide::Proposer) =
+        may_decide(&decider, action.source, &action.actor)
+    {
+        return Ok(Failure::new(codes::SOURCE_RESERVED, format!("{short_id}: {refused}"))
+            .next("decide under your own name"));
+    }
+    let waits = current.status == ApprovalStatus::Pending;
     if waits && current.expires_at <= now {
         return Ok(Failure::new(
             codes::EXPIRED,
-            format!("{id}: nobody decided before {:.0}", current.expires_at),
+            format!("{short_id}: nobody decided before {:.0}", current.expires_at),
         )
         .next("the next pass files a new request: skep approvals list"));
     }
     if let (true, Some(expected)) = (waits, verdict.expected_revision) {
-        let message = format!("{id} has revision {}, not {expected}", current.revision);
+        let message = format!("{short_id} has revision {}, not {expected}", current.revision);
         return Ok(Failure::new(codes::REVISION_CONFLICT, message)
-            .next(format!("look at it again: skep approvals show {id}")));
+            .next(format!("look at it again: skep approvals show {short_id}")));
     }
-    Ok(decided(&current))
+    if verdict.decision == Decision::Revoke && current.status == ApprovalStatus::Approved {
+        let message = format!(
+            "{} {} ({short_id}) is {} and can no longer be taken back",
+            action.kind, action.step.target, action.state
+        );
+        return Ok(Failure::new(codes::ALREADY_STARTED, message)
+            .next(format!("skep actions show {}", short(action.id.as_str()))));
+    }
+    if waits {
+        return Ok(error.into());
+    }
+    Ok(decided(store, &current).await)
 }
 
-fn unblocked(action: &Action) -> Result<()> {
-    match &action.step.blocked {
+fn unblocked(action: Option<&Action>) -> Result<()> {
+    match action.and_then(|action| Some((action, action.step.blocked.as_ref()?))) {
         None => Ok(()),
-        Some(blocked) => {
+        Some((action, blocked)) => {
             let message = format!("{} {} is blocked", action.kind, action.step.target);
             let mut failure = Failure::new(codes::BLOCKED, message).next(blocked.hint.clone());
             failure.push_cause(format!("{}: {}", blocked.code, blocked.message));
@@ -168,7 +293,12 @@ fn unblocked(action: &Action) -> Result<()> {
 }
 
 /// What becomes of what was just approved.
-async fn what_happens(store: &Arc<dyn Store>, actions: &[Action]) -> Result<Option<String>> {
+async fn what_happens(
+    store: &Arc<dyn Store>,
+    done: &Done,
+    verdict: &Verdict,
+) -> Result<Option<String>> {
+    let actions = &done.actions;
     if actions.is_empty() {
         return Ok(None);
     }
@@ -186,5 +316,13 @@ async fn what_happens(store: &Arc<dyn Store>, actions: &[Action]) -> Result<Opti
     };
     let start_by = actions.iter().filter_map(|action| action.start_by).min();
     let until = start_by.map(|at| format!("; it must start before {at:.0}")).unwrap_or_default();
-    Ok(Some(format!("next: {how}; {who}{until}")))
+    let halts = match &done.batch {
+        None => String::new(),
+        Some(batch) => {
+            let id = short(batch.as_str());
+            let end = if verdict.halts { "halts at the first failure" } else { "does not halt" };
+            format!("\ndecision {id} {end}: skep approvals show {id}, or revoke --decision {id}")
+        }
+    };
+    Ok(Some(format!("next: {how}; {who}{until}{halts}")))
 }

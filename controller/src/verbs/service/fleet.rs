@@ -16,6 +16,7 @@ use crate::config::table;
 use crate::error::{Result, exit};
 use crate::output::{Style, plain, since};
 use crate::verbs::Session;
+use crate::verbs::freeze::{self, OverrideView};
 
 #[derive(Serialize)]
 struct Status<'a> {
@@ -32,6 +33,8 @@ struct Status<'a> {
     pending_approvals: usize,
     open_actions: usize,
     waiting: &'a [Waiting],
+    /// Freezes that are in force.
+    freezes: Vec<OverrideView>,
     /// What people paused and killed.
     contained: Vec<&'a Containment>,
 }
@@ -53,7 +56,10 @@ pub(super) async fn status(session: &Session, fleet: &FleetArgs) -> Result<u8> {
         since: holder.since,
         expires_at: holder.expires_at,
     });
+    let now = Timestamp::now();
+    let freezes = freeze::in_force(wired.store.as_ref(), now).await?;
     let status = Status {
+        freezes: freezes.iter().map(|stored| OverrideView::of(stored, now)).collect(),
         cluster_id: planned.plan.cluster_id.as_str(),
         engine_api: planned.snapshot.api_version.to_string(),
         observed_at: planned.snapshot.taken_at,
@@ -72,6 +78,7 @@ pub(super) async fn status(session: &Session, fleet: &FleetArgs) -> Result<u8> {
         contained: planned.contained.containments().collect(),
     };
     session.printer.data(&status, text)?;
+    freeze::warn(session, &freezes);
     if session.config.paths(table::REGISTRY).is_empty() {
         session.printer.note("no registry is named, so nothing is declared: add --registry FILE");
     }

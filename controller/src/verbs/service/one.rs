@@ -21,6 +21,7 @@ use crate::output::plan::StepView;
 use crate::output::{Style, plain, since};
 use crate::verbs::Session;
 use crate::verbs::dlq::{self, LetterView};
+use crate::verbs::freeze::{self, OverrideView};
 use crate::verbs::view::{ActionView, short};
 
 /// How many of the last actions are shown.
@@ -40,6 +41,9 @@ struct Status<'a> {
     contained: Option<Containing>,
     /// What a person said that outweighs the plan, while it holds.
     hold: Option<HoldView>,
+    /// The freeze that keeps what the plan would do from starting.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    freeze: Option<OverrideView>,
     sources: &'a [SourceStatus],
     last_actions: Vec<ActionView<'a>>,
     /// What failed about it and nobody has looked at.
@@ -111,6 +115,8 @@ pub(super) async fn status(session: &Session, fleet: &FleetArgs, name: &str) -> 
     let holds = seen.wired.store.holds(&planned.plan.cluster_id).await?;
     let hold = holds.iter().find(|hold| hold.key.name == full.as_str() && hold.is_active(now));
     let step = planned.plan.steps.iter().find(|step| step.target == full);
+    let freezes = freeze::in_force(seen.wired.store.as_ref(), now).await?;
+    let frozen = step.and_then(|step| freeze::over(&freezes, step));
     let status = Status {
         conditions: conditions(
             &row,
@@ -118,6 +124,7 @@ pub(super) async fn status(session: &Session, fleet: &FleetArgs, name: &str) -> 
             step.map(|step| step.reason.as_str()),
         ),
         step: step.map(|step| StepView::new(step, &[])),
+        freeze: frozen.map(|stored| OverrideView::of(stored, now)),
         waiting: planned
             .plan
             .waiting
@@ -156,6 +163,7 @@ pub(super) async fn status(session: &Session, fleet: &FleetArgs, name: &str) -> 
         row,
     };
     session.printer.data(&status, text)?;
+    freeze::warn(session, frozen.map_or(&[], std::slice::from_ref));
     Ok(exit::OK)
 }
 

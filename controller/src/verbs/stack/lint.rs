@@ -5,12 +5,12 @@ use skep_crds::stack::lint::{self, Level, Levels, RULES};
 use skep_sources::StackFiles;
 
 use super::{Judged, ProblemView, judge, tell, variables};
-use crate::args::{Around, LintArgs};
+use crate::args::{Around, LintStackArgs};
 use crate::error::{Failure, Result, exit};
 use crate::output::{Items, Printer, table::Columns};
 
 /// `skep stack lint`.
-pub(crate) fn lint(printer: &Printer, args: &LintArgs) -> Result<u8> {
+pub(super) fn lint(printer: &Printer, args: &LintStackArgs) -> Result<u8> {
     let levels = levels(args)?;
     if args.rules {
         return rules(printer, &levels);
@@ -33,7 +33,7 @@ pub(crate) fn lint(printer: &Printer, args: &LintArgs) -> Result<u8> {
 }
 
 /// The levels of the rules; the last flag that is the strictest wins.
-fn levels(args: &LintArgs) -> Result<Levels> {
+fn levels(args: &LintStackArgs) -> Result<Levels> {
     let mut levels = Levels::default();
     let given = [(&args.off, Level::Off), (&args.warn, Level::Warn), (&args.deny, Level::Deny)];
     // `all` first, so that a rule of its own is an exception.

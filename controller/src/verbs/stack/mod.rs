@@ -12,11 +12,9 @@ use serde::Serialize;
 use skep_crds::stack::Loaded;
 use skep_sources::{Error, StackFiles};
 
-pub(super) use self::lint::lint;
-pub(super) use self::render::render;
 use self::variables::variables;
 use super::problem::ProblemView;
-use crate::args::{Around, ValidateStackArgs};
+use crate::args::{Around, StackVerb, ValidateStackArgs};
 use crate::error::{Failure, Result, exit};
 use crate::output::{Format, Printer, Style};
 
@@ -37,8 +35,17 @@ struct Judgement {
     services: usize,
 }
 
+/// `skep stack`.
+pub(super) fn run(printer: &Printer, verb: StackVerb) -> Result<u8> {
+    match verb {
+        StackVerb::Render(args) => render::render(printer, &args),
+        StackVerb::Validate(args) => validate(printer, &args),
+        StackVerb::Lint(args) => lint::lint(printer, &args),
+    }
+}
+
 /// `skep stack validate`.
-pub(super) fn validate(printer: &Printer, args: &ValidateStackArgs) -> Result<u8> {
+fn validate(printer: &Printer, args: &ValidateStackArgs) -> Result<u8> {
     let variables = variables(&args.stack.variables, Around::None)?;
     let loaded = StackFiles::new(args.stack.files.clone()).load(&variables);
     let judgement = judge(printer, &args.stack.files, loaded.as_ref())?;

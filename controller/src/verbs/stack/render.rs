@@ -18,7 +18,7 @@ use crate::output::{Format, Printer};
 use crate::verbs::problem::ProblemView;
 
 /// `skep stack render`.
-pub(crate) fn render(printer: &Printer, args: &RenderArgs) -> Result<u8> {
+pub(super) fn render(printer: &Printer, args: &RenderArgs) -> Result<u8> {
     let variables = variables(&args.stack.variables, Around::Process)?;
     let loaded =
         StackFiles::new(args.stack.files.clone()).load(&variables).map_err(|error| match error

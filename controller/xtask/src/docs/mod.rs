@@ -106,9 +106,11 @@ impl Page {
 
 fn pages(program: &Program) -> Result<Vec<Page>, Error> {
     let mut pages = Vec::new();
-    for (name, file) in
-        [("registry.md", "registry.schema.json"), ("policy.md", "policy.schema.json")]
-    {
+    for (name, file) in [
+        ("registry.md", "registry.schema.json"),
+        ("policy.md", "policy.schema.json"),
+        ("policy-cases.md", "policy-cases.schema.json"),
+    ] {
         let origin = format!("crds/schemas/{file}");
         let path = workspace::root().join(&origin);
         let text = std::fs::read_to_string(&path).map_err(|source| Error::File {

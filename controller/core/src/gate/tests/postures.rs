@@ -1,10 +1,13 @@
 //! The shipped policies give the verdicts that their documentation promises.
 
+use skep_crds::policy::cases::load_cases;
 use skep_crds::policy::{SHIPPED_DEFAULT, Tier, load_lenient, load_strict, shipped_default};
 
 use super::super::fixtures::{at, compiled, noon};
 use super::{answer, ask, asked_at};
-use crate::gate::{Decision, Explanation, Hypothesis, LedgerView, Policy, decide, explain};
+use crate::gate::{
+    Decision, Explanation, Hypothesis, LedgerView, Policy, ask_case, decide, explain, lint,
+};
 
 const DEFAULT: &str = include_str!("../../../../../policies/default.yml");
 const LOCKED_DOWN: &str = include_str!("../../../../../policies/locked-down.yml");
@@ -130,6 +133,46 @@ fn scoped_autonomous() {
     assert!(by_day.reason().contains("outside maintenance window 02:00-05:00"));
     assert_eq!(staging("2026-11-20T02:00:00Z").decision(), AllowNotify);
     assert_eq!(staging("2026-11-20T05:00:00Z").decision(), QueueApproval);
+}
+
+/// The cases beside each shipped policy, as `skep policy test` asks them.
+#[test]
+fn the_cases_beside_the_shipped_policies_hold() {
+    macro_rules! cases {
+        ($name:literal) => {
+            ($name, include_str!(concat!("../../../../../policies/", $name, ".cases.yml")))
+        };
+    }
+    for ((name, cases), (text, at_least)) in [
+        cases!("default"),
+        cases!("locked-down"),
+        cases!("supervised"),
+        cases!("scoped-autonomous"),
+    ]
+    .into_iter()
+    .zip([(DEFAULT, 30), (LOCKED_DOWN, 18), (SUPERVISED, 17), (SCOPED, 22)])
+    {
+        let file = load_strict(name, text.as_bytes()).unwrap();
+        let cases = load_cases(name, cases.as_bytes()).unwrap_or_else(|found| panic!("{found}"));
+        assert!(cases.len() >= at_least, "{name}: {}", cases.len());
+        for case in &cases {
+            let outcome = ask_case(&file, case).unwrap_or_else(|error| panic!("{name}: {error}"));
+            assert!(outcome.passed, "{name}: {outcome:#?}");
+        }
+    }
+}
+
+#[test]
+fn the_shipped_policies_hold_no_mistake() {
+    for (name, text) in [
+        ("default", DEFAULT),
+        ("locked-down", LOCKED_DOWN),
+        ("supervised", SUPERVISED),
+        ("scoped-autonomous", SCOPED),
+    ] {
+        let file = load_strict(name, text.as_bytes()).unwrap();
+        assert_eq!(lint(&file), [], "{name}");
+    }
 }
 
 #[test]

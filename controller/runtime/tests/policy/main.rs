@@ -1,0 +1,15 @@
+//! The policy through the loop: limits that count from the durable ledger, freezes, rules that are
+//! not enforced, and a store that cannot be read.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests report by panicking"
+)]
+
+mod freezes;
+mod limits;
+mod modes;
+mod unreadable;
+mod world;
