@@ -3,10 +3,12 @@
 mod args;
 mod codes;
 mod config;
+mod database;
 mod error;
 mod identity;
 mod key;
 mod output;
+mod own;
 mod signals;
 mod telemetry;
 mod usage;

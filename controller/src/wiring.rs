@@ -16,13 +16,13 @@ use skep_runtime::{
     Controller, Options, Parts, PolicySource, Probing, SourceSet, SystemClock, SystemRandom,
 };
 use skep_store::{Protection, Store};
-use skep_store_sqlite::{Location, OpenOptions, SqliteStore};
 use skep_swarm::{DockerEngine, Engine, EngineAddress};
 
 use crate::config::secret::Secret;
 use crate::config::{Config, Environment, table};
+use crate::database::{Access, Named};
 use crate::error::{Failure, Result};
-use crate::{codes, identity, key};
+use crate::{codes, identity, own};
 
 /// An open store with the key that belongs to it.
 pub(crate) struct OpenStore {
@@ -32,6 +32,8 @@ pub(crate) struct OpenStore {
     pub(crate) masking: Masking,
     /// How specs are kept from whoever reads the database alone.
     pub(crate) sealer: Sealer,
+    /// What the store is protected with.
+    pub(crate) protection: Protection,
 }
 
 /// A controller with the parts that a verb also uses by itself.
@@ -53,35 +55,45 @@ pub(crate) struct Wired {
 /// Opens the store that the settings name.
 ///
 /// # Errors
-/// When none is named, it is of another kind, or it cannot be used.
-pub(crate) async fn open_store(config: &Config, environment: &Environment) -> Result<OpenStore> {
-    let Some(written) = config.text(table::STORE) else {
-        return Err(Failure::new(codes::CONFIG_INVALID, "no store is named, and there is no HOME")
-            .next("name one: --store sqlite:PATH"));
-    };
-    let uri = Secret::parse(written).reveal(environment).map_err(|error| {
-        Failure::of(codes::CONFIG_INVALID, &error).next("skep config show --origin")
-    })?;
-    if uri.starts_with("postgres:") || uri.starts_with("postgresql:") {
+/// When none is named, its key is missing, or it cannot be used.
+pub(crate) async fn open_store(
+    config: &Config,
+    environment: &Environment,
+    access: Access,
+) -> Result<OpenStore> {
+    let named = Named::in_force(config, environment)?;
+    let place = named.key(config.text(table::KEY), environment)?;
+    let key = named.keyed(place.as_ref(), environment).await?;
+    let sealer = Sealer::new(&key).map_err(|error| Failure::of(codes::KEY_UNAVAILABLE, &error))?;
+    let protection = protection(&key)?;
+    let store = named.open(access, &protection).await?.store();
+    Ok(OpenStore { store, masking: Masking::new(key), sealer, protection })
+}
+
+/// The key of the store that the settings name, without opening the store.
+///
+/// # Errors
+/// When none is named, or its key is not there.
+pub(crate) fn existing_key(config: &Config, environment: &Environment) -> Result<Vec<u8>> {
+    let named = Named::in_force(config, environment)?;
+    let Some(place) = named.key(config.text(table::KEY), environment)? else {
         return Err(Failure::new(
-            codes::STORE_UNSUPPORTED,
-            "this version of Skep keeps its records in SQLite only; Postgres comes later",
+            codes::KEY_UNAVAILABLE,
+            "a store in memory has no key that could be read",
         )
-        .next("use --store sqlite:PATH; one controller per database"));
-    }
-    let location: Location = uri.parse().map_err(|error: skep_store_sqlite::InvalidLocation| {
-        Failure::of(codes::CONFIG_INVALID, &error).next("use --store sqlite:PATH")
-    })?;
-    let key = match &location {
-        Location::File(path) => key::beside(path)?,
-        Location::Memory => key::fleeting()?,
+        .next("name one: --key FILE"));
     };
-    let unusable = |error| Failure::of(codes::KEY_UNAVAILABLE, &error);
-    let sealer = Sealer::new(&key).map_err(unusable)?;
-    let protection = Protection::new(&key, Arc::new(SystemRandom)).map_err(unusable)?;
-    let options = OpenOptions { create: true, writer: identity::process(), protection };
-    let store = SqliteStore::open_location(&location, options).await?;
-    Ok(OpenStore { store: Arc::new(store), masking: Masking::new(key), sealer })
+    let next = "restore it from a backup, or name where it is: --key FILE";
+    place.read(environment)?.ok_or_else(|| place.missing().next(next))
+}
+
+/// What a database keeps its rows safe with.
+///
+/// # Errors
+/// When the key does not have its length.
+pub(crate) fn protection(key: &[u8]) -> Result<Protection> {
+    Protection::new(key, Arc::new(SystemRandom))
+        .map_err(|error| Failure::of(codes::KEY_UNAVAILABLE, &error))
 }
 
 /// Connects to the engine that the settings name.
@@ -89,7 +101,22 @@ pub(crate) async fn open_store(config: &Config, environment: &Environment) -> Re
 /// # Errors
 /// When the address cannot be used or nobody answers there.
 pub(crate) async fn connect(config: &Config, environment: &Environment) -> Result<Arc<dyn Engine>> {
+    Ok(docker(config, environment).await?)
+}
+
+async fn docker(config: &Config, environment: &Environment) -> Result<Arc<DockerEngine>> {
     Ok(Arc::new(DockerEngine::connect(&engine_address(config, environment)?).await?))
+}
+
+/// The hosts that this process cannot do without.
+fn needs(config: &Config, environment: &Environment) -> Vec<(String, &'static str)> {
+    let store = config.text(table::STORE).map(Secret::parse);
+    let store = store.and_then(|written| written.reveal(environment).ok());
+    let hosts = [
+        (store.as_deref().and_then(own::host_of), "the database of Skep"),
+        (config.text(table::HOST).and_then(own::host_of), "Skep's way to the engine"),
+    ];
+    hosts.into_iter().filter_map(|(host, what)| Some((host?.to_owned(), what))).collect()
 }
 
 fn engine_address(config: &Config, environment: &Environment) -> Result<EngineAddress> {
@@ -120,8 +147,9 @@ pub(crate) async fn controller(
     environment: &Environment,
     only: &[String],
     command: &str,
+    access: Access,
 ) -> Result<Wired> {
-    assemble(config, environment, options(config, only, command)?).await
+    assemble(config, environment, options(config, only, command)?, access).await
 }
 
 /// Puts a controller together that stops things. A policy that cannot be read must not keep
@@ -135,7 +163,7 @@ pub(crate) async fn for_containment(
     command: &str,
 ) -> Result<Wired> {
     let policy = PolicySource::shipped(policy_settings(config));
-    assemble_with(config, environment, options(config, &[], command)?, policy).await
+    assemble_with(config, environment, options(config, &[], command)?, policy, Access::Any).await
 }
 
 /// Puts a controller together that behaves as these options say.
@@ -146,9 +174,10 @@ pub(crate) async fn assemble(
     config: &Config,
     environment: &Environment,
     options: Options,
+    access: Access,
 ) -> Result<Wired> {
     let policy = policy(config)?;
-    assemble_with(config, environment, options, policy).await
+    assemble_with(config, environment, options, policy, access).await
 }
 
 async fn assemble_with(
@@ -156,13 +185,16 @@ async fn assemble_with(
     environment: &Environment,
     options: Options,
     policy: PolicySource,
+    access: Access,
 ) -> Result<Wired> {
     let probing = probing(config, environment)?;
     let probe_address = probing.address.clone();
     let probing = config.is_on(table::PROBE).then_some(probing);
-    let options = Options { probing, ..options };
-    let OpenStore { store, masking, sealer } = open_store(config, environment).await?;
-    let engine = connect(config, environment).await?;
+    let mut options = Options { probing, ..options };
+    let OpenStore { store, masking, sealer, .. } = open_store(config, environment, access).await?;
+    let engine = docker(config, environment).await?;
+    own::protect(&engine, &mut options.protected, &needs(config, environment)).await;
+    let engine: Arc<dyn Engine> = engine;
     let sources = SourceSet::new(
         config.paths(table::REGISTRY).to_vec(),
         config.path(table::OVERLAY).cloned(),
@@ -219,6 +251,7 @@ pub(crate) fn options(config: &Config, only: &[String], command: &str) -> Result
         interval: config.interval(table::INTERVAL),
         max_actions: u32::try_from(config.count(table::MAX_ACTIONS)).unwrap_or(u32::MAX),
         protected: protected(config)?,
+        spool: config.path(table::SPOOL).cloned(),
         only: chosen(only)?,
         holder: identity::holder(command),
         host: identity::host(),
@@ -229,7 +262,7 @@ pub(crate) fn options(config: &Config, only: &[String], command: &str) -> Result
 }
 
 /// What the settings say that nobody may stop.
-fn protected(config: &Config) -> Result<Protected> {
+pub(crate) fn protected(config: &Config) -> Result<Protected> {
     let rules = config.words(table::PROTECTED).iter().map(String::as_str);
     Protected::parse(rules).map_err(|error| {
         Failure::of(codes::CONFIG_INVALID, &error).next("skep config show --origin")

@@ -59,11 +59,14 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client. The process must have installed its TLS provider.
+    /// A client.
     ///
     /// # Errors
     /// When TLS cannot be set up.
     pub fn new(timeouts: Timeouts) -> Result<Self, reqwest::Error> {
+        // reqwest brings none of its own, and ends the process without one. An error means that
+        // there is one already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(timeouts.connect)

@@ -167,7 +167,6 @@ struct Office {
 }
 
 fn client() -> Client {
-    let _ = rustls::crypto::ring::default_provider().install_default();
     Client::new(Timeouts { connect: Duration::from_millis(500), total: Duration::from_millis(500) })
         .unwrap()
 }

@@ -35,6 +35,7 @@ mod waits;
 mod wake;
 mod workers;
 
+pub use self::contain::{SpoolError, SpooledKill, WithoutStore};
 pub use self::controller::{Controller, Parts, Planned};
 pub use self::error::Error;
 pub use self::images::ImageInUse;

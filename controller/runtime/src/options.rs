@@ -2,6 +2,7 @@
 //! is a dry run.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,6 +37,8 @@ pub struct Options {
     pub max_parallel: usize,
     /// What nobody may stop through Skep.
     pub protected: Protected,
+    /// Where a kill without the store was written down.
+    pub spool: Option<PathBuf>,
     /// Only these services, when given.
     pub only: Option<BTreeSet<ServiceName>>,
     /// True: file and carry out only what people asked for by hand.
@@ -78,6 +81,7 @@ impl Default for Options {
             // More gains little: the managers apply writes one after another.
             max_parallel: 16,
             protected: Protected::default(),
+            spool: None,
             only: None,
             requests_only: false,
             holder: "skep".to_owned(),

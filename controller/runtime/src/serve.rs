@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument as _;
 
-use crate::contain::Keeper;
+use crate::contain::{self, Keeper};
 use crate::controller::{Context, Controller};
 use crate::error::Chain;
 use crate::leader::Leadership;
@@ -132,9 +132,12 @@ impl Controller {
                 .await?
                 .map_err(|holder| Error::LeaseHeld { holder })?;
         let leadership = Arc::new(leadership);
-        let lead = Lead::new(self, Arc::clone(&leadership));
+        let mut lead = Lead::new(self, Arc::clone(&leadership));
         lead.declare_mode().await;
-        let result = lead.keeper().settle(patience).await;
+        let result = match lead.take_in().await {
+            Ok(()) => lead.keeper().settle(patience).await,
+            Err(error) => Err(error),
+        };
         leadership.release().await;
         result.map(drop)
     }
@@ -149,6 +152,8 @@ struct Lead<'a> {
     swarm: Option<watch::Receiver<reflector::View>>,
     memory: Memory,
     readiness: watch::Receiver<Arc<ReadinessReport>>,
+    /// Whether what was killed without the store is on record.
+    has_taken_in: bool,
     /// True while a granted action waits for another service.
     has_dependents: bool,
     /// When everything is looked at the next time, whatever wakes the loop before.
@@ -169,6 +174,7 @@ impl<'a> Lead<'a> {
             swarm,
             memory: Memory::default(),
             readiness,
+            has_taken_in: false,
             has_dependents: false,
             whole_at: Instant::now(),
         }
@@ -235,6 +241,18 @@ impl<'a> Lead<'a> {
         Keeper::new(context, leadership, self.controller.status.clone())
     }
 
+    /// Before anything is decided: what was killed while the store was out of reach.
+    async fn take_in(&mut self) -> Result<(), Error> {
+        let context = &self.context;
+        if let Some(spool) = context.options.spool.as_deref().filter(|_| !self.has_taken_in) {
+            let cluster = context.engine.info().await?.trusted_cluster()?;
+            let (fence, now) = (self.leadership.fence(), context.clock.now());
+            contain::take_in(context.store.as_ref(), fence, &cluster, spool, now).await?;
+        }
+        self.has_taken_in = true;
+        Ok(())
+    }
+
     /// Others tell people with it what will become of an order.
     async fn declare_mode(&self) {
         let fence = self.leadership.fence();
@@ -285,6 +303,7 @@ impl<'a> Lead<'a> {
     }
 
     async fn pass(&mut self) -> Result<(), Error> {
+        self.take_in().await?;
         self.workers.note_ended();
         let mut pass =
             reconcile::decide(&self.context, &self.leadership, &mut self.workers, &mut self.memory)
@@ -356,6 +375,7 @@ impl<'a> Lead<'a> {
     /// Passes until nothing granted is left that can run soon.
     async fn once(&mut self, shutdown: &CancellationToken) -> Result<PassReport, Error> {
         self.declare_mode().await;
+        self.take_in().await?;
         self.keeper().settle(ONCE_RETRIES).await?;
         let mut deadline = Instant::now() + ONCE_PATIENCE;
         let retry_until = Instant::now() + ONCE_RETRIES;

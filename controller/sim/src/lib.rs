@@ -13,9 +13,11 @@
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
+    clippy::indexing_slicing,
     reason = "a simulation reports by panicking; nothing of it is part of the product"
 )]
 
+pub mod chance;
 pub mod database;
 pub mod outcome;
 pub mod paused;

@@ -72,9 +72,12 @@ pub(crate) struct PolicyArgs {
 /// The store.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct StoreArgs {
-    /// The database: sqlite:PATH, created when missing.
+    /// The database: sqlite:PATH, created when missing, or postgres://USER@HOST/DATABASE.
     #[arg(long, value_name = "URI", help_heading = "Store")]
     pub(crate) store: Option<String>,
+    /// The installation's key: a file, or a reference such as env:NAME.
+    #[arg(long, value_name = "KEY", help_heading = "Store")]
+    pub(crate) key: Option<String>,
 }
 
 /// Under which label something is put on record.
@@ -180,6 +183,7 @@ impl StoreArgs {
     /// The settings that the flags give.
     pub(crate) fn give(&self, given: &mut Given) {
         given.one(table::STORE, self.store.as_deref());
+        given.one(table::KEY, self.key.as_deref());
     }
 }
 

@@ -29,6 +29,10 @@ pub(crate) struct KillArgs {
     /// Show what would be killed and ask here, instead of asking for the same command again.
     #[arg(long)]
     pub(crate) confirm: bool,
+    /// The database is out of reach: kill what carries this fleet's label, and write it down on
+    /// this machine. The next leader here puts it on record.
+    #[arg(long, conflicts_with = "domain")]
+    pub(crate) without_store: bool,
 }
 
 /// `skep contain`.

@@ -131,7 +131,7 @@ fn not_blank(text: &str) -> Result<String, String> {
 }
 
 /// A moment, or how long ago it was.
-fn since(text: &str) -> Result<Timestamp, String> {
+pub(super) fn since(text: &str) -> Result<Timestamp, String> {
     if let Ok(moment) = text.parse() {
         return Ok(moment);
     }

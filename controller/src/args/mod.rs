@@ -1,6 +1,7 @@
 //! The command line, as types. What it means is decided elsewhere.
 
 mod approvals;
+mod audit;
 mod common;
 mod contain;
 mod dlq;
@@ -8,6 +9,7 @@ mod freeze;
 mod notify;
 mod service;
 mod stack;
+mod store;
 mod verbs;
 
 use clap::{Parser, Subcommand};
@@ -15,6 +17,7 @@ use clap::{Parser, Subcommand};
 pub(crate) use self::approvals::{
     ApprovalsVerb, ApproveArgs, DeciderArgs, DenyArgs, ListApprovalsArgs, RevokeArgs, SelectArgs,
 };
+pub(crate) use self::audit::{AuditVerb, ExportArgs, ListAuditArgs, VerifyArgs};
 pub(crate) use self::common::{
     FleetArgs, GlobalArgs, OperatorArgs, PolicyArgs, SourceArgs, StoreArgs,
 };
@@ -29,6 +32,7 @@ pub(crate) use self::service::{AskArgs, ChooseArgs, HistoryArgs, ServiceVerb, Si
 pub(crate) use self::stack::{
     Around, LintStackArgs, RenderArgs, StackVerb, ValidateStackArgs, VariableArgs,
 };
+pub(crate) use self::store::{CopyArgs, RestoreArgs, StoreVerb};
 pub(crate) use self::verbs::{
     ActionsVerb, ConfigVerb, ExplainArgs, ImagesArgs, ImportArgs, LintArgs, PlanArgs, PolicyVerb,
     ReconcileArgs, ReferencePage, RegistryVerb, ReplayArgs, SchemaArgs, ServeArgs, TestPolicyArgs,
@@ -96,6 +100,9 @@ Examples:
     /// What was proposed, and what became of it.
     #[command(subcommand)]
     Actions(ActionsVerb),
+    /// The trail of who did what: list it, check it, take it elsewhere.
+    #[command(subcommand)]
+    Audit(AuditVerb),
     /// What could not be done: dead letters of failed actions.
     #[command(subcommand)]
     Dlq(DlqVerb),
@@ -122,7 +129,8 @@ Examples:
 Examples:
   skep kill caddy-mcp --reason \"it leaks tokens\"
   skep kill --domain finance            # a large one: once more within 60 seconds confirms
-  skep kill --domain finance --confirm  # asks here instead, on a terminal")]
+  skep kill --domain finance --confirm  # asks here instead, on a terminal
+  skep kill caddy-mcp --without-store   # the database is out of reach")]
     Kill(KillArgs),
     /// Take a pause or a kill back; what a kill changed is put back exactly as it was.
     #[command(after_help = "\
@@ -139,6 +147,9 @@ Examples:
   skep images --registry fleet.yml
   skep images --check -o json          # asks the image registries")]
     Images(Box<ImagesArgs>),
+    /// The database: its state, backups, and moves to another one.
+    #[command(subcommand)]
+    Store(StoreVerb),
     /// Registry files.
     #[command(subcommand)]
     Registry(RegistryVerb),

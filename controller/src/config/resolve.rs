@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use super::error::Problem;
 use super::file::ConfigFile;
 use super::secret::Secret;
-use super::table::{self, Blank, Setting};
+use super::table::{Blank, Setting};
 use super::value::{Form, Value};
 
 /// What the command line says about settings.
@@ -182,7 +182,7 @@ fn layers(
 /// The default, with the folder that depends on the environment put in.
 fn default(setting: &Setting, environment: &Environment) -> Option<String> {
     let text = setting.default?;
-    if setting.key != table::STORE {
+    if !text.contains("$XDG_STATE_HOME") {
         return Some(text.to_owned());
     }
     let folder = environment.folder("XDG_STATE_HOME", ".local/state")?;

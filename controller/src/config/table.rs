@@ -89,8 +89,17 @@ settings! {
     STORE = "state_db_uri" {
         variables: ["STATE_DB_URI", "FLEET_DATABASE_URL"], flag: Some("--store"),
         form: Form::Secret, default: Some("sqlite:$XDG_STATE_HOME/skep/skep.db"), secret: true,
-        doc: "The database: 'sqlite:PATH', created when missing, or 'sqlite::memory:'. \
-              May be a reference: 'env:NAME' or 'file:/abs/path'.",
+        doc: "The database: 'sqlite:PATH', created when missing, 'sqlite::memory:', or \
+              'postgres://USER:PASSWORD@HOST:PORT/DATABASE'. May be a reference: 'env:NAME' or 'file:/abs/path'.",
+    }
+    KEY = "installation_key" {
+        variables: ["FLEET_INSTALLATION_KEY"], flag: Some("--key"), form: Form::Text,
+        default: None,
+        doc: "The installation's key, without which sealed records cannot be read: a file, made \
+              together with a new database, or a reference: 'env:NAME' (64 hexadecimal digits) or \
+              'file:/abs/path' (those, or 32 bytes). Unset: beside the SQLite file, as 'PATH.key'; \
+              for Postgres '$XDG_STATE_HOME/skep/postgres.key'. Every controller of one database \
+              needs the same key.",
     }
     PROTECTED = "fleet_protected" {
         variables: ["FLEET_PROTECTED"], flag: None, form: Form::Words, default: None,
@@ -98,6 +107,12 @@ settings! {
         doc: "What nobody may kill, stop, scale to zero or remove through Skep, separated by ',': \
               service names, globs such as 'skep-*', 'label:KEY' or 'label:KEY=VALUE'. Name Skep \
               itself, its database and its proxy here.",
+    }
+    SPOOL = "fleet_containment_spool" {
+        variables: ["FLEET_CONTAINMENT_SPOOL"], flag: None, form: Form::Path,
+        default: Some("$XDG_STATE_HOME/skep/containment.spool"),
+        doc: "Where 'skep kill --without-store' writes down what it did, until a leader on this \
+              machine has put it on record.",
     }
     HOST = "docker_host" {
         variables: ["DOCKER_HOST"], flag: Some("--host"), form: Form::Text,

@@ -5,21 +5,22 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::Serialize;
-use skep_core::action::ActionState;
+use skep_core::action::{Action, ActionState};
 use skep_core::approval::Wait;
+use skep_core::retry::Failure;
 use skep_store::{ActionFilter, AuditFilter, Store};
 
 use super::view::{ActionView, AuditView, short};
 use super::{Session, moved};
 use crate::args::ActionsVerb;
+use crate::config::table;
 use crate::error::{Result, exit};
 use crate::output::table::Columns;
 use crate::output::{Items, Style, plain, since};
-use crate::wiring;
 
 /// `skep actions`.
 pub(super) async fn run(session: &Session, verb: ActionsVerb) -> Result<u8> {
-    let store = wiring::open_store(&session.config, &session.environment).await?.store;
+    let store = session.open_store().await?;
     match verb {
         ActionsVerb::List { state, only, limit, .. } => {
             list(session, &store, &state, &only, limit).await
@@ -73,7 +74,19 @@ async fn list(
 struct Shown<'a> {
     #[serde(flatten)]
     action: ActionView<'a>,
+    /// True while its outcome is unknown, or its rollout runs, for longer than an action may take.
+    overdue: bool,
+    attempts: Option<AttemptsView>,
     history: Vec<AuditView>,
+}
+
+/// The attempts that have failed.
+#[derive(Serialize)]
+struct AttemptsView {
+    failed: u32,
+    failure: Failure,
+    detail: String,
+    not_before: Timestamp,
 }
 
 async fn show(session: &Session, store: &Arc<dyn Store>, id: &str) -> Result<u8> {
@@ -81,9 +94,27 @@ async fn show(session: &Session, store: &Arc<dyn Store>, id: &str) -> Result<u8>
     let filter = AuditFilter { action: Some(action.id.clone()), ..AuditFilter::default() };
     let mut history: Vec<_> = store.audit(&filter).await?.into_iter().map(AuditView::new).collect();
     history.reverse();
-    let shown = Shown { action: ActionView::new(&action), history };
+    let attempts = store.attempts(&action.id).await?.map(|attempts| AttemptsView {
+        failed: attempts.failed,
+        failure: attempts.failure,
+        detail: attempts.detail,
+        not_before: attempts.not_before,
+    });
+    let shown = Shown {
+        overdue: is_overdue(session, &action, Timestamp::now()),
+        action: ActionView::new(&action),
+        attempts,
+        history,
+    };
     session.printer.data(&shown, text)?;
     Ok(exit::OK)
+}
+
+fn is_overdue(session: &Session, action: &Action, now: Timestamp) -> bool {
+    let timeout = session.config.interval(table::ACTION_TIMEOUT);
+    let is_at_it = matches!(action.state, ActionState::Executing | ActionState::RollingOut);
+    let since = now.duration_since(action.updated_at);
+    is_at_it && std::time::Duration::try_from(since).is_ok_and(|since| since >= timeout)
 }
 
 /// What an action waits for, for people.
@@ -102,7 +133,15 @@ fn text(shown: &Shown<'_>, style: Style) -> String {
     };
     line("action", action.id);
     line("state", action.state.as_str());
+    if shown.overdue {
+        line("overdue", "for longer than an action may take; it goes on until it is known");
+    }
     line("detail", action.detail);
+    if let Some(attempts) = &shown.attempts {
+        let (failed, failure) = (attempts.failed, attempts.failure);
+        let last = &attempts.detail;
+        line("attempts", &format!("failed so far: {failed}; the last ({failure}): {last}"));
+    }
     line("actuator", action.mode.as_str());
     line("rule", action.rule);
     line("proposed", &format!("{:.0} by {} ({})", action.created_at, action.actor, action.source));

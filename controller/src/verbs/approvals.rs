@@ -24,11 +24,10 @@ use crate::args::{ApprovalsVerb, ListApprovalsArgs};
 use crate::error::{Result, exit};
 use crate::output::table::Columns;
 use crate::output::{Format, Items, Style, plain, since, until};
-use crate::wiring;
 
 /// `skep approvals`.
 pub(super) async fn run(session: &Session, verb: ApprovalsVerb) -> Result<u8> {
-    let store = wiring::open_store(&session.config, &session.environment).await?.store;
+    let store = session.open_store().await?;
     match verb {
         ApprovalsVerb::List(args) => list(session, &store, &args).await,
         ApprovalsVerb::Show { id, .. } => show(session, &store, &id).await,

@@ -6,6 +6,7 @@ mod answer;
 mod confirm;
 mod list;
 mod targets;
+mod without_store;
 
 use std::time::Duration;
 
@@ -43,15 +44,27 @@ pub(super) async fn order(
     session: &Session,
     verb: ContainmentVerb,
     args: &ContainArgs,
-    confirm: bool,
+    how: How,
 ) -> Result<u8> {
     only_the_whole(&args.fleet.only)?;
+    if how.without_store {
+        return without_store::kill(session, args).await;
+    }
     let wired =
         wiring::for_containment(&session.config, &session.environment, verb.as_str()).await?;
     let seen = wired.controller.survey().await?;
     let chosen = Chosen::new(verb, args, &seen)?;
     let work = Work { session, wired: &wired, seen: &seen, verb, args };
-    work.carry_out(chosen, confirm).await
+    work.carry_out(chosen, how.confirm).await
+}
+
+/// How a kill is given.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct How {
+    /// Ask on this terminal.
+    pub(super) confirm: bool,
+    /// The database is out of reach.
+    pub(super) without_store: bool,
 }
 
 fn only_the_whole(only: &[String]) -> Result<()> {

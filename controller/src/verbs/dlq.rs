@@ -18,7 +18,7 @@ use crate::args::{DlqVerb, LetterFilterArgs, ListLettersArgs, OperatorArgs};
 use crate::error::{Failure, Result, exit};
 use crate::output::table::Columns;
 use crate::output::{Items, Style, plain, since};
-use crate::{codes, identity, wiring};
+use crate::{codes, identity};
 
 /// `skep dlq`.
 pub(super) async fn run(session: &Session, verb: DlqVerb) -> Result<u8> {
@@ -134,7 +134,7 @@ fn filter(args: &LetterFilterArgs, reasons: &[String]) -> LetterFilter {
 }
 
 async fn list(session: &Session, args: &ListLettersArgs) -> Result<u8> {
-    let store = wiring::open_store(&session.config, &session.environment).await?.store;
+    let store = session.open_store().await?;
     let states = if args.all { Vec::new() } else { vec![LetterState::Open] };
     let filter = LetterFilter { states, limit: args.limit, ..filter(&args.filter, &args.reason) };
     let rejections: Vec<_> =
@@ -179,7 +179,7 @@ struct Later {
 }
 
 async fn show(session: &Session, id: &str) -> Result<u8> {
-    let store = wiring::open_store(&session.config, &session.environment).await?.store;
+    let store = session.open_store().await?;
     let letter = store.letter(id).await.map_err(unknown)?;
     let since_then = later(&store, &letter).await?.map(|action| Later {
         action_id: action.id.to_string(),

@@ -19,7 +19,6 @@ use crate::error::{Failure, Result, exit};
 use crate::identity;
 use crate::output::table::Columns;
 use crate::output::{Items, plain, since};
-use crate::wiring;
 
 /// An override as it is shown.
 #[derive(Debug, Serialize)]
@@ -90,7 +89,7 @@ pub(super) async fn halt(session: &Session, args: HaltArgs) -> Result<u8> {
 
 /// `skep unfreeze`.
 pub(super) async fn unfreeze(session: &Session, args: UnfreezeArgs) -> Result<u8> {
-    let store = wiring::open_store(&session.config, &session.environment).await?.store;
+    let store = session.open_store().await?;
     let freezes = in_force(store.as_ref(), Timestamp::now()).await?;
     let ids = if args.all {
         freezes.iter().map(|freeze| freeze.id.to_string()).collect()
@@ -118,7 +117,7 @@ pub(super) async fn overrides(session: &Session, verb: OverrideVerb) -> Result<u
         OverrideVerb::Add(args) => add(session, *args).await,
         OverrideVerb::List { all, .. } => list(session, all, false).await,
         OverrideVerb::Lift { ids, .. } => {
-            let store = wiring::open_store(&session.config, &session.environment).await?.store;
+            let store = session.open_store().await?;
             lift(session, store.as_ref(), &ids).await
         }
     }
@@ -178,7 +177,7 @@ async fn place(session: &Session, rule: PolicyRule, time: TimeArgs, reason: &str
         let kind = plain(&new.rule.kind);
         session.printer.warn(&format!("--kind {kind} fits no kind of action that is known"));
     }
-    let store = wiring::open_store(&session.config, &session.environment).await?.store;
+    let store = session.open_store().await?;
     store.place_override(&new).await?;
     tell(session, vec![OverrideView::of(&new, now)])?;
     let id = new.short_id();
@@ -201,7 +200,7 @@ async fn lift(session: &Session, store: &dyn Store, ids: &[String]) -> Result<u8
 }
 
 async fn list(session: &Session, all: bool, only_freezes: bool) -> Result<u8> {
-    let store = wiring::open_store(&session.config, &session.environment).await?.store;
+    let store = session.open_store().await?;
     let now = Timestamp::now();
     let not_ended_by = (!all).then_some(now);
     let stored = store.overrides(&OverrideFilter { not_ended_by }).await?;

@@ -7,13 +7,10 @@ use crate::args::ImagesArgs;
 use crate::error::{Result, exit};
 use crate::output::table::Columns;
 use crate::output::{Items, plain};
-use crate::wiring;
 
 /// `skep images`.
 pub(super) async fn run(session: &Session, args: &ImagesArgs) -> Result<u8> {
-    let wired =
-        wiring::controller(&session.config, &session.environment, &args.fleet.only, "images")
-            .await?;
+    let wired = session.controller(&args.fleet.only, "images").await?;
     let items = wired.controller.images_in_use(args.check).await?;
     let list = Items { items };
     session.printer.data(&list, |list, style| {

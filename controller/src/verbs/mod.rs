@@ -2,6 +2,7 @@
 
 mod actions;
 mod approvals;
+mod audit;
 mod config;
 mod contain;
 mod dlq;
@@ -20,17 +21,26 @@ mod serve;
 mod service;
 mod shell;
 mod stack;
+mod store;
 mod view;
 
-use skep_core::containment::ContainmentVerb;
+use std::sync::Arc;
 
+use skep_core::containment::ContainmentVerb;
+use skep_store::Store;
+
+use self::contain::How;
 use crate::args::{ActionsVerb, FreezeVerb, OverrideVerb, PolicyVerb, RegistryVerb};
-use crate::args::{Cli, ConfigVerb, ContainArgs, ContainVerb, DlqVerb, GlobalArgs, Verb};
+use crate::args::{
+    AuditVerb, Cli, ConfigVerb, ContainArgs, ContainVerb, DlqVerb, GlobalArgs, Verb,
+};
 use crate::codes;
 use crate::config::{Config, Environment, Given, table};
+use crate::database::Access;
 use crate::error::{Failure, Result};
 use crate::output::Printer;
 use crate::telemetry::{self, Telemetry, Wish};
+use crate::wiring::{self, OpenStore, Wired};
 
 /// A verb that a person waits for.
 const COMMAND: Wish = Wish { service: false };
@@ -43,6 +53,38 @@ pub(crate) struct Session {
     pub(crate) config: Config,
     /// The variables, for references that are read late.
     pub(crate) environment: Environment,
+}
+
+impl Session {
+    /// The store; it is told when it can only be read.
+    async fn open_store(&self) -> Result<Arc<dyn Store>> {
+        Ok(self.open().await?.store)
+    }
+
+    /// The store with its keys.
+    async fn open(&self) -> Result<OpenStore> {
+        let open = wiring::open_store(&self.config, &self.environment, Access::Any).await?;
+        self.tell_if_read_only(open.store.as_ref());
+        Ok(open)
+    }
+
+    /// A controller for a verb that may well only look; it is told when the store can only be
+    /// read.
+    async fn controller(&self, only: &[String], command: &str) -> Result<Wired> {
+        let (config, environment) = (&self.config, &self.environment);
+        let wired = wiring::controller(config, environment, only, command, Access::Any).await?;
+        self.tell_if_read_only(wired.store.as_ref());
+        Ok(wired)
+    }
+
+    fn tell_if_read_only(&self, store: &dyn Store) {
+        if store.is_read_only() {
+            self.printer.warn(
+                "the store is read-only: this shows what is on record, and nothing \
+                               can be decided or changed",
+            );
+        }
+    }
 }
 
 /// Runs the verb; gives the exit code.
@@ -173,6 +215,18 @@ fn dispatch(cli: Cli, printer: &Printer) -> Result<u8> {
             })?;
             in_runtime(&session, COMMAND, async |session, _| actions::run(session, verb).await)
         }
+        Verb::Store(verb) => {
+            let session = session(&global, |given| verb.store().give(given))?;
+            in_runtime(&session, COMMAND, async |session, _| store::run(session, verb).await)
+        }
+        Verb::Audit(verb) => {
+            let session = session(&global, |given| match &verb {
+                AuditVerb::List(args) => args.store.give(given),
+                AuditVerb::Verify(args) => args.store.give(given),
+                AuditVerb::Export(args) => args.store.give(given),
+            })?;
+            in_runtime(&session, COMMAND, async |session, _| audit::run(session, verb).await)
+        }
         Verb::Dlq(verb) => {
             let session = session(&global, |given| match &verb {
                 DlqVerb::List(args) => args.store.give(given),
@@ -182,9 +236,12 @@ fn dispatch(cli: Cli, printer: &Printer) -> Result<u8> {
             })?;
             in_runtime(&session, COMMAND, async |session, _| dlq::run(session, verb).await)
         }
-        Verb::Pause(args) => contained(&global, ContainmentVerb::Pause, &args, false),
-        Verb::Kill(args) => contained(&global, ContainmentVerb::Kill, &args.what, args.confirm),
-        Verb::Resume(args) => contained(&global, ContainmentVerb::Resume, &args, false),
+        Verb::Pause(args) => contained(&global, ContainmentVerb::Pause, &args, How::default()),
+        Verb::Kill(args) => {
+            let how = How { confirm: args.confirm, without_store: args.without_store };
+            contained(&global, ContainmentVerb::Kill, &args.what, how)
+        }
+        Verb::Resume(args) => contained(&global, ContainmentVerb::Resume, &args, How::default()),
         Verb::Contain(verb) => {
             let ContainVerb::List { fleet } = &verb;
             let session = session(&global, |given| fleet.give(given))?;
@@ -201,12 +258,10 @@ fn contained(
     global: &GlobalArgs,
     verb: ContainmentVerb,
     args: &ContainArgs,
-    confirm: bool,
+    how: How,
 ) -> Result<u8> {
     let session = session(global, |given| args.fleet.give(given))?;
-    in_runtime(&session, COMMAND, async |session, _| {
-        contain::order(session, verb, args, confirm).await
-    })
+    in_runtime(&session, COMMAND, async |session, _| contain::order(session, verb, args, how).await)
 }
 
 fn session(global: &GlobalArgs, give: impl FnOnce(&mut Given)) -> Result<Session> {

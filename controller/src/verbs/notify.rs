@@ -17,20 +17,20 @@ use crate::config::{Config, Environment, table};
 use crate::error::{Failure, Result, exit};
 use crate::output::table::Columns;
 use crate::output::{Items, Style, since, until};
-use crate::{codes, identity, wiring};
+use crate::{codes, identity};
 
 /// `skep notify`.
 pub(super) async fn run(session: &Session, verb: NotifyVerb) -> Result<u8> {
     match verb {
         NotifyVerb::Test => test(session).await,
         NotifyVerb::List { state, endpoint, limit, .. } => {
-            let store = wiring::open_store(&session.config, &session.environment).await?.store;
+            let store = session.open_store().await?;
             let state = state.as_deref().and_then(DeliveryState::from_word);
             let filter = DeliveryFilter { state, endpoint, limit, ..DeliveryFilter::default() };
             list(session, &store, &filter).await
         }
         NotifyVerb::Retry { ids, endpoint, .. } => {
-            let store = wiring::open_store(&session.config, &session.environment).await?.store;
+            let store = session.open_store().await?;
             retry(session, &store, ids, endpoint).await
         }
     }

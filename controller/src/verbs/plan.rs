@@ -10,12 +10,11 @@ use crate::codes;
 use crate::config::table;
 use crate::error::{Failure, Result, exit};
 use crate::output::plan::PlanView;
-use crate::wiring::{self, Wired};
+use crate::wiring::Wired;
 
 /// `skep plan`.
 pub(super) async fn run(session: &Session, args: &PlanArgs) -> Result<u8> {
-    let Wired { controller, store, .. } =
-        wiring::controller(&session.config, &session.environment, &args.fleet.only, "plan").await?;
+    let Wired { controller, store, .. } = session.controller(&args.fleet.only, "plan").await?;
     let planned = controller.plan().await?;
     for name in &args.fleet.only {
         known(&planned, name)?;

@@ -7,6 +7,7 @@ use skep_runtime::{ActionReport, PassReport};
 use super::Session;
 use super::plan::{known, sources_are_usable};
 use crate::args::ReconcileArgs;
+use crate::database::Access;
 use crate::error::{Failure, Result, exit};
 use crate::output::{Style, first_line, plain};
 use crate::wiring::{self, Wired};
@@ -17,7 +18,7 @@ pub(super) async fn run(session: &Session, args: &ReconcileArgs) -> Result<u8> {
     let mut options = wiring::options(&session.config, &args.fleet.only, "reconcile --once")?;
     options.wait_for_rollouts = !args.no_wait;
     let Wired { controller, .. } =
-        wiring::assemble(&session.config, &session.environment, options).await?;
+        wiring::assemble(&session.config, &session.environment, options, Access::Write).await?;
     if !args.fleet.only.is_empty() {
         let planned = controller.plan().await?;
         for name in &args.fleet.only {

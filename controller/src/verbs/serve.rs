@@ -11,6 +11,7 @@ use super::shell::VERSION;
 use super::{Session, notify};
 use crate::args::ServeArgs;
 use crate::config::table;
+use crate::database::Access;
 use crate::error::{Failure, Result, exit};
 use crate::telemetry::Telemetry;
 use crate::wiring::{self, Wired};
@@ -30,7 +31,7 @@ pub(super) async fn run(session: &Session, args: &ServeArgs, telemetry: &Telemet
         ..wiring::options(config, &args.fleet.only, "serve")?
     };
     let Wired { controller, store, engine, .. } =
-        wiring::assemble(config, &session.environment, options).await?;
+        wiring::assemble(config, &session.environment, options, Access::Write).await?;
     let has_sources = !config.paths(table::REGISTRY).is_empty();
     let probe = LiveProbe {
         store,

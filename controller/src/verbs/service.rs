@@ -25,7 +25,7 @@ use crate::codes;
 use crate::error::{Failure, Result, exit};
 use crate::output::Items;
 use crate::output::table::Columns;
-use crate::wiring::{self, Wired};
+use crate::wiring::Wired;
 
 /// `skep service`.
 pub(super) async fn run(session: &Session, verb: &ServiceVerb) -> Result<u8> {
@@ -80,8 +80,7 @@ pub(super) struct Seen {
 }
 
 pub(super) async fn look(session: &Session, fleet: &FleetArgs) -> Result<Seen> {
-    let wired =
-        wiring::controller(&session.config, &session.environment, &fleet.only, "service").await?;
+    let wired = session.controller(&fleet.only, "service").await?;
     let planned = wired.controller.plan().await?;
     let open = open_actions(wired.store.as_ref(), &planned).await?;
     Ok(Seen { wired, planned, open })

@@ -52,15 +52,23 @@ pub(crate) async fn open(
     let connect = address.options();
     // Not through the pool, which tries for long and then only says that it took too long.
     let mut first = connect_once(&connect, CONNECT_TIMEOUT, OPERATION).await?;
-    let installation_id = schema::prepare(&mut first, &options.protection).await;
+    let prepared = schema::prepare(&mut first, &options.protection).await;
     let _ended_either_way = first.close().await;
     let pool = PgPoolOptions::new()
         .max_connections(options.max_connections.max(1))
         .acquire_timeout(ACQUIRE_TIMEOUT)
         .connect_lazy_with(connect);
+    let (installation_id, is_read_only) = prepared?;
     let trail = Trail::new(&options.protection, options.writer, options.max_connections.max(1));
-    let (installation_id, protection) = (installation_id?, options.protection);
-    Ok(PostgresStore { pool, clock, installation_id, protection, trail })
+    let protection = options.protection;
+    Ok(PostgresStore { pool, clock, installation_id, is_read_only, protection, trail })
+}
+
+pub(crate) async fn is_new(address: &Address) -> Result<bool> {
+    let mut connection = connect_once(&address.options(), CONNECT_TIMEOUT, OPERATION).await?;
+    let is_new = schema::is_new(&mut connection).await;
+    let _ended_either_way = connection.close().await;
+    is_new
 }
 
 async fn connect_once(

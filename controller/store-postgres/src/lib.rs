@@ -23,6 +23,7 @@
 mod actions;
 mod address;
 mod approvals;
+mod archive;
 mod attempts;
 mod audit;
 mod batches;
@@ -45,6 +46,8 @@ mod revisions;
 mod schema;
 mod sealing;
 mod sources;
+#[cfg(test)]
+mod tests;
 mod transition;
 mod waits;
 mod write;
@@ -66,6 +69,7 @@ pub struct PostgresStore {
     pool: PgPool,
     clock: ClockShift,
     installation_id: String,
+    is_read_only: bool,
     protection: Protection,
     trail: Trail,
 }
@@ -79,6 +83,14 @@ impl PostgresStore {
     /// this one cannot work with made them.
     pub async fn open(address: &Address, options: OpenOptions) -> Result<Self> {
         connect::open(address, options, ClockShift::default()).await
+    }
+
+    /// Whether nothing is in the database yet.
+    ///
+    /// # Errors
+    /// As [`PostgresStore::open`].
+    pub async fn is_new(address: &Address) -> Result<bool> {
+        connect::is_new(address).await
     }
 
     /// For tests: a store whose database clock can be moved.
@@ -138,6 +150,10 @@ impl Store for PostgresStore {
             .await
             .during(OPERATION)?;
         Ok(())
+    }
+
+    fn is_read_only(&self) -> bool {
+        self.is_read_only
     }
 
     fn installation_id(&self) -> &str {

@@ -17,7 +17,10 @@ const OLDEST_SERVER: i32 = 14;
 /// Serialises processes that start at once. Any number will do, as long as it stays.
 const LOCK: i64 = 0x736b_6570_0001;
 
-/// Checks the database, brings its schema up to date, and returns the installation's id.
+/// Checks the database, brings its schema up to date, and returns the installation's id and
+/// whether the database can only be read.
+///
+/// Nothing is written when nothing is left to do: a database that is read-only can be read.
 ///
 /// All in one transaction that holds a lock of its own: processes that start at once wait for each
 /// other, and a half-done upgrade leaves nothing. The migrator's own lock belongs to the session,
@@ -25,7 +28,7 @@ const LOCK: i64 = 0x736b_6570_0001;
 pub(crate) async fn prepare(
     connection: &mut PgConnection,
     protection: &Protection,
-) -> Result<String> {
+) -> Result<(String, bool)> {
     let mut tx = connection.begin().await.during(OPERATION)?;
     check_server(&mut tx).await?;
     sqlx::query!("SELECT pg_advisory_xact_lock($1)", LOCK)
@@ -36,19 +39,73 @@ pub(crate) async fn prepare(
     // Which unknown migrations are acceptable is decided here, not by the migrator.
     migrator.set_ignore_missing(true).set_locking(false);
     check(&mut tx, &migrator).await?;
-    migrator.run_direct(None, &mut *tx, false).await.map_err(from_migrate)?;
+    let read_only: String = sqlx::query_scalar("SELECT current_setting('transaction_read_only')")
+        .fetch_one(&mut *tx)
+        .await
+        .during(OPERATION)?;
+    let is_read_only = read_only == "on";
+    let is_complete = is_complete(&mut tx, &migrator).await?;
+    if !is_complete {
+        migrator.run_direct(None, &mut *tx, false).await.map_err(from_migrate)?;
+    }
     if !audit::fits(&mut tx, protection).await? {
         return Err(Cause::WrongKey).during(OPERATION);
     }
-    audit::ensure_roots(&mut tx, protection).await?;
-    sealing::seal_clear_rows(&mut tx, protection).await?;
+    if !is_read_only {
+        audit::ensure_roots(&mut tx, protection).await?;
+        sealing::seal_clear_rows(&mut tx, protection).await?;
+    }
     let id = sqlx::query_scalar!("SELECT id FROM installation")
         .fetch_one(&mut *tx)
         .await
         .during(OPERATION)?;
     tx.commit().await.during(OPERATION)?;
-    sealing::wipe(connection).await;
-    Ok(id)
+    if !is_read_only {
+        sealing::wipe(connection).await;
+    }
+    Ok((id, is_read_only))
+}
+
+/// Whether every migration of this binary has been applied, as it is.
+async fn is_complete(connection: &mut PgConnection, migrator: &Migrator) -> Result<bool> {
+    if is_new(connection).await? {
+        return Ok(false);
+    }
+    let applied: Vec<(i64, Vec<u8>)> =
+        sqlx::query_as("SELECT version, checksum FROM _sqlx_migrations WHERE success")
+            .fetch_all(&mut *connection)
+            .await
+            .during(OPERATION)?;
+    for migration in migrator.iter() {
+        match applied.iter().find(|(version, _)| *version == migration.version) {
+            None => return Ok(false),
+            Some((version, checksum)) if *checksum != *migration.checksum => {
+                return Err(from_migrate(MigrateError::VersionMismatch(*version)));
+            }
+            Some(_) => {}
+        }
+    }
+    Ok(true)
+}
+
+/// All tables of the schema, and how many of the two that are always ours. What an extension
+/// brought along is nobody's.
+async fn tables(connection: &mut PgConnection) -> Result<(i64, i64)> {
+    sqlx::query_as(
+        "SELECT count(*), count(*) FILTER (WHERE relname IN ('_sqlx_migrations', \
+             'schema_versions')) \
+         FROM pg_class WHERE relnamespace = current_schema()::regnamespace \
+         AND relkind IN ('r', 'p') \
+         AND NOT EXISTS (SELECT 1 FROM pg_depend WHERE objid = pg_class.oid AND deptype = 'e')",
+    )
+    .fetch_one(&mut *connection)
+    .await
+    .during(OPERATION)
+}
+
+/// Whether nothing is in the database yet.
+pub(crate) async fn is_new(connection: &mut PgConnection) -> Result<bool> {
+    Ok(tables(connection).await?.0 == 0)
 }
 
 async fn check_server(connection: &mut PgConnection) -> Result<()> {
@@ -70,17 +127,7 @@ fn known(migrator: &Migrator) -> i64 {
 
 /// Refuses what must not be touched: another program's tables, a schema from the future.
 async fn check(connection: &mut PgConnection, migrator: &Migrator) -> Result<()> {
-    // What an extension brought along is nobody's.
-    let (tables, ours): (i64, i64) = sqlx::query_as(
-        "SELECT count(*), count(*) FILTER (WHERE relname IN ('_sqlx_migrations', \
-             'schema_versions')) \
-         FROM pg_class WHERE relnamespace = current_schema()::regnamespace \
-         AND relkind IN ('r', 'p') \
-         AND NOT EXISTS (SELECT 1 FROM pg_depend WHERE objid = pg_class.oid AND deptype = 'e')",
-    )
-    .fetch_one(&mut *connection)
-    .await
-    .during(OPERATION)?;
+    let (tables, ours) = tables(connection).await?;
     if tables == 0 {
         return Ok(());
     }

@@ -63,7 +63,7 @@ impl PostgresStore {
         audit::ensure_chain(self, &lane).await?;
         let mark = Mark::new()?;
         let begin = format!(
-            "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; \
+            "BEGIN ISOLATION LEVEL READ COMMITTED; \
              SET LOCAL lock_timeout = '5s'; SET LOCAL statement_timeout = '10s'; \
              SET LOCAL idle_in_transaction_session_timeout = '10s'; \
              SELECT set_config('synchronous_commit', 'on', true) \

@@ -24,6 +24,7 @@ mod ownership;
 mod prefix;
 mod requests;
 mod revisions;
+pub mod transfer;
 mod transition;
 
 pub use self::actions::{ActionRow, check_proposal, list};

@@ -40,7 +40,7 @@ impl OpenOptions {
     }
 
     /// A chain of the audit trail for everything that this opening writes without leading.
-    fn trail(&self) -> Writer {
+    pub(crate) fn trail(&self) -> Writer {
         Writer {
             chain: format!("process:{}", self.protection.random().hex128()),
             process: self.writer.clone(),
@@ -78,8 +78,8 @@ pub(crate) async fn file(
     // No write can slip past the write lock by taking the wrong pool.
     let readers = pool(READERS).connect_lazy_with(writing.pragma("query_only", "ON"));
     let trail = options.trail();
-    let protection = options.protection;
-    Ok(SqliteStore { writer, readers, clock, installation_id, protection, trail })
+    let (protection, is_read_only) = (options.protection, false);
+    Ok(SqliteStore { writer, readers, clock, installation_id, is_read_only, protection, trail })
 }
 
 pub(crate) async fn memory(options: OpenOptions, clock: ClockShift) -> Result<SqliteStore> {
@@ -87,18 +87,19 @@ pub(crate) async fn memory(options: OpenOptions, clock: ClockShift) -> Result<Sq
     let only = pool(1).connect_lazy_with(connect_options().in_memory(true).filename(":memory:"));
     let installation_id = schema::prepare(&only, &options.protection).await?;
     let (readers, trail) = (only.clone(), options.trail());
-    let protection = options.protection;
-    Ok(SqliteStore { writer: only, readers, clock, installation_id, protection, trail })
+    let (protection, is_read_only) = (options.protection, false);
+    let writer = only;
+    Ok(SqliteStore { writer, readers, clock, installation_id, is_read_only, protection, trail })
 }
 
-fn connect_options() -> SqliteConnectOptions {
+pub(crate) fn connect_options() -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .create_if_missing(false)
         .foreign_keys(true)
         .busy_timeout(BUSY_TIMEOUT)
 }
 
-fn pool(connections: u32) -> SqlitePoolOptions {
+pub(crate) fn pool(connections: u32) -> SqlitePoolOptions {
     SqlitePoolOptions::new()
         .max_connections(connections)
         .acquire_timeout(ACQUIRE_TIMEOUT)

@@ -52,6 +52,12 @@ pub enum Cause {
     /// A migration was changed after it was released.
     #[error("the schema of the database is not the one that this version of skep made")]
     Schema(#[source] sqlx::migrate::MigrateError),
+    /// A schema of an earlier version, in a database that cannot be written.
+    #[error(
+        "the database is read-only and of an earlier version of skep: make it writable once, so \
+         that this version can bring its schema up to date"
+    )]
+    Outdated,
     /// Not writable.
     #[error("the database is read-only: make the file and its folder writable for this user")]
     ReadOnly(#[source] sqlx::Error),

@@ -7,9 +7,14 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use crate::error::Cause;
+use skep_store::Error;
+
+use crate::connect::OPERATION;
+use crate::error::{Cause, IntoStoreError as _};
 
 const HEADER: usize = 100;
+
+const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 
 /// Refuses a file that has been cut off.
 ///
@@ -28,7 +33,18 @@ pub(crate) fn check(path: &Path) -> Result<(), Cause> {
     Err(Cause::CutOff { found, expected })
 }
 
-fn has_log(path: &Path) -> bool {
+/// Refuses a file that is no database of SQLite.
+pub(crate) fn recognise(path: &Path) -> skep_store::Result<()> {
+    let mut start = [0; MAGIC.len()];
+    let begins = File::open(path).and_then(|mut file| file.read_exact(&mut start)).is_ok();
+    if begins && start == *MAGIC {
+        return check(path).during(OPERATION);
+    }
+    let source = format!("{} is not a SQLite database", path.display()).into();
+    Err(Error::Corrupt { what: "database", source })
+}
+
+pub(crate) fn has_log(path: &Path) -> bool {
     let mut log = path.as_os_str().to_owned();
     log.push("-wal");
     std::fs::metadata(PathBuf::from(log)).is_ok_and(|log| log.len() > 0)
@@ -50,7 +66,6 @@ fn lengths(path: &Path) -> std::io::Result<Option<(u64, u64)>> {
 /// The length that a header asks for; `None` when it is not one of SQLite's, which SQLite itself
 /// then says.
 fn expected(header: &[u8]) -> Option<u64> {
-    const MAGIC: &[u8] = b"SQLite format 3\0";
     let compared = header.len().min(MAGIC.len());
     if header.get(..compared) != MAGIC.get(..compared) {
         return None;

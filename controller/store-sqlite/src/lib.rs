@@ -14,6 +14,7 @@
 
 mod actions;
 mod approvals;
+mod archive;
 mod attempts;
 mod audit;
 mod batches;
@@ -32,6 +33,7 @@ mod location;
 mod outbox;
 mod overrides;
 mod ownership;
+mod read_only;
 mod requests;
 mod revisions;
 mod row;
@@ -67,6 +69,7 @@ pub struct SqliteStore {
     readers: SqlitePool,
     clock: ClockShift,
     installation_id: String,
+    is_read_only: bool,
     protection: Protection,
     trail: Writer,
 }
@@ -80,6 +83,32 @@ impl SqliteStore {
     /// this one cannot work with; [`skep_store::Error::Corrupt`] when it is damaged.
     pub async fn open(path: impl AsRef<Path>, options: OpenOptions) -> Result<Self> {
         connect::file(path.as_ref(), options, ClockShift::default()).await
+    }
+
+    /// Opens a database file that this user cannot write, such as one on a medium that is mounted
+    /// read-only. Reading works; every write fails with [`Cause::ReadOnly`].
+    ///
+    /// # Errors
+    /// As [`SqliteStore::open`], and when its schema is not up to date, which would have to be
+    /// written.
+    pub async fn open_read_only(path: impl AsRef<Path>, options: OpenOptions) -> Result<Self> {
+        read_only::open(path.as_ref(), options).await
+    }
+
+    /// Whether a file is a SQLite database at all, as far as its first bytes say.
+    ///
+    /// # Errors
+    /// [`skep_store::Error::Corrupt`] when it is something else, or has been cut off.
+    pub fn recognise(path: impl AsRef<Path>) -> Result<()> {
+        length::recognise(path.as_ref())
+    }
+
+    /// Opens a backup: a file that nobody changes. Leaves nothing beside it.
+    ///
+    /// # Errors
+    /// As [`SqliteStore::open_read_only`].
+    pub async fn open_backup(path: impl AsRef<Path>, options: OpenOptions) -> Result<Self> {
+        read_only::open_backup(path.as_ref(), options).await
     }
 
     /// Opens an empty database that ends with the last clone of the returned store.
@@ -153,6 +182,10 @@ impl Store for SqliteStore {
             .await
             .during("answer")?;
         Ok(())
+    }
+
+    fn is_read_only(&self) -> bool {
+        self.is_read_only
     }
 
     fn installation_id(&self) -> &str {

@@ -49,6 +49,32 @@ async fn probe(connection: &mut SqliteConnection) -> Result<()> {
     tx.rollback().await.during(OPERATION)
 }
 
+/// The same for a database that cannot be written: nothing may be left to do.
+pub(crate) async fn verify(readers: &SqlitePool, protection: &Protection) -> Result<String> {
+    let mut tx = readers.begin().await.during(OPERATION)?;
+    let migrator = sqlx::migrate!("./migrations");
+    check(&mut tx, &migrator).await?;
+    let applied: Vec<(i64, Vec<u8>)> = sqlx::query_as(
+        "SELECT version, checksum FROM _sqlx_migrations WHERE success ORDER BY version",
+    )
+    .fetch_all(&mut *tx)
+    .await
+    .during(OPERATION)?;
+    for migration in migrator.iter() {
+        match applied.iter().find(|(version, _)| *version == migration.version) {
+            None => return Err(Cause::Outdated).during(OPERATION),
+            Some((version, checksum)) if *checksum != *migration.checksum => {
+                return Err(from_migrate(MigrateError::VersionMismatch(*version)));
+            }
+            Some(_) => {}
+        }
+    }
+    if !audit::fits(&mut tx, protection).await? {
+        return Err(Cause::WrongKey).during(OPERATION);
+    }
+    sqlx::query_scalar!("SELECT id FROM installation").fetch_one(&mut *tx).await.during(OPERATION)
+}
+
 /// The newest migration that this binary knows.
 fn known(migrator: &Migrator) -> i64 {
     migrator.iter().map(|migration| migration.version).max().unwrap_or(0)

@@ -95,6 +95,11 @@ pub trait Store:
     /// Whether the database answers, for readiness.
     async fn ping(&self) -> Result<()>;
 
+    /// Whether it can only be read: every write will fail. As it was when it was opened.
+    fn is_read_only(&self) -> bool {
+        false
+    }
+
     /// A random id made when the database was created. It names this installation in leases.
     fn installation_id(&self) -> &str;
 }

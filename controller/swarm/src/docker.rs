@@ -61,6 +61,23 @@ impl DockerEngine {
         self.api
     }
 
+    /// The name of the service whose task runs in this container, if one does.
+    ///
+    /// # Errors
+    /// When the engine cannot be asked or refuses.
+    pub async fn service_of_container(&self, container: &str) -> Result<Option<String>, Error> {
+        let filters = json!({ "desired-state": ["running"] });
+        let tasks: Vec<Value> = self.list("/tasks", Some(filters)).await?;
+        let runs_in = |task: &&Value| {
+            let id = task.pointer("/Status/ContainerStatus/ContainerID");
+            id.and_then(Value::as_str) == Some(container)
+        };
+        let service = tasks.iter().find(runs_in).and_then(|task| task.get("ServiceID")?.as_str());
+        let Some(service) = service else { return Ok(None) };
+        let inspected = self.inspect_service(service).await?;
+        Ok(inspected.pointer("/Spec/Name").and_then(Value::as_str).map(str::to_owned))
+    }
+
     #[cfg(test)]
     pub(crate) fn transport_for_tests(&self) -> &Transport {
         &self.transport

@@ -91,6 +91,7 @@ fn wrong_words_are_refused_before_anything_is_asked() {
         &["kill", "web", "--domain", "finance"],
         &["kill", "web", "--only", "web"],
         &["pause", "web", "--confirm"],
+        &["kill", "--domain", "finance", "--without-store"],
         &["contain"],
         &["contain", "list", "--only", "web"],
     ] {

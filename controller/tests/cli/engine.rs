@@ -1,7 +1,7 @@
 //! An engine of a few canned replies: an empty swarm that accepts nothing.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::{Arc, Mutex};
 
@@ -61,6 +61,11 @@ impl FakeEngine {
         self.replies.lock().unwrap().insert(what, reply.to_owned());
     }
 
+    /// From now on writes are answered: refused, in these words. Before that they get no answer.
+    pub(crate) fn refuses_with(&self, message: &str) {
+        self.says("refusal", &serde_json::json!({ "message": message }).to_string());
+    }
+
     /// Requests that were no reads.
     pub(crate) fn writes(&self) -> Vec<String> {
         self.writes.lock().unwrap().clone()
@@ -78,16 +83,30 @@ fn serve(
         if reader.read_line(&mut request).unwrap_or(0) == 0 {
             return;
         }
-        let mut header = String::new();
+        let (mut header, mut length) = (String::new(), 0);
         while header != "\r\n" {
             header.clear();
             if reader.read_line(&mut header).unwrap_or(0) == 0 {
                 return;
             }
+            let header = header.to_ascii_lowercase();
+            if let Some(number) = header.strip_prefix("content-length:") {
+                length = number.trim().parse().unwrap();
+            }
         }
         if !request.starts_with("GET ") {
             writes.lock().unwrap().push(request);
-            return;
+            let Some(refusal) = replies.lock().unwrap().get("refusal").cloned() else { return };
+            std::io::copy(&mut reader.by_ref().take(length), &mut std::io::sink()).unwrap();
+            let reply = format!(
+                "HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\n\
+                 Content-Length: {}\r\n\r\n{refusal}",
+                refusal.len()
+            );
+            if stream.write_all(reply.as_bytes()).is_err() {
+                return;
+            }
+            continue;
         }
         let path = request.split_whitespace().nth(1).unwrap();
         let what = path.split('?').next().unwrap().rsplit('/').next().unwrap();

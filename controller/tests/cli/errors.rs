@@ -59,7 +59,8 @@ fn stores_that_cannot_be_used_say_why() {
         assert!(!error.to_string().contains("hunter2"), "{error}");
         error["code"].as_str().unwrap().to_owned()
     };
-    assert_eq!(code("postgres://me:hunter2@db/skep"), "STORE_UNSUPPORTED");
+    assert_eq!(code("postgres://me:hunter2@127.0.0.1:1/skep"), "STORE_UNAVAILABLE");
+    assert_eq!(code("postgres://me:hunter2@127.0.0.1:x/skep"), "CONFIG_INVALID");
     assert_eq!(code("mysql:hunter2"), "CONFIG_INVALID");
     assert_eq!(code("env:NO_SUCH_VARIABLE"), "CONFIG_INVALID");
     assert_eq!(code("sqlite:/proc/nothing/skep.db"), "STORE_UNAVAILABLE");
@@ -118,7 +119,8 @@ fn every_code_is_documented() {
         "NO_QUORUM",
         "LEASE_HELD",
         "STORE_UNAVAILABLE",
-        "STORE_UNSUPPORTED",
+        "STORE_NOT_EMPTY",
+        "STORE_OUTCOME_UNKNOWN",
         "NOT_FOUND",
         "AMBIGUOUS",
         "ALREADY_DECIDED",

@@ -10,8 +10,10 @@
 )]
 
 mod approvals;
+mod audit;
 mod config;
 mod contain;
+mod dlq;
 mod engine;
 mod errors;
 mod fleet;
@@ -23,6 +25,7 @@ mod registry;
 mod serve;
 mod shell;
 mod stack;
+mod store;
 mod telemetry;
 
 use std::path::{Path, PathBuf};

@@ -303,3 +303,36 @@ fn a_pause_leaves_what_runs_alone_and_its_drift_waiting() {
     assert_eq!(emergency.fleet.mutations(), [""; 0]);
     emergency.fleet.finish();
 }
+
+#[test]
+fn a_kill_without_the_store_is_written_down_and_put_on_record() {
+    let emergency = Emergency::running("nostore", &[("a", "replicas: 2")]);
+    let (name, other) = (emergency.fleet.service("a"), emergency.fleet.service("other"));
+    let broken = emergency.fleet.path("broken.db");
+    std::fs::write(&broken, "this is no database").unwrap();
+    let broken = format!("sqlite:{}", broken.display());
+    let environment = [LIVE, ("STATE_DB_URI", broken.as_str())];
+    let kill = ["kill", &name, &other, "--reason", "disk full", "-o", "json"];
+    let refused = emergency.fleet.run(&kill, &environment);
+    assert!(!refused.status.success(), "{}", text(&refused));
+    assert_eq!(emergency.replicas(&name), 2);
+    let killed = emergency.fleet.run(&[&kill[..], &["--without-store"]].concat(), &environment);
+    assert!(killed.status.success(), "{}", text(&killed));
+    let answer: Value = serde_json::from_slice(&killed.stdout).unwrap();
+    assert_eq!(answer["affected"], json!([name]), "{answer}");
+    assert_eq!(answer["skipped"][0]["code"], "NOT_OURS", "{answer}");
+    assert_eq!(emergency.replicas(&name), 0);
+
+    // The store is back: before anything is planned, the kill is on record.
+    let report = emergency.json(&["reconcile", "--once"]);
+    assert_eq!(report["waiting"][0]["code"], "KILLED", "{report}");
+    assert!(emergency.fleet.approvals("pending").is_empty());
+    let held = items(&emergency.json(&["contain", "list"]));
+    assert_eq!((&held[0]["state"], &held[0]["reason"]), (&json!("killed"), &json!("disk full")));
+    emergency.json(&["resume", &name]);
+    assert_eq!(emergency.replicas(&name), 2);
+    // It was put aside: the next pass does not kill again.
+    emergency.json(&["reconcile", "--once"]);
+    assert_eq!(emergency.replicas(&name), 2);
+    emergency.fleet.finish();
+}

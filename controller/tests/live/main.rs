@@ -15,6 +15,7 @@ mod harness;
 mod images;
 mod import;
 mod inert;
+mod letters;
 mod manual;
 mod matrix;
 mod ports;

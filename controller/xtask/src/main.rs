@@ -9,7 +9,9 @@ mod engine;
 mod error;
 mod fleet;
 mod interrupt;
+mod mutants;
 mod program;
+mod sim;
 mod stage;
 mod statements;
 mod test;
@@ -40,6 +42,10 @@ enum Chore {
     Statements,
     /// The speed budgets, measured (docs/performance.md). Takes minutes.
     Bench(bench::Options),
+    /// The simulated world: a thousand seeds, one seed, or the whole crash sweep.
+    Sim(sim::Options),
+    /// Breaks the product on purpose and tells which tests notice. Takes half an hour.
+    Mutants(mutants::Options),
     /// Skep on this machine's swarm (changing nothing) or on a private one.
     Demo(demo::Options),
     /// A private engine in swarm mode for development.
@@ -57,6 +63,8 @@ fn main() -> ExitCode {
         Chore::Docs(options) => docs::run(&options),
         Chore::Statements => statements::run(),
         Chore::Bench(options) => bench::run(&options),
+        Chore::Sim(options) => sim::run(&options),
+        Chore::Mutants(options) => mutants::run(&options),
         Chore::Demo(options) => demo::run(&options),
         Chore::Engine(command) => engine::run(&command),
     };

@@ -293,7 +293,8 @@ fn an_edited_policy_supersedes_or_denies_and_a_freeze_keeps_waiting() {
     let unrelated = policy("rules: [{kind: x, tier: forbidden}, {tier: approval_required}]");
     assert!(try_at(&action, &step, &unrelated, LIVE, noon()).is_ok());
     let freeze = stored(file("rules: [{tier: forbidden}]").rules.remove(0));
-    let frozen = Policy::compile(&file(ASKS), Ok(&[freeze.clone()]), Settings::default());
+    let frozen =
+        Policy::compile(&file(ASKS), Ok(std::slice::from_ref(&freeze)), Settings::default());
     let waits = try_at(&action, &step, &frozen, LIVE, noon()).unwrap_err();
     assert_eq!((waits.code(), waits.event()), ("FROZEN", None));
     assert!(waits.to_string().contains("frozen by alice until it is lifted: release week"));

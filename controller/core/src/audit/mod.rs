@@ -14,6 +14,8 @@ mod export;
 mod key;
 mod kind;
 mod record;
+#[cfg(test)]
+mod tests;
 mod verify;
 
 pub use self::chain::{ChainHead, Checkpoint, Legacy, Link, Roster, Start, TrailSeals};

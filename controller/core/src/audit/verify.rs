@@ -3,6 +3,7 @@
 //! Memory grows with the number of chains, never with the number of rows.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use super::encoding::FORM;
 use super::{AuditKey, AuditRecord, ChainHead, Chained, Damage, Legacy, Mac, TrailSeals};
@@ -64,11 +65,12 @@ struct Expected {
 }
 
 /// Takes the rows of a trail in the order of their numbers.
-pub struct Verifier<'a> {
-    key: &'a AuditKey,
-    seals: &'a TrailSeals,
-    heads: HashMap<&'a str, &'a ChainHead>,
-    earlier: Option<&'a TrailSeals>,
+pub struct Verifier {
+    key: AuditKey,
+    seals: Arc<TrailSeals>,
+    /// Where the end of each chain stands in the list.
+    heads: HashMap<String, usize>,
+    earlier: Option<TrailSeals>,
     scope: Scope,
     chains: HashMap<String, Followed>,
     expected: Expected,
@@ -77,15 +79,15 @@ pub struct Verifier<'a> {
     out: Verified,
 }
 
-impl<'a> Verifier<'a> {
+impl Verifier {
     /// A look at the trail with these seals; `earlier` are those of an export that was made and
     /// checked before.
     #[must_use]
     pub fn new(
-        key: &'a AuditKey,
-        seals: &'a TrailSeals,
+        key: &AuditKey,
+        seals: TrailSeals,
         scope: Scope,
-        earlier: Option<&'a TrailSeals>,
+        earlier: Option<&TrailSeals>,
     ) -> Self {
         let mut expected = Expected::default();
         for head in seals.heads.iter().filter(|head| head.length > 0) {
@@ -103,10 +105,14 @@ impl<'a> Verifier<'a> {
             }
         }
         Self {
-            key,
-            seals,
-            heads: seals.heads.iter().map(|head| (head.chain.as_str(), head)).collect(),
-            earlier,
+            key: key.clone(),
+            heads: seals
+                .heads
+                .iter()
+                .enumerate()
+                .map(|(index, head)| (head.chain.clone(), index))
+                .collect(),
+            earlier: earlier.cloned(),
             scope,
             chains: HashMap::new(),
             expected,
@@ -120,6 +126,7 @@ impl<'a> Verifier<'a> {
                 damage: Vec::new(),
                 findings: 0,
             },
+            seals: Arc::new(seals),
         }
     }
 
@@ -150,14 +157,16 @@ impl<'a> Verifier<'a> {
 
     fn chained(&mut self, record: &AuditRecord, chained: &Chained) {
         let seq = record.seq;
-        let Some(head) = self.heads.get(chained.chain.as_str()).copied() else {
+        let seals = Arc::clone(&self.seals);
+        let head = self.heads.get(&chained.chain).and_then(|index| seals.heads.get(*index));
+        let Some(head) = head else {
             let chain = chained.chain.clone();
             return self.report(Damage::ForeignChain { seq, chain });
         };
         let before =
             self.chains.remove(&chained.chain).unwrap_or_else(|| self.beginning(head, chained));
         let expected = before.position.saturating_add(1);
-        let intact = chained.form == FORM && record.is_intact(self.key, chained);
+        let intact = chained.form == FORM && record.is_intact(&self.key, chained);
         if chained.form != FORM {
             self.report(Damage::UnknownForm { seq, form: chained.form });
         } else if !intact {
@@ -221,7 +230,8 @@ impl<'a> Verifier<'a> {
             }
         }
         let mut sealed = self.roots();
-        for head in &self.seals.heads {
+        let seals = Arc::clone(&self.seals);
+        for head in &seals.heads {
             sealed |= self.end(head);
         }
         self.compare_with_earlier();
@@ -236,19 +246,19 @@ impl<'a> Verifier<'a> {
 
     /// The checkpoint, the number of chains, and whether each is there. True when a seal fits.
     fn roots(&mut self) -> bool {
-        let seals = self.seals;
+        let seals = Arc::clone(&self.seals);
         let Some(checkpoint) = &seals.checkpoint else {
             self.report(Damage::CheckpointChanged);
             self.report(Damage::RosterChanged);
             return false;
         };
-        let point_fits = checkpoint.is_intact(self.key);
+        let point_fits = checkpoint.is_intact(&self.key);
         if !point_fits {
             self.report(Damage::CheckpointChanged);
         } else if self.scope == Scope::Whole {
             let found = std::mem::take(&mut self.legacy);
             let rows = found.rows();
-            if found.checkpoint(self.key) != *checkpoint {
+            if found.checkpoint(&self.key) != *checkpoint {
                 let (last_seq, expected) =
                     (checkpoint.last_seq.unwrap_or_default(), checkpoint.rows);
                 self.report(Damage::LegacyChanged { last_seq, found: rows, expected });
@@ -258,7 +268,7 @@ impl<'a> Verifier<'a> {
             self.report(Damage::RosterChanged);
             return point_fits;
         };
-        let roster_fits = roster.is_intact(self.key, checkpoint);
+        let roster_fits = roster.is_intact(&self.key, checkpoint);
         if !roster_fits {
             self.report(Damage::RosterChanged);
             return point_fits;
@@ -287,7 +297,7 @@ impl<'a> Verifier<'a> {
     /// The end of one chain. True when its seal fits.
     fn end(&mut self, head: &ChainHead) -> bool {
         let chain = head.chain.clone();
-        if !head.is_intact(self.key) {
+        if !head.is_intact(&self.key) {
             self.report(Damage::EndChanged { chain });
             return false;
         }
@@ -316,12 +326,13 @@ impl<'a> Verifier<'a> {
     }
 
     fn compare_with_earlier(&mut self) {
-        let Some(earlier) = self.earlier else { return };
+        let Some(earlier) = self.earlier.take() else { return };
         if earlier.checkpoint != self.seals.checkpoint {
             return self.report(Damage::OtherTrail);
         }
         for then in &earlier.heads {
-            let now = self.heads.get(then.chain.as_str()).map_or(0, |head| head.length);
+            let head = self.heads.get(&then.chain).and_then(|index| self.seals.heads.get(*index));
+            let now = head.map_or(0, |head| head.length);
             if now < then.length {
                 let chain = then.chain.clone();
                 self.report(Damage::RolledBack { chain, then: then.length, now });

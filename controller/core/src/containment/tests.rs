@@ -202,8 +202,8 @@ fn what_is_at_zero_already_is_recorded_and_held_there() {
 
 #[test]
 fn jobs_and_the_protected_are_skipped_with_the_reason() {
-    let mut world = World::default();
-    world.protected = Protected::parse(["skep-*", "label:tier=control"]).unwrap();
+    let protected = Protected::parse(["skep-*", "label:tier=control"]).unwrap();
+    let mut world = World { protected, ..World::default() };
     world.protected.detect(ServiceName::new("db"), "the database of Skep");
     let domain = Scope::Domain("default".to_owned());
     world.order(ContainmentVerb::Kill, domain).unwrap();

@@ -41,7 +41,7 @@ pub enum Wanted {
         /// A kill, or the way back.
         verb: ContainmentVerb,
         /// The right to do it, once.
-        step: Authorised<Step>,
+        step: Box<Authorised<Step>>,
         /// Who ordered it.
         actor: String,
         /// What is to be put back one day; recorded before the write.
@@ -90,7 +90,8 @@ pub fn contain(asked: Containing<'_>) -> Wanted {
                     let reason = format!("{again} {}", order.said());
                     let step = asked.step(RequestVerb::Kill, edits, reason);
                     let (verb, actor) = (ContainmentVerb::Kill, order.actor.clone());
-                    Wanted::Write { verb, step: Authorised::mint(step), actor, former }
+                    let step = Box::new(Authorised::mint(step));
+                    Wanted::Write { verb, step, actor, former }
                 }
             }
         }
@@ -104,7 +105,7 @@ pub fn contain(asked: Containing<'_>) -> Wanted {
             let step = asked.step(RequestVerb::Resume, state.former.edits().to_vec(), reason);
             Wanted::Write {
                 verb: ContainmentVerb::Resume,
-                step: Authorised::mint(step),
+                step: Box::new(Authorised::mint(step)),
                 actor: by.map_or_else(|| "containment".to_owned(), |by| by.actor.clone()),
                 former: state.former.clone(),
             }

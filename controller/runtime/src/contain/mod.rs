@@ -7,9 +7,12 @@
 
 mod guard;
 mod keeper;
+mod spool;
 mod write;
 
 pub(crate) use self::guard::{
     Settling, before_sending, guarded, held, protect_request, protect_step, settle_held, withdraw,
 };
 pub(crate) use self::keeper::Keeper;
+pub(crate) use self::spool::take_in;
+pub use self::spool::{SpoolError, SpooledKill, WithoutStore};

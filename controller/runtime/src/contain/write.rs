@@ -76,7 +76,7 @@ impl Work<'_> {
         &self,
         live: &ObservedService,
         verb: ContainmentVerb,
-        step: Authorised<Step>,
+        step: Box<Authorised<Step>>,
         actor: String,
         former: FormerState,
     ) -> Result<Written, Error> {
@@ -95,7 +95,7 @@ impl Work<'_> {
         };
         let now = self.context.clock.now();
         let (object, version) = request.update.unzip();
-        let action = self.action(&id, step.into_inner(), actor, now);
+        let action = self.action(&id, (*step).into_inner(), actor, now);
         let intent = Intent {
             id: IntentId::generate(self.context.random.as_ref()),
             action: id.clone(),

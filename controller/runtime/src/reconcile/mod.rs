@@ -5,6 +5,7 @@ pub(crate) mod act;
 pub(crate) mod close;
 mod gate;
 pub(crate) mod propose;
+mod refuse;
 pub(crate) mod requests;
 pub(crate) mod scope;
 pub(crate) mod standing;

@@ -5,14 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use skep_core::action::{Action, ActionEvent, ActionState, Source};
 use skep_core::approval::{self, ApprovalStatus, PlannedNow, Proposal, binding};
-use skep_core::gate::{Cause, Decision, Request, Verdict};
+use skep_core::gate::{Decision, Request, Verdict};
 use skep_core::hold::Hold;
 use skep_core::identity::{ActionId, ApprovalId, ObjectKey, PlanId, ServiceName};
-use skep_core::plan::{Plan, Step, Waiting};
-use skep_store::{ActionFilter, ApprovalFilter, LedgerFilter, NewAction, ProposeOutcome, Refusal};
+use skep_core::plan::{Plan, Step};
+use skep_store::{ActionFilter, ApprovalFilter, LedgerFilter, NewAction, ProposeOutcome};
 
 use super::close::{close, supersede};
 use super::gate::{Gate, leaves_standing};
+use super::refuse::{denied, record, refusal};
 use super::requests;
 use super::scope::Scope;
 use super::standing::{Standing, comes_back, held, last_planned, released, retried_at, standing};
@@ -330,66 +331,6 @@ pub(super) fn file(
             tracing::error!(error = %error, "gate.not_proposable");
             Filed::Refused
         }
-    }
-}
-
-/// A refusal that is not on record yet.
-pub(super) fn refusal(
-    context: &Context,
-    origin: Origin<'_>,
-    world: &World,
-    gate: &Gate,
-    request: &Request<'_>,
-    step: &Step,
-    verdict: &Verdict,
-) -> Option<Refusal> {
-    // Nobody refused it: it could not be told.
-    if verdict.cause().is_blindness() || !context.refusals.is_new(step, verdict) {
-        return None;
-    }
-    context.refusals.recorded(step, verdict);
-    Some(Refusal {
-        key: ObjectKey::service(&world.snapshot.cluster, &step.target),
-        actor: origin.actor.to_owned(),
-        decision: gate.row(request, step, verdict, None),
-    })
-}
-
-/// Puts refusals on record.
-pub(super) async fn record(
-    context: &Context,
-    leadership: &Leadership,
-    world: &World,
-    refusals: &[Refusal],
-) -> Result<(), Error> {
-    if refusals.is_empty() {
-        return Ok(());
-    }
-    let recorded = context.store.record_refusals(leadership.fence(), refusals, world.now).await;
-    if recorded.is_err() {
-        let names = refusals.iter().map(|refusal| &refusal.decision.target);
-        names.for_each(|name| context.refusals.forget(name));
-    }
-    Ok(recorded?)
-}
-
-fn denied(step: &Step, verdict: &Verdict) -> Waiting {
-    let code = match verdict.cause() {
-        Cause::Frozen => "FROZEN",
-        Cause::RateLimit => "RATE_LIMITED",
-        Cause::UnavailabilityBudget => "TOO_MUCH_UNAVAILABLE",
-        cause if cause.is_blindness() => "POLICY_UNDECIDABLE",
-        _ => "DENIED_BY_POLICY",
-    };
-    Waiting {
-        target: Some(step.target.clone()),
-        code: code.to_owned(),
-        reason: format!(
-            "{} is denied by rule {}: {}",
-            step.action,
-            verdict.rule().label(),
-            verdict.reason()
-        ),
     }
 }
 

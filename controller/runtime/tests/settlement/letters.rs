@@ -6,14 +6,17 @@ use std::time::Duration;
 use serde_json::json;
 use skep_core::action::ActionState;
 use skep_core::audit::AuditKind;
-use skep_core::identity::{ActionId, ClusterId, ObjectKey, RequestId, ServiceName};
+use skep_core::gate::{FREEZE_PRIORITY, Override};
+use skep_core::hold::{Hold, HoldKind};
+use skep_core::identity::{ActionId, ClusterId, ObjectKey, OverrideId, RequestId, ServiceName};
 use skep_core::letter::{DeadLetter, LetterReason, LetterState};
 use skep_core::ports::Clock as _;
 use skep_core::request::{NewRequest, RequestVerb};
+use skep_crds::policy::{Mode, PolicyRule, Tier};
 use skep_runtime::{SystemClock, SystemRandom};
 use skep_store::{
-    ActionFilter, Actions as _, Audit as _, AuditFilter, DeadLetters as _, LetterFilter,
-    Requests as _, Retries as _,
+    ActionFilter, Actions as _, Audit as _, AuditFilter, DeadLetters as _, LetterAnswer,
+    LetterFilter, Operator, Overrides as _, Requests as _, Requeue, RequeueWith, Retries as _,
 };
 
 use skep_swarm::fake::Fault;
@@ -21,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::World;
 
-use ActionState::{Executing, Failed, RollingOut, Succeeded};
+use ActionState::{Executing, Failed, Pending, RollingOut, Succeeded};
 use Fault::{HeldBefore, Lost, Passes, Refused};
 
 impl World {
@@ -369,4 +372,98 @@ async fn letters_are_counted_by_where_they_come_from() {
     assert!(metrics.contains(counter), "{metrics}");
     let id = ActionId::new(world.letter().await.id.as_str());
     assert_eq!(world.store.action(id.as_str()).await.unwrap().state, Failed);
+}
+
+/// A person has the only letter proposed again.
+async fn requeue(world: &World) {
+    let letter = world.letter().await;
+    let now = SystemClock.now();
+    let hold = Hold {
+        key: letter.key.clone().unwrap(),
+        kind: HoldKind::Retry,
+        difference: None,
+        until: None,
+        actor: "alice".to_owned(),
+        reason: String::new(),
+        placed_at: now,
+    };
+    let by = Operator {
+        actor: "alice".to_owned(),
+        source: "desk:operator".to_owned(),
+        initiator: "test".to_owned(),
+        host: "desk".to_owned(),
+    };
+    let with = RequeueWith::Retry(Box::new(hold));
+    let wish = Requeue { letter: letter.id, by, why: String::new(), with };
+    let answer = world.store.requeue_letter(&wish, now).await.unwrap();
+    assert!(matches!(answer, LetterAnswer::Changed(_)), "{answer:?}");
+}
+
+fn freeze() -> Override {
+    Override {
+        id: OverrideId::new("freeze"),
+        rule: PolicyRule {
+            name: None,
+            kind: "*".to_owned(),
+            target: "*".to_owned(),
+            domain: "*".to_owned(),
+            mode: Mode::Enforce,
+            tier: Tier::Forbidden,
+            rate_limit: None,
+            blast_radius: None,
+            maintenance_window: None,
+            priority: FREEZE_PRIORITY,
+            fields: Vec::new(),
+            location: None,
+        },
+        reason: "release week".to_owned(),
+        actor: "bob".to_owned(),
+        created_at: SystemClock.now(),
+        expires_at: None,
+        lifted: None,
+    }
+}
+
+/// Under each tier, and under a freeze: a new action or none, and never a write around the gate.
+#[tokio::test]
+async fn a_requeue_passes_the_gate_again() {
+    for (rules, becomes, writes) in [
+        ("version: 1\nrules: []\n", Some(Pending), 0),
+        ("version: 1\nrules: [{kind: \"*\", tier: auto}]\n", Some(Succeeded), 1),
+        ("version: 1\nrules: [{kind: \"*\", tier: auto_notify}]\n", Some(Succeeded), 1),
+        ("version: 1\nrules: [{kind: \"*\", tier: forbidden}]\n", None, 0),
+    ] {
+        let mut world = World::new().await;
+        world.attempt(&[Refused(400)]).await;
+        for _ in 0..3 {
+            world.pass().await;
+        }
+        assert_eq!(world.states().await.0, [Failed], "degraded until somebody says otherwise");
+        world.policy = Some(rules);
+        requeue(&world).await;
+        world.pass().await;
+        let states = world.states().await.0;
+        assert_eq!((states.len(), world.swarm.effects()), (1 + becomes.iter().count(), writes));
+        if let Some(state) = becomes {
+            assert_eq!(states[0], state, "{rules}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_requeue_under_a_freeze_proposes_nothing_until_it_is_lifted() {
+    let mut world = World::new().await;
+    world.attempt(&[Refused(400)]).await;
+    world.policy = Some("version: 1\nrules: [{kind: \"*\", tier: auto}]\n");
+    world.store.place_override(&freeze()).await.unwrap();
+    requeue(&world).await;
+    for _ in 0..3 {
+        let report = world.pass().await;
+        let denied = report.waiting.iter().any(|one| one.code == "FROZEN");
+        assert!(denied, "{report:?}");
+    }
+    assert_eq!((world.states().await.0, world.swarm.effects()), (vec![Failed], 0));
+    world.store.lift_override("freeze", "bob", SystemClock.now()).await.unwrap();
+    world.pass().await;
+    assert_eq!((world.states().await.0[0], world.swarm.effects()), (Succeeded, 1));
 }

@@ -20,7 +20,7 @@ use super::table;
 use crate::args::{ApproveArgs, DeciderArgs, DenyArgs, RevokeArgs};
 use crate::codes;
 use crate::error::{Failure, Result, exit};
-use crate::output::{Items, Style};
+use crate::output::{Format, Items, Style};
 use crate::verbs::Session;
 use crate::verbs::view::{ApprovalView, short};
 use crate::{identity, wiring};
@@ -128,7 +128,8 @@ impl Verdict {
 /// Shows what a decision is about before it is made.
 fn announce(session: &Session, verb: &str, chosen: &Chosen, actions: &HashMap<ActionId, Action>) {
     let text = announced(verb, &groups(&chosen.approvals, actions));
-    if !text.is_empty() {
+    // Programs get the decided requests; beside an error they expect nothing else.
+    if !text.is_empty() && session.printer.format() == Format::Table {
         session.printer.note(&text);
     }
 }

@@ -34,6 +34,9 @@ pub(super) struct Answer {
     /// True when a whole domain is held now, however many services it has.
     #[serde(skip)]
     pub(super) ordered_domain: bool,
+    /// True when one of several failed, which was told already.
+    #[serde(skip)]
+    pub(super) has_failed: bool,
     /// What the engine has not done yet.
     #[serde(skip)]
     pub(super) unfinished: Vec<String>,
@@ -55,6 +58,7 @@ impl Answer {
             notes: BTreeMap::new(),
             count: 0,
             ordered_domain: false,
+            has_failed: false,
             unfinished: Vec::new(),
         }
     }
@@ -72,6 +76,7 @@ impl Answer {
         self.count = self.affected.len();
         if self.affected.is_empty()
             && !self.ordered_domain
+            && !self.has_failed
             && let Some(failure) = nothing_matched(&self.skipped)
         {
             return Err(failure);
@@ -93,7 +98,7 @@ impl Answer {
             ));
             return Ok(exit::FAILED);
         }
-        Ok(exit::OK)
+        Ok(if self.has_failed { exit::FAILED } else { exit::OK })
     }
 
     fn text(&self, style: Style) -> String {

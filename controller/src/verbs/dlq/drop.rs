@@ -10,11 +10,10 @@ use super::{Handling, filter, named, operator, tell};
 use crate::args::DropArgs;
 use crate::error::{Failure, Result};
 use crate::verbs::Session;
-use crate::wiring;
 
 /// `skep dlq drop`.
 pub(super) async fn run(session: &Session, args: &DropArgs) -> Result<u8> {
-    let store = wiring::open_store(&session.config, &session.environment).await?.store;
+    let store = session.open_store().await?;
     let (letters, mut items) = if args.all {
         (chosen(session, store.as_ref(), args).await?, Vec::new())
     } else {

@@ -65,9 +65,7 @@ async fn existing_store(session: &Session) -> Result<Option<std::sync::Arc<dyn S
     match revealed.and_then(|uri| uri.parse::<Location>().ok()) {
         Some(Location::File(path)) if !path.exists() => Ok(None),
         Some(Location::Memory) => Ok(None),
-        Some(Location::File(_)) | None => {
-            Ok(Some(wiring::open_store(&session.config, &session.environment).await?.store))
-        }
+        Some(Location::File(_)) | None => Ok(Some(session.open_store().await?)),
     }
 }
 

@@ -44,7 +44,7 @@ async fn verify_with(
     earlier: Option<&TrailSeals>,
 ) -> Verified {
     let (seals, rows) = collect(store).await;
-    let mut verifier = Verifier::new(protection.audit(), &seals, Scope::Whole, earlier);
+    let mut verifier = Verifier::new(protection.audit(), seals, Scope::Whole, earlier);
     rows.iter().for_each(|row| verifier.row(row));
     verifier.finish()
 }

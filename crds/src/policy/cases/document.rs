@@ -138,7 +138,7 @@ fn readable<F: Format>(at: &Cursor<'_>) -> Option<Readable<F::Value>> {
 
 fn readable_schema<F: Format>(generator: &mut SchemaGenerator) -> Schema {
     let list = Vec::<F>::schema(generator);
-    json_schema!({ "anyOf": [{ "const": UNREADABLE }, list] })
+    json_schema!({ "anyOf": [{ "enum": [UNREADABLE] }, list] })
 }
 
 impl Format for LedgerFormat {
