@@ -31,7 +31,7 @@ pub(crate) enum Named {
     /// A SQLite file, or memory.
     Sqlite(Location),
     /// A Postgres database.
-    Postgres(Address),
+    Postgres(Box<Address>),
 }
 
 /// An open database.
@@ -69,7 +69,7 @@ impl Named {
             .reveal(environment)
             .map_err(|error| invalid(&error).next("skep config show --origin"))?;
         if Address::is_meant(&uri) {
-            return uri.parse().map(Self::Postgres).map_err(|error| invalid(&error));
+            return uri.parse().map(Box::new).map(Self::Postgres).map_err(|error| invalid(&error));
         }
         uri.parse().map(Self::Sqlite).map_err(|error: skep_store_sqlite::InvalidLocation| {
             invalid(&error).next("use --store sqlite:PATH or --store postgres://USER@HOST/DATABASE")

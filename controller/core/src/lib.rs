@@ -22,6 +22,7 @@ pub mod observed;
 pub mod plan;
 pub mod ports;
 pub mod readiness;
+pub mod redact;
 pub mod request;
 pub mod resolution;
 pub mod retry;

@@ -1,7 +1,13 @@
 //! Messages over a real connection to a receiver of our own: signed, at least once, under one id,
 //! and nobody waits for an endpoint that hangs.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests"
+)]
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};

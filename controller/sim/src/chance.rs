@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use serde_json::json;
 use skep_core::request::RequestVerb;
-use skep_runtime::Options;
+use skep_runtime::{Options, Status};
 use skep_store::{ActionFilter, Actions as _, Decision};
 use skep_swarm::fake::{Chances, EventFault, Quorum, Script};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -52,6 +53,7 @@ pub fn life_of(seed: u64) -> Result<Lived, String> {
 /// A controller that runs beside others.
 struct Server {
     process: Arc<Process>,
+    status: watch::Receiver<Status>,
     task: JoinHandle<()>,
 }
 
@@ -64,10 +66,11 @@ impl Server {
             interval: Duration::from_secs(10),
             ..options
         });
+        let status = controller.status();
         let task = tokio::spawn(async move {
             let _ended = controller.serve(CancellationToken::new()).await;
         });
-        Self { process, task }
+        Self { process, status, task }
     }
 
     async fn kill(self) {
@@ -214,7 +217,7 @@ async fn calm_down(
         world.decide(Decision::Approve).await;
         if world.is_busy().await {
             if started.elapsed() > PATIENCE {
-                return Err(format!("still busy: {}", told(world).await));
+                return Err(format!("still busy: {}", told(world, servers).await));
             }
             continue;
         }
@@ -226,18 +229,25 @@ async fn calm_down(
         if started.elapsed() > PATIENCE {
             let steps: Vec<_> = planned.plan.steps.iter().map(|step| &step.reason).collect();
             let waiting = &planned.plan.waiting;
-            return Err(format!("not as declared: {steps:?} {waiting:?} {}", told(world).await));
+            return Err(format!(
+                "not as declared: {steps:?} {waiting:?} {}",
+                told(world, servers).await
+            ));
         }
     }
 }
 
-async fn told(world: &World) -> String {
+async fn told(world: &World, servers: &[Server]) -> String {
     let actions = world.store().actions(&ActionFilter::default()).await.unwrap();
     let told = actions
         .iter()
         .take(8)
         .map(|one| format!("\n  {} {} {}: {}", one.key.name, one.kind, one.state, one.detail));
-    told.collect()
+    let of_servers = servers.iter().map(|server| {
+        let status = server.status.borrow();
+        format!("\n  leads: {}, last error: {:?}", status.leader, status.last_error)
+    });
+    told.chain(of_servers).collect()
 }
 
 /// Every write has an action on record and had its effect once.

@@ -14,6 +14,7 @@
     clippy::unwrap_used,
     clippy::panic,
     clippy::indexing_slicing,
+    clippy::print_stdout,
     reason = "a simulation reports by panicking; nothing of it is part of the product"
 )]
 

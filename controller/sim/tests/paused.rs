@@ -1,6 +1,11 @@
 //! A stopped leader that wakes up after its successor has taken over does no harm.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests report by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "tests report what they cover"
+)]
 
 use skep_sim::paused::pause_everywhere;
 use skep_sim::scenarios;

@@ -1,6 +1,11 @@
 //! Every crash point of every scenario; one test for each, so that they run side by side.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests report by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "tests report what they cover"
+)]
 
 use skep_sim::scenarios;
 use skep_sim::sweep::{Ticks, sweep};

@@ -281,3 +281,57 @@ async fn every_cached_statement_fits_the_schema() {
     }
     assert!(seen > 80, "only {seen} cached statements");
 }
+
+/// The oldest schema with a row in every table, brought up to date: everything is there, and what
+/// is sealed now does not stand in the clear.
+#[tokio::test]
+async fn what_the_first_schema_held_is_there_after_the_upgrade() {
+    use skep_core::action::ActionState;
+    use skep_store::{
+        ActionFilter, Actions as _, ApprovalFilter, Approvals as _, Audit as _, AuditFilter,
+        Intents as _, Ledger as _, LedgerFilter, Ownership as _, Sources as _,
+    };
+
+    let (url, address) = fresh();
+    let mut connection = raw(&url).await;
+    let migrator = sqlx::migrate!("./migrations");
+    migrator.run_direct(Some(2), &mut connection, false).await.unwrap();
+    let step = include_str!("../../store-sqlite/src/tests/step.json").trim();
+    let rows = include_str!("tests/rows_0002.sql").replace("@STEP@", &format!("'{step}'"));
+    sqlx::raw_sql(sqlx::AssertSqlSafe(rows)).execute(&mut connection).await.unwrap();
+    let tables: Vec<String> =
+        sqlx::query_scalar("SELECT tablename::text FROM pg_tables WHERE schemaname = 'public'")
+            .fetch_all(&mut connection)
+            .await
+            .unwrap();
+    for table in tables {
+        let count = sqlx::AssertSqlSafe(format!("SELECT count(*) FROM {table}"));
+        let rows: i64 = sqlx::query_scalar(count).fetch_one(&mut connection).await.unwrap();
+        assert!(rows > 0, "{table} is empty, so this test says nothing about it");
+    }
+
+    let store = PostgresStore::open(&address, options()).await.unwrap();
+    let actions = store.actions(&ActionFilter::default()).await.unwrap();
+    let states: Vec<_> =
+        actions.iter().map(|action| (action.id.as_str(), action.state, action.revision)).collect();
+    assert_eq!(states, [("running", ActionState::Executing, 2)]);
+    assert_eq!(actions[0].step.target.as_str(), "caddy");
+    let intents = store.open_intents().await.unwrap();
+    assert_eq!(intents[0].body, br#"{"hunter2":1}"#);
+    assert_eq!(store.approvals(&ApprovalFilter::default()).await.unwrap().len(), 1);
+    let all = LedgerFilter { since: Timestamp::UNIX_EPOCH, allowed_only: false };
+    assert_eq!(store.decisions(&all).await.unwrap()[0].cause, "");
+    let cluster = ClusterId::new("cluster-1");
+    assert_eq!(store.owned(&cluster).await.unwrap()[0].id.as_str(), "service-id");
+    assert_eq!(store.holds(&cluster).await.unwrap().len(), 1);
+    assert_eq!(store.last_good("registry").await.unwrap().unwrap().content, [0, 255]);
+    assert_eq!(store.audit(&AuditFilter::default()).await.unwrap().len(), 1);
+    let lease = store.acquire_lease(&request("next")).await.unwrap().unwrap();
+    assert_eq!(lease.fence.epoch, 8, "epochs go on");
+    for column in ["SELECT step FROM actions", "SELECT body FROM intents"] {
+        let sealed: Vec<u8> = sqlx::query_scalar(column).fetch_one(&store.pool).await.unwrap();
+        let text = String::from_utf8_lossy(&sealed);
+        assert!(!text.contains("caddy") && !text.contains("hunter2"), "{column}: {text}");
+    }
+    store.place_hold(&hold()).await.unwrap();
+}

@@ -244,3 +244,15 @@ async fn a_server_that_is_gone_is_named_and_comes_back() {
     rig.proxy.cut(Cut::Nowhere);
     rig.store.ping().await.unwrap();
 }
+
+/// A pooler that knows no prepared statements.
+#[tokio::test]
+async fn it_works_without_named_statements() {
+    let url = Postgres::shared().unwrap().fresh_database().unwrap();
+    let address: Address = format!("{url}&statement-cache-capacity=0").parse().unwrap();
+    let store = PostgresStore::open(&address, options()).await.unwrap();
+    store.place_hold(&hold("one")).await.unwrap();
+    store.submit(&[request()], Timestamp::UNIX_EPOCH).await.unwrap();
+    assert_eq!(store.holds(&ClusterId::new("cluster")).await.unwrap().len(), 1);
+    assert_eq!(store.audit(&AuditFilter::default()).await.unwrap().len(), 2);
+}

@@ -10,7 +10,7 @@ use std::time::Duration;
 use futures::future::join_all;
 use skep_core::identity::TermId;
 use skep_store::conformance::protection;
-use skep_store::{Error, LeaseRequest, Leases as _, Store as _};
+use skep_store::{Audit as _, AuditFilter, Error, LeaseRequest, Leases as _, Store as _};
 use skep_store_sqlite::{Cause, OpenOptions, SqliteStore};
 use sqlx::{Connection as _, Executor as _, SqliteConnection};
 
@@ -230,6 +230,13 @@ async fn a_read_only_file_is_refused_with_what_to_do() {
         let named = matches!(cause(&error), Cause::ReadOnly(_) | Cause::CannotOpen(_));
         assert!(matches!(error, Error::Unavailable { .. }) && named, "{error:?}");
         assert!(cause(&error).to_string().contains("this user"), "{error:?}");
+        // It is read all the same.
+        let store = SqliteStore::open_read_only(&path, create()).await.unwrap();
+        assert!(store.is_read_only());
+        assert_eq!(store.audit(&AuditFilter::default()).await.unwrap().len(), 1);
+        // The lease is held, which needs no write to be told; whoever asks does not get it.
+        let asked = store.acquire_lease(&request("second")).await;
+        assert!(!matches!(asked, Ok(Ok(_))), "{asked:?}");
         std::process::exit(WON);
     }
     let folder = tempfile::tempdir().unwrap();

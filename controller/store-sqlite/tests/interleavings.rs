@@ -5,7 +5,14 @@
 //!
 //! A failure prints its seed: `SKEP_SEED=<seed>` runs that one alone. `SKEP_INTERLEAVINGS=<number>`
 //! runs more of them.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    reason = "tests"
+)]
 
 use std::sync::LazyLock;
 use std::time::Duration;

@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use skep_core::identity::SwarmId;
 use skep_core::observed::{ApiVersion, ObservedNetwork};
+use skep_core::redact::redact;
 
 use crate::address::EngineAddress;
 use crate::engine::{Created, Engine, EngineInfo, EventStream, Nodes, Services, Task, Updated};
@@ -157,9 +158,12 @@ impl Engine for DockerEngine {
     ) -> Result<Created, Error> {
         const PATH: &str = "/services/create";
         let target = self.target(PATH, &[]);
+        let body = spec.clone();
         let reply = self.transport.write(Method::POST, PATH, &target, spec, auth).await?;
         let call = Call { method: Method::POST, path: PATH };
-        Ok(parse::<wire::Created>(call, &reply.body)?.into())
+        let mut created: Created = parse::<wire::Created>(call, &reply.body)?.into();
+        created.warnings.iter_mut().for_each(|warning| *warning = redact(warning, &body));
+        Ok(created)
     }
 
     async fn update_service(
@@ -174,9 +178,12 @@ impl Engine for DockerEngine {
         // No `registryAuthFrom`: without a header the engine keeps the credentials that it has.
         let target =
             self.target(&segment("/services/", id.as_str(), "/update"), &[("version", &version)]);
+        let body = spec.clone();
         let reply = self.transport.write(Method::POST, PATH, &target, spec, auth).await?;
         let call = Call { method: Method::POST, path: PATH };
-        Ok(parse::<wire::Updated>(call, &reply.body)?.into())
+        let mut updated: Updated = parse::<wire::Updated>(call, &reply.body)?.into();
+        updated.warnings.iter_mut().for_each(|warning| *warning = redact(warning, &body));
+        Ok(updated)
     }
 
     async fn remove_service(&self, id: &SwarmId) -> Result<(), Error> {

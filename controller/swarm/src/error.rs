@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use hyper::{Method, StatusCode};
 use skep_core::observed::ApiVersion;
+use skep_core::redact::redact;
 
 use crate::address::InvalidAddress;
 
@@ -191,6 +192,21 @@ pub enum Category {
 }
 
 impl Error {
+    /// The same error without the values of the request that the engine may have quoted.
+    pub(crate) fn without_values_of(mut self, body: &[u8]) -> Self {
+        match &mut self {
+            Self::Conflict { message, .. }
+            | Self::NotFound { message, .. }
+            | Self::NoQuorum { message, .. }
+            | Self::NotManager { message }
+            | Self::RegistryUnauthorized { message }
+            | Self::RegistryUnreachable { message }
+            | Self::Refused { message, .. } => *message = redact(message, body),
+            _ => {}
+        }
+        self
+    }
+
     /// True when the request of this error may have changed the swarm although it failed.
     ///
     /// Only requests that write can; for them everything counts that is not a definite refusal,

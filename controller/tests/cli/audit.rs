@@ -76,7 +76,7 @@ fn the_trail_is_listed_newest_first_and_filtered() {
     };
     let (start, end) = ("leader_started".to_owned(), "leader_released".to_owned());
     assert_eq!(kinds(&[]), [&end, &start, &end, &start].map(Clone::clone));
-    assert_eq!(kinds(&["--limit", "1"]), [end.clone()]);
+    assert_eq!(kinds(&["--limit", "1"]), std::slice::from_ref(&end));
     assert_eq!(kinds(&["--kind", "leader_started"]), [start.clone(), start]);
     assert_eq!(kinds(&["--actor", "holder-one"]).len(), 2);
     assert_eq!(kinds(&["--since", "1h"]).len(), 4);

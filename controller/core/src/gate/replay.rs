@@ -172,7 +172,7 @@ mod tests {
     use super::super::{Lifted, SensitiveField};
     use super::*;
 
-    fn facts(value: serde_json::Value) -> Option<Facts> {
+    fn facts(value: &serde_json::Value) -> Option<Facts> {
         let mut whole = json!({
             "mode": "swarm", "domain": "default", "parameters": {}, "sensitive": [],
             "confirm": null, "disrupts": false, "fleet": null, "remarks": [],
@@ -191,7 +191,7 @@ mod tests {
             decision: decision.to_owned(),
             rule: "old".to_owned(),
             action: Some(ActionId::new(format!("{minute}"))),
-            facts: facts(json!({})),
+            facts: facts(&json!({})),
             decided_at: noon() + SignedDuration::from_mins(minute),
         }
     }
@@ -269,7 +269,10 @@ mod tests {
 
     #[test]
     fn everything_that_was_kept_is_asked_again() {
-        let with = |value| Past { facts: facts(value), ..past(0, "deploy_service", "a", "allow") };
+        let with = |value: serde_json::Value| Past {
+            facts: facts(&value),
+            ..past(0, "deploy_service", "a", "allow")
+        };
         let mounts: SensitiveField =
             serde_json::from_value(json!({"class": "mounts", "pointer": "/x"})).unwrap();
         let rows = [

@@ -84,7 +84,7 @@ impl Masking {
 }
 
 /// True for texts such as `addr=10.0.0.1,password=x` or `--token=x`.
-fn assigns_a_secret(text: &str) -> bool {
+pub(crate) fn assigns_a_secret(text: &str) -> bool {
     text.split([',', ' ', ';', '&', '?']).any(|part| {
         part.split_once('=').is_some_and(|(key, value)| !value.is_empty() && looks_secret(key))
     })
@@ -93,7 +93,7 @@ fn assigns_a_secret(text: &str) -> bool {
 /// Keys of the engine's spec that are names and paths of secrets, never their content.
 const NAMES_OF_SECRETS: &[&str] = &["SecretName", "SecretID", "SecretRef"];
 
-fn looks_secret(key: &str) -> bool {
+pub(crate) fn looks_secret(key: &str) -> bool {
     !NAMES_OF_SECRETS.contains(&key) && skep_crds::value::looks_secret(key)
 }
 

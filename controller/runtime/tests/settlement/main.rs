@@ -7,7 +7,9 @@
     reason = "tests report by panicking"
 )]
 
+mod canary;
 mod contain;
+mod disk;
 mod letters;
 mod meeting;
 mod replace;

@@ -46,7 +46,7 @@ pub(super) async fn run(session: &Session, args: &RequeueArgs) -> Result<u8> {
     for letter in letters {
         match asked.requeue(letter).await? {
             Requeued::Over(handling) => items.push(handling),
-            Requeued::Filed(new) => filed.push(new),
+            Requeued::Filed(new) => filed.push(*new),
         }
     }
     if !filed.is_empty() {
@@ -76,7 +76,7 @@ struct New {
 
 enum Requeued {
     Over(Handling),
-    Filed(New),
+    Filed(Box<New>),
 }
 
 impl Asked<'_> {
@@ -110,7 +110,9 @@ impl Asked<'_> {
                 let what = "nothing differs any more, so nothing is proposed";
                 Requeued::Over(Handling::of(&letter, "nothing-to-do", what))
             }
-            LetterAnswer::Changed(letter) => Requeued::Filed(New { letter, key, at: now, request }),
+            LetterAnswer::Changed(letter) => {
+                Requeued::Filed(Box::new(New { letter, key, at: now, request }))
+            }
         })
     }
 

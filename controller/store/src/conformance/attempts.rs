@@ -103,7 +103,7 @@ pub(super) async fn only_open_actions_have_a_next_attempt(harness: &dyn Harness)
     for (id, outcome) in [("a", done(None)), ("b", refused_for(LetterReason::Refused))] {
         let again = intent(&format!("again-{id}"), id, id);
         leader.store.begin(&leader.fence, 3, &again, at(4)).await.unwrap();
-        assert_eq!(open().await.contains(id), true, "it is executing");
+        assert!(open().await.contains(id), "it is executing");
         leader.store.settle(&leader.fence, &again.id, &outcome, at(5)).await.unwrap();
     }
     assert_eq!(open().await, "c");

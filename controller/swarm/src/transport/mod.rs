@@ -164,6 +164,7 @@ impl Transport {
         budget: Budget,
     ) -> Result<Reply, Error> {
         let span = span(&call);
+        let body = payload.body.clone();
         let work = async {
             let sent = AtomicBool::new(false);
             let exchange = self.exchange(&call, target, payload, budget, &sent);
@@ -175,6 +176,8 @@ impl Transport {
                     sent: sent.load(Ordering::Relaxed),
                 }),
             };
+            // What was sent holds values that the engine's sentence may repeat.
+            let result = result.map_err(|error| error.without_values_of(&body));
             record_failure(&result);
             result
         };

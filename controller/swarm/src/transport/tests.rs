@@ -249,6 +249,19 @@ async fn a_refused_write_has_had_none() {
 }
 
 #[tokio::test]
+async fn a_refusal_never_repeats_a_value_of_the_request() {
+    let spec =
+        Bytes::from_static(br#"{"TaskTemplate": {"ContainerSpec": {"Env": ["TOKEN=hunter2"]}}}"#);
+    for code in [400, 404, 409, 500, 503] {
+        let server = Server::start(vec![vec![status(code, "invalid environment: TOKEN=hunter2")]]);
+        let engine = server.engine().await;
+        let error = engine.create_service(spec.clone(), None).await.unwrap_err();
+        let said = format!("{error} {error:?}");
+        assert!(!said.contains("hunter2") && said.contains("(masked)"), "{said}");
+    }
+}
+
+#[tokio::test]
 async fn a_write_that_was_never_sent_has_had_none() {
     let server = Server::start(vec![vec![json("[]")]]);
     let engine = server.engine().await;

@@ -82,20 +82,20 @@ pub(super) const MUTATIONS: &[Mutation] = &[
         name: "intent-not-stored",
         breaks: "the request is sent without an intent",
         file: ACT,
-        find: "match context.store.begin(leadership.fence(), action.revision, &kept, now).await {",
-        replace: "match Ok::<(), skep_store::Error>(drop(kept)) {",
+        find: "match context.store.begin(leadership.fence(), action.revision, &intent, now).await {",
+        replace: "match Ok::<(), skep_store::Error>(()) {",
         tests: SIM,
     },
     Mutation {
         name: "intent-after-the-send",
         breaks: "the intent is stored when the request has been sent",
         file: ACT,
-        find: "    match context.store.begin(leadership.fence(), action.revision, &kept, now).await {",
+        find: "    match context.store.begin(leadership.fence(), action.revision, &intent, now).await {",
         replace: "    let early: Vec<u8> = intent.body.clone();\n    \
             match (&intent.object, intent.version) {\n        (Some(id), Some(version)) => {\n            \
             drop(context.engine.update_service(id, version, early.into(), None).await);\n        }\n        \
             _ => drop(context.engine.create_service(early.into(), None).await),\n    }\n    \
-            match context.store.begin(leadership.fence(), action.revision, &kept, now).await {",
+            match context.store.begin(leadership.fence(), action.revision, &intent, now).await {",
         tests: SIM,
     },
     Mutation {

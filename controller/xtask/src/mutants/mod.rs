@@ -3,6 +3,7 @@
 
 mod list;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -66,6 +67,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode, Error> {
 /// A copy of what git knows, in the target folder.
 fn copy_tree() -> Result<PathBuf, Error> {
     let copy = workspace::target().join("mutants");
+    let mut kept = BTreeSet::new();
     let failed = |path: &Path| {
         let path = path.to_owned();
         move |source| Error::File { action: "copy", path, source }
@@ -77,6 +79,7 @@ fn copy_tree() -> Result<PathBuf, Error> {
     for name in String::from_utf8_lossy(&listed.stdout).split('\0').filter(|name| !name.is_empty())
     {
         let (from, to) = (workspace::root().join(name), copy.join(name));
+        kept.insert(to.clone());
         if let Some(folder) = to.parent() {
             fs::create_dir_all(folder).map_err(failed(folder))?;
         }
@@ -86,7 +89,22 @@ fn copy_tree() -> Result<PathBuf, Error> {
             fs::write(&to, new).map_err(failed(&to))?;
         }
     }
+    remove_others(&copy, &kept)?;
     Ok(copy)
+}
+
+/// A file that is no longer in the tree would be a module that is there twice.
+fn remove_others(folder: &Path, kept: &BTreeSet<PathBuf>) -> Result<(), Error> {
+    let failed = |source| Error::File { action: "tidy", path: folder.to_owned(), source };
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        if path.is_dir() {
+            remove_others(&path, kept)?;
+        } else if !kept.contains(&path) {
+            fs::remove_file(&path).map_err(failed)?;
+        }
+    }
+    Ok(())
 }
 
 fn attempt(copy: &Path, mutation: &Mutation) -> Result<Verdict, Error> {

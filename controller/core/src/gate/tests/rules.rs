@@ -65,6 +65,31 @@ fn overrides_win_over_the_file_by_priority() {
     assert_eq!(decision(&policy, "c"), Decision::Allow);
 }
 
+/// A question that names no domain may be about any: what closes one is meant, what opens one is
+/// not.
+#[test]
+fn a_rule_of_a_domain_holds_there_and_where_the_domain_is_not_known() {
+    let decide = |tier: &str, domain| {
+        let policy = policy(&format!(
+            "defaults: {{tier: auto}}\nrules: [{{domain: 'fin*', tier: {tier}}}, \
+             {{kind: x, tier: auto}}, {{tier: approval_required}}]"
+        ));
+        let mut request = ask("restart_service", "a", "manual");
+        request.domain = domain;
+        answer(&policy, &request).0
+    };
+    use Decision::{Allow, Deny, QueueApproval};
+    for (tier, there, elsewhere, unknown) in [
+        ("forbidden", Deny, QueueApproval, Deny),
+        ("approval_required", QueueApproval, QueueApproval, QueueApproval),
+        ("auto", Allow, QueueApproval, QueueApproval),
+    ] {
+        assert_eq!(decide(tier, Some("finance")), there, "{tier}");
+        assert_eq!(decide(tier, Some("edge")), elsewhere, "{tier}");
+        assert_eq!(decide(tier, None), unknown, "{tier}");
+    }
+}
+
 #[test]
 fn a_window_that_cannot_be_read_never_opens() {
     let mut broken = file("rules: [{tier: auto}]");
