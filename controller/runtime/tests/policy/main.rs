@@ -12,4 +12,5 @@ mod freezes;
 mod limits;
 mod modes;
 mod unreadable;
+mod waiting;
 mod world;
