@@ -25,6 +25,7 @@ mod receiver;
 mod registry;
 mod serve;
 mod shell;
+mod stack;
 mod store;
 mod telemetry;
 
