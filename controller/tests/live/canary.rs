@@ -2,11 +2,13 @@
 //! what Skep says, logs or keeps.
 
 use std::process::Output;
+use std::time::Instant;
 
 use serde_json::Value;
 use skep_testkit::canary::{Canaries, Search};
+use skep_testkit::{FaultKind, Matcher};
 
-use crate::harness::{Fleet, items, text};
+use crate::harness::{Fleet, PATIENCE, items, text};
 
 const LIVE: (&str, &str) = ("FLEET_ACTUATOR", "swarm");
 const PLACES: &[&str] = &[
@@ -118,9 +120,16 @@ fn secrets_reach_the_swarm_and_nothing_else() {
     hidden.run(&["plan"]);
     let log =
         format!("logging: {{driver: splunk, options: {{splunk-token: {}}}}}", value("log option"));
-    let bad = "spec: {TaskTemplate: {Placement: {Constraints: [\"no constraint\"]}}}";
-    fleet.registry(&[("a", &declared(&value("next value"), &format!("{log}; {bad}")))]);
+    fleet.registry(&[("a", &declared(&value("next value"), &log))]);
+    // Nothing is written while a rollout runs.
+    let deadline = Instant::now() + PATIENCE;
+    while fleet.inspect(&name)["UpdateStatus"]["State"] != "completed" {
+        assert!(Instant::now() < deadline, "{}", fleet.inspect(&name)["UpdateStatus"]);
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    let refusal = fleet.proxy.fail_next(FaultKind::Refuse(400), Matcher::new("POST", "/services/"));
     let refused = hidden.carry_out();
+    drop(refusal);
     assert_eq!(refused["state"], "failed", "{refused}");
     for arguments in [
         &["service", "list"][..],
