@@ -8,6 +8,7 @@ use skep_core::action::Source;
 use skep_core::desired::{
     Desired, DesiredService, McpEndpoint, Provenance, SourceState, SourceStatus,
 };
+use skep_core::digester::Digester;
 use skep_core::identity::{ClusterId, ServiceName, SwarmId};
 use skep_core::observed::{
     ApiVersion, NodeCounts, ObservedNetwork, ObservedService, PublishedPort, Snapshot, TaskSummary,
@@ -83,6 +84,7 @@ struct World {
     owned: Owned,
     clusters: Vec<ClusterId>,
     masking: Masking,
+    digester: Digester,
 }
 
 impl World {
@@ -101,7 +103,6 @@ impl World {
             name: "registry.yml".to_owned(),
             state: SourceState::Ready,
             reason: None,
-            digest: None,
         };
         let network = ObservedNetwork {
             id: SwarmId::new("n1n1n1n1n1n1n1n1n1n1n1n1n"),
@@ -124,6 +125,7 @@ impl World {
             owned,
             clusters: vec![cluster],
             masking: Masking::new(*b"key"),
+            digester: Digester::new(&[7; 32])?,
         }
     }
 
@@ -135,6 +137,7 @@ impl World {
             known_clusters: &self.clusters,
             images: &AS_WRITTEN,
             masking: &self.masking,
+            digester: &self.digester,
             now: jiff::Timestamp::UNIX_EPOCH,
             fresh: None,
             only: None,

@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 use serde::Serialize;
 use skep_core::action::{Action, ActionKind, ActionState, ActuatorMode, Source};
-use skep_core::approval::{Approval, ApprovalStatus, Moved, Wait, group_key};
+use skep_core::approval::{Approval, ApprovalStatus, Moved, Wait};
 use skep_core::audit::{AuditEvent, AuditKind};
 use skep_core::identity::APPROVAL_PREFIX;
 
@@ -61,7 +61,7 @@ impl ApprovalView {
             source: action.map(|action| action.source),
             mode: action.map(|action| action.mode),
             state: action.map(|action| action.state),
-            group: action.map(|action| group_key(&action.step).to_string()),
+            group: action.map(|action| action.step.group.to_string()),
         }
     }
 }

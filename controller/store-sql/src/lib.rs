@@ -22,6 +22,7 @@ pub mod outbox;
 mod overrides;
 mod ownership;
 mod prefix;
+pub mod rekeying;
 mod requests;
 mod revisions;
 pub mod transfer;

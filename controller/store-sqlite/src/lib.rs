@@ -34,6 +34,7 @@ mod outbox;
 mod overrides;
 mod ownership;
 mod read_only;
+mod rekeying;
 mod requests;
 mod revisions;
 mod row;

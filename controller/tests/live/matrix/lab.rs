@@ -9,6 +9,7 @@ use skep_core::action::Source;
 use skep_core::desired::{
     Desired, DesiredService, McpEndpoint, Provenance, SourceState, SourceStatus,
 };
+use skep_core::digester::Digester;
 use skep_core::identity::{ActionId, FleetName, ServiceName, SwarmId};
 use skep_core::observed::{ApiVersion, ObservedService, Snapshot};
 use skep_core::plan::{
@@ -94,6 +95,7 @@ impl Lab {
             owned: &owned,
             known_clusters: &[],
             masking: &Masking::new(*b"key"),
+            digester: &Digester::new(&[7; 32]).unwrap(),
             now: Timestamp::now(),
             fresh: None,
             only: None,
@@ -246,7 +248,6 @@ fn desired(service: DesiredService) -> Desired {
             name: "matrix.yml".to_owned(),
             state: SourceState::Ready,
             reason: None,
-            digest: None,
         }],
         ..Desired::default()
     }
