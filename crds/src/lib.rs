@@ -8,6 +8,7 @@ mod format;
 pub mod policy;
 pub mod registry;
 mod schema;
+pub mod stack;
 pub mod value;
 
 pub use schema::{schema_text, schemas};

@@ -31,7 +31,7 @@ impl ImageReference {
             Some(at) => (name.get(..at).unwrap_or(name), name.get(at + 1..).map(str::to_owned)),
             None => (name, None),
         };
-        let repository = ["docker.io/library/", "index.docker.io/library/"]
+        let repository = ["docker.io/library/", "index.docker.io/library/", "library/"]
             .iter()
             .find_map(|prefix| repository.strip_prefix(prefix).filter(|rest| !rest.contains('/')))
             .or_else(|| repository.strip_prefix("docker.io/"))
@@ -123,6 +123,8 @@ mod tests {
         for (given, familiar) in [
             ("nginx", "nginx:latest"),
             ("docker.io/library/nginx:1.2", "nginx:1.2"),
+            ("library/nginx:1.2", "nginx:1.2"),
+            ("library/team/nginx:1.2", "library/team/nginx:1.2"),
             ("docker.io/example/caddy-mcp:latest", "example/caddy-mcp:latest"),
             ("localhost:5000/a/b", "localhost:5000/a/b:latest"),
             ("localhost:5000/a/b:c@sha256:00", "localhost:5000/a/b:c@sha256:00"),

@@ -13,6 +13,8 @@ pub const SOURCE: &str = "dev.skep.source";
 pub const ACTION: &str = "dev.skep.action";
 /// The name of the stack, as `docker stack deploy` writes it.
 pub const STACK_NAMESPACE: &str = "com.docker.stack.namespace";
+/// The image as the stack file names it, as `docker stack deploy` writes it.
+pub const STACK_IMAGE: &str = "com.docker.stack.image";
 /// Prefix of the labels that `docker stack deploy` writes.
 pub const STACK_PREFIX: &str = "com.docker.stack.";
 

@@ -8,6 +8,7 @@ mod dlq;
 mod freeze;
 mod notify;
 mod service;
+mod stack;
 mod store;
 mod verbs;
 
@@ -28,6 +29,9 @@ pub(crate) use self::freeze::{
 };
 pub(crate) use self::notify::NotifyVerb;
 pub(crate) use self::service::{AskArgs, ChooseArgs, HistoryArgs, ServiceVerb, Side};
+pub(crate) use self::stack::{
+    Around, LintStackArgs, RenderArgs, StackVerb, ValidateStackArgs, VariableArgs,
+};
 pub(crate) use self::store::{CopyArgs, RestoreArgs, StoreVerb};
 pub(crate) use self::verbs::{
     ActionsVerb, ConfigVerb, ExplainArgs, ImagesArgs, ImportArgs, LintArgs, PlanArgs, PolicyVerb,
@@ -149,6 +153,9 @@ Examples:
     /// Registry files.
     #[command(subcommand)]
     Registry(RegistryVerb),
+    /// Stack files.
+    #[command(subcommand)]
+    Stack(StackVerb),
     /// The policy.
     #[command(subcommand)]
     Policy(PolicyVerb),

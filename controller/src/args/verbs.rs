@@ -289,6 +289,8 @@ pub(crate) enum ReferencePage {
     Settings,
     /// All error codes.
     Errors,
+    /// The keys of stack files, and the rules they are held against.
+    Stacks,
 }
 
 /// `skep schema`.

@@ -55,8 +55,9 @@ async fn list(session: &Session, store: &Arc<dyn Store>, args: &ListApprovalsArg
     let is_long = status == Some(ApprovalStatus::Pending)
         && approvals.len() > MOST_SINGLE
         && session.printer.format() == Format::Table;
-    if args.group || (is_long && !args.no_group) {
-        let items = groups::groups(&approvals, &actions);
+    let items = groups::groups(&approvals, &actions);
+    // Groups of one each would hide the ids and shorten nothing.
+    if args.group || (is_long && !args.no_group && items.len() < approvals.len()) {
         session
             .printer
             .data(&Items { items }, |list, style| groups::table(&list.items, style, now))?;

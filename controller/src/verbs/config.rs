@@ -73,6 +73,7 @@ pub(super) fn reference(printer: &Printer, page: ReferencePage) -> Result<u8> {
     printer.raw(&match page {
         ReferencePage::Settings => reference::markdown(),
         ReferencePage::Errors => codes::markdown(),
+        ReferencePage::Stacks => super::stack::reference::markdown(),
     })?;
     Ok(exit::OK)
 }

@@ -13,12 +13,14 @@ mod notify;
 mod plan;
 mod policy;
 mod probe;
+mod problem;
 mod reconcile;
 mod registry;
 mod schema;
 mod serve;
 mod service;
 mod shell;
+mod stack;
 mod store;
 mod view;
 
@@ -106,6 +108,7 @@ fn dispatch(cli: Cli, printer: &Printer) -> Result<u8> {
     match verb {
         // These read no settings, so that a broken configuration cannot stop them.
         Verb::Registry(RegistryVerb::Validate(args)) => registry::validate(printer, &args),
+        Verb::Stack(verb) => stack::run(printer, verb),
         Verb::Policy(PolicyVerb::Test(args)) => policy::test(printer, &args),
         Verb::Policy(PolicyVerb::Lint(args)) => policy::run_lint(printer, &args),
         Verb::Schema(args) => schema::run(printer, &args),

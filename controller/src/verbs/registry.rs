@@ -3,57 +3,18 @@
 pub(super) mod import;
 
 use serde::Serialize;
-use skep_crds::Problem;
 use skep_sources::RegistrySource;
 
 use crate::args::ValidateArgs;
 use crate::error::{Failure, Result, exit};
-use crate::output::{Format, Printer, plain};
+use crate::output::{Format, Printer};
+use crate::verbs::problem::ProblemView;
 
 #[derive(Serialize)]
 struct Validation {
     valid: bool,
     problems: Vec<ProblemView>,
     services: usize,
-}
-
-#[derive(Serialize)]
-struct ProblemView {
-    file: String,
-    line: u32,
-    column: u32,
-    path: String,
-    code: &'static str,
-    message: String,
-    hint: Option<String>,
-}
-
-impl ProblemView {
-    fn new(problem: &Problem) -> Self {
-        Self {
-            file: problem.location.file.to_string(),
-            line: problem.location.line,
-            column: problem.location.column,
-            path: problem.path.clone(),
-            code: problem.code,
-            message: problem.message.clone(),
-            hint: problem.hint.clone(),
-        }
-    }
-
-    fn text(&self) -> String {
-        let place = match self.line {
-            0 => self.file.clone(),
-            line => format!("{}:{line}:{}", self.file, self.column),
-        };
-        let path = if self.path.is_empty() { String::new() } else { format!("{}: ", self.path) };
-        let mut text = plain(&format!("{place}: {path}{} [{}]", self.message, self.code));
-        if let Some(hint) = &self.hint {
-            text.push_str("\n  hint: ");
-            text.push_str(&plain(hint));
-        }
-        text
-    }
 }
 
 /// `skep registry validate`.
@@ -78,18 +39,8 @@ pub(super) fn validate(printer: &Printer, args: &ValidateArgs) -> Result<u8> {
                     return Err(failure.next("check the path"));
                 }
                 // Programs get one shape, whatever is wrong with the file.
-                let mut reason = vec![failure.message];
-                reason.extend(failure.causes);
                 let file = args.files.first().map(|path| path.display().to_string());
-                let problem = ProblemView {
-                    file: file.unwrap_or_default(),
-                    line: 0,
-                    column: 0,
-                    path: String::new(),
-                    code: failure.code,
-                    message: reason.join(": "),
-                    hint: None,
-                };
+                let problem = ProblemView::of_file(file.unwrap_or_default(), failure);
                 Validation { valid: false, problems: vec![problem], services: 0 }
             }
         },

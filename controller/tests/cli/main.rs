@@ -26,6 +26,7 @@ mod receiver;
 mod registry;
 mod serve;
 mod shell;
+mod stack;
 mod store;
 mod telemetry;
 

@@ -25,3 +25,4 @@ mod replace;
 mod rollout;
 mod scope;
 mod sources;
+mod stack;

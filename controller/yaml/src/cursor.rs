@@ -3,15 +3,20 @@
 //! A [`Cursor`] points at one node and knows its path. Its readers return `None` after they noted
 //! what is wrong, so a caller reads all its fields first and gives up only then.
 
+mod map;
+
 use std::cell::RefCell;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use crate::decode::Decode;
+pub use self::map::MapCursor;
 use crate::path::{Path, Step};
 use crate::problem::{Location, Problem, Problems, did_you_mean};
 use crate::resolve::{Resolved, Resolver, shorten};
-use crate::tree::{Entry, Kind, Mapping, Node, Position, Scalar};
+use crate::tree::{Kind, Node, Position, Scalar, Style};
+
+/// What is said in place of a value that a program put there.
+const HIDDEN: &str = "a value that came from a variable";
 
 /// Where problems of one file go.
 #[derive(Debug)]
@@ -118,6 +123,7 @@ impl<'a> Cursor<'a> {
         match &self.node.kind {
             Kind::Mapping(_) => "a mapping".to_owned(),
             Kind::Sequence(_) => "a list".to_owned(),
+            Kind::Scalar(scalar) if scalar.style == Style::Substituted => HIDDEN.to_owned(),
             Kind::Scalar(scalar) => match self.sink.resolver.resolve(scalar) {
                 // As written: "1.0" is no whole number, which "1" would not explain.
                 Resolved::Int(_) | Resolved::Float(_) => {
@@ -128,6 +134,22 @@ impl<'a> Cursor<'a> {
                 | Resolved::Timestamp(_)
                 | Resolved::Text(_)) => other.describe(),
             },
+        }
+    }
+
+    /// Something of the node's value for a sentence, unless it must not be shown.
+    fn shown(&self, text: &str) -> String {
+        match self.scalar() {
+            Some(scalar) if scalar.style == Style::Substituted => HIDDEN.to_owned(),
+            _ => shorten(text),
+        }
+    }
+
+    /// [`Self::shown`], as a text.
+    fn quoted(&self, text: &str) -> String {
+        match self.shown(text) {
+            hidden if hidden == HIDDEN => hidden,
+            text => format!("\"{text}\""),
         }
     }
 
@@ -180,7 +202,7 @@ impl<'a> Cursor<'a> {
             Some(
                 Resolved::Bool(_) | Resolved::Int(_) | Resolved::Float(_) | Resolved::Timestamp(_),
             ) => {
-                let raw = self.scalar().map(|scalar| shorten(&scalar.raw)).unwrap_or_default();
+                let raw = self.scalar().map(|scalar| self.shown(&scalar.raw)).unwrap_or_default();
                 self.note(
                     "WRONG_TYPE",
                     format!("expected a text, found {}", self.found()),
@@ -222,7 +244,7 @@ impl<'a> Cursor<'a> {
                             "expected a whole number from {} to {}, found {}",
                             range.start(),
                             range.end(),
-                            shorten(&value.to_string())
+                            self.shown(&value.to_string())
                         ),
                     );
                 }
@@ -254,9 +276,10 @@ impl<'a> Cursor<'a> {
             self.refuse(
                 "OUT_OF_RANGE",
                 format!(
-                    "expected a number from {} to {}, found {value}",
+                    "expected a number from {} to {}, found {}",
                     range.start(),
-                    range.end()
+                    range.end(),
+                    self.shown(&value.to_string())
                 ),
             );
             return None;
@@ -277,115 +300,9 @@ impl<'a> Cursor<'a> {
             .map_or_else(|| format!("one of: {list}"), |word| format!("did you mean \"{word}\"?"));
         self.refuse_with(
             "UNKNOWN_WORD",
-            format!("expected one of {list}, found \"{}\"", shorten(&text)),
+            format!("expected one of {list}, found {}", self.quoted(&text)),
             hint,
         );
         None
-    }
-}
-
-/// A mapping under a cursor.
-#[derive(Clone, Debug)]
-pub struct MapCursor<'a> {
-    at: Cursor<'a>,
-    mapping: &'a Mapping,
-}
-
-impl<'a> MapCursor<'a> {
-    /// The mapping as a node.
-    pub const fn cursor(&self) -> &Cursor<'a> {
-        &self.at
-    }
-
-    /// The value of a key, if it is there.
-    pub fn optional(&self, key: &str) -> Option<Cursor<'a>> {
-        let entry = self.mapping.entries.iter().find(|entry| entry.key == key)?;
-        Some(self.child(entry))
-    }
-
-    /// The value of a key that must be there.
-    pub fn required(&self, key: &str) -> Option<Cursor<'a>> {
-        let found = self.optional(key);
-        if found.is_none() {
-            self.at.refuse("MISSING_KEY", format!("the key \"{key}\" is missing"));
-        }
-        found
-    }
-
-    /// A field: the value of its key, or what it is when the key is not there.
-    pub fn field<T: Decode>(&self, key: &str) -> Option<T> {
-        match self.optional(key) {
-            Some(value) => T::decode(&value),
-            None => {
-                let missing = T::missing();
-                if missing.is_none() {
-                    self.at.refuse("MISSING_KEY", format!("the key \"{key}\" is missing"));
-                }
-                missing
-            }
-        }
-    }
-
-    /// Notes every key that is not in `known`.
-    pub fn deny_unknown(&self, known: &[&str]) {
-        for entry in &self.mapping.entries {
-            if known.contains(&entry.key.as_str()) {
-                continue;
-            }
-            // Looking for a near word costs more than all the rest.
-            if self.at.sink.problems.borrow().is_full() {
-                return;
-            }
-            let hint = did_you_mean(&entry.key, known.iter().copied()).map_or_else(
-                || format!("known keys: {}", known.join(", ")),
-                |word| format!("did you mean \"{word}\"?"),
-            );
-            self.refuse_key(
-                entry,
-                "UNKNOWN_KEY",
-                format!("unknown key \"{}\"", shorten(&entry.key)),
-                Some(hint),
-            );
-        }
-    }
-
-    /// Notes that a key is wrong, at the key.
-    pub fn refuse_key(
-        &self,
-        entry: &Entry,
-        code: &'static str,
-        message: impl Into<String>,
-        hint: Option<String>,
-    ) {
-        self.at.sink.push(Problem {
-            location: self.at.sink.location(entry.key_span.start),
-            path: self.at.path.join(Step::Key(entry.key.clone())).to_string(),
-            code,
-            message: message.into(),
-            hint,
-        });
-    }
-
-    /// Every entry with a cursor on its value, in the order of the file.
-    pub fn entries(&self) -> impl Iterator<Item = (&'a Entry, Cursor<'a>)> + use<'a, '_> {
-        self.mapping.entries.iter().map(|entry| (entry, self.child(entry)))
-    }
-
-    /// Whether a key was given twice.
-    pub const fn has_duplicates(&self) -> bool {
-        !self.mapping.duplicates.is_empty()
-    }
-
-    /// Keys that were given more than once.
-    pub fn duplicate_keys(&self) -> impl Iterator<Item = &'a str> + use<'a> {
-        self.mapping.duplicates.iter().map(|entry| entry.key.as_str())
-    }
-
-    fn child(&self, entry: &'a Entry) -> Cursor<'a> {
-        Cursor {
-            sink: self.at.sink,
-            node: &entry.value,
-            path: self.at.path.join(Step::Key(entry.key.clone())),
-        }
     }
 }

@@ -60,6 +60,9 @@ pub enum Style {
     Quoted,
     /// A `|` or `>` block.
     Block,
+    /// Not in the file: a program put it there, such as the value of a variable. It may be a
+    /// secret, so no message shows it.
+    Substituted,
 }
 
 /// The explicit tags that are understood, those of the core schema.

@@ -2,6 +2,7 @@
 //! line came from.
 
 mod connector;
+mod stack;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,6 +10,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 pub use self::connector::{ResolvedReference, connector};
+pub use self::stack::{EngineStack, FileObject, NamedRequest, stack};
 use crate::action::Source;
 use crate::identity::ServiceName;
 use crate::plan::Blocked;

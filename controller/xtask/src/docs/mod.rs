@@ -43,6 +43,18 @@ Every error, and everything that is waiting or blocked, has a code that does not
 beside it says what happened and what to do next; `-o json` gives both.
 ";
 
+/// Before the keys of stack files.
+const STACKS: &str = "\
+# Stack file
+
+The Compose format that `docker stack deploy` reads, versions 3.0 to 3.13, with the same meaning. \
+[Write a stack file](../how-to/write-a-stack-file.md) says where the two differ.
+
+`*` is a name that you choose and `[]` an item of a list. Most lists and mappings have a short \
+notation too. Keys that begin with `x-` are kept and mean nothing; at the top they are allowed since \
+3.4, elsewhere since 3.7. A key is refused in a file whose version is older than the key.
+";
+
 #[derive(Debug, Args)]
 pub(crate) struct Options {
     /// Write nothing; fail when a file differs from what would be written.
@@ -108,9 +120,11 @@ fn pages(program: &Program) -> Result<Vec<Page>, Error> {
         })?;
         pages.push(Page::new(name, &format!("`{origin}`"), &schema::page(&origin, &text)?));
     }
-    for (name, page, intro) in
-        [("configuration.md", "settings", SETTINGS), ("errors.md", "errors", ERRORS)]
-    {
+    for (name, page, intro) in [
+        ("configuration.md", "settings", SETTINGS),
+        ("errors.md", "errors", ERRORS),
+        ("stack.md", "stacks", STACKS),
+    ] {
         let arguments = ["config", "reference", page];
         let origin = format!("`skep {}`", arguments.join(" "));
         let table = program.output(&arguments)?;

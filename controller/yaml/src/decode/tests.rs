@@ -129,3 +129,31 @@ fn nothing_is_accepted_without_a_value() {
     assert!(decode_document::<Vec<Kind>>(parsed, Resolver::Strict).is_err());
     assert!(Problems::new().into_result::<()>(&file, None).is_err());
 }
+
+#[test]
+fn what_a_program_put_there_is_read_and_never_shown() {
+    use crate::tree::{CoreTag, Kind as NodeKind, Node, Scalar, Span, Style};
+
+    let node = |raw: &str, tag| Node {
+        span: Span::default(),
+        kind: NodeKind::Scalar(Scalar { raw: raw.to_owned(), style: Style::Substituted, tag }),
+    };
+    let sink = Sink::new("a.yml".into(), Resolver::Docker);
+    let text = node("123456", None);
+    let number = node("123456", Some(CoreTag::Int));
+    assert_eq!(
+        sink.root(&text).text().as_deref(),
+        Some("123456"),
+        "a text, whatever it looks like"
+    );
+    assert_eq!(sink.root(&number).integer(0..=200_000), Some(123_456));
+    sink.root(&text).map();
+    sink.root(&text).boolean();
+    sink.root(&text).word(&[("a", ())]);
+    sink.root(&number).text();
+    sink.root(&number).integer(0..=9);
+    sink.root(&number).number(0.0..=9.0);
+    let problems = sink.into_problems();
+    assert_eq!(problems.len(), 6);
+    assert!(!problems.to_string().contains("123456"), "{problems}");
+}
