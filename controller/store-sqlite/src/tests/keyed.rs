@@ -11,7 +11,7 @@ use skep_core::identity::ClusterId;
 use skep_store::conformance::protection;
 use skep_store::{
     ActionFilter, Actions as _, ApprovalFilter, Approvals as _, Holds as _, Sources as _,
-    step_context,
+    content_context, step_context,
 };
 
 use super::upgrade::{contains, files, of_the_first_schema, raw};
@@ -72,6 +72,13 @@ async fn of_the_seventh_schema(path: &Path) {
             .await
             .unwrap();
     }
+    let sealed =
+        protection().seal("source content", &content_context("registry"), &[0, 255]).unwrap();
+    sqlx::query("UPDATE source_contents SET content = ?")
+        .bind(sealed)
+        .execute(&mut connection)
+        .await
+        .unwrap();
     let (one, two) = (Digest::of_json(&content("done")), Digest::of_json(&content("asked")));
     let moved = json!({"fields": [
         {"field": "digest", "approved": one.short(16), "now": two.short(16)},
