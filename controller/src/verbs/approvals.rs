@@ -12,13 +12,13 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::Serialize;
 use skep_core::action::{Action, ActionState};
-use skep_core::approval::{ApprovalStatus, Batch, Halt};
+use skep_core::approval::{Approval, ApprovalStatus, Batch, Halt, Overdue};
 use skep_core::identity::ActionId;
 use skep_store::{ActionFilter, ApprovalFilter, Store};
 
 use self::groups::MOST_SINGLE;
-use super::actions::waits_for;
-use super::view::{ActionView, ApprovalView, short};
+use super::actions::{late, waits_for};
+use super::view::{ActionView, ApprovalView, Lateness, short};
 use super::{Session, freeze, moved};
 use crate::args::{ApprovalsVerb, ListApprovalsArgs};
 use crate::error::{Result, exit};
@@ -66,10 +66,12 @@ async fn list(session: &Session, store: &Arc<dyn Store>, args: &ListApprovalsArg
         }
         return Ok(exit::OK);
     }
-    let items: Vec<_> = approvals
-        .iter()
-        .map(|approval| ApprovalView::new(approval, actions.get(&approval.action)))
-        .collect();
+    let clock = Lateness::new(&session.config, now);
+    let view = |approval: &Approval| {
+        let action = actions.get(&approval.action);
+        ApprovalView::new(approval, action).at(&clock, action)
+    };
+    let items: Vec<_> = approvals.iter().map(view).collect();
     session.printer.data(&Items { items }, |list, style| table(&list.items, style, now))?;
     freeze::warn(session, &freeze::in_force(store.as_ref(), now).await?);
     Ok(exit::OK)
@@ -96,6 +98,7 @@ fn table(items: &[ApprovalView], style: Style, now: Timestamp) -> String {
             ApprovalStatus::Pending => until(approval.expires_at, now),
             _ => "-".to_owned(),
         };
+        let reason = approval.overdue.map_or_else(|| approval.reason.clone(), late);
         columns.row([
             short(&approval.id).to_owned(),
             approval.kind.to_string(),
@@ -104,7 +107,7 @@ fn table(items: &[ApprovalView], style: Style, now: Timestamp) -> String {
             expires,
             approval.status.to_string(),
             approval.plan.clone(),
-            approval.reason.clone(),
+            reason,
         ]);
     }
     columns.text(style, "nothing waits for a decision")
@@ -136,8 +139,9 @@ async fn show(session: &Session, store: &Arc<dyn Store>, id: &str) -> Result<u8>
         Some(batch) => Some(store.batch(batch.as_str()).await?),
         None => None,
     };
+    let clock = Lateness::new(&session.config, Timestamp::now());
     let shown = Shown {
-        approval: ApprovalView::new(&approval, Some(&action)),
+        approval: ApprovalView::new(&approval, Some(&action)).at(&clock, Some(&action)),
         action: ActionView::new(&action),
         decision,
     };
@@ -162,6 +166,7 @@ fn text(shown: &Shown<'_>, style: Style) -> String {
     };
     line("request", &approval.id);
     line("status", approval.status.as_str());
+    line("overdue", approval.overdue.map(Overdue::why).unwrap_or_default());
     if let (Some(by), Some(at)) = (&approval.decided_by, approval.decided_at) {
         let from = approval.decided_source.as_deref().unwrap_or("an unknown source");
         line("decided", &format!("{at:.0} by {by} from {from}"));
