@@ -115,7 +115,10 @@ fn two_installations_have_no_digest_in_common() {
     let (of_one, of_two) = (one.digests(16), two.digests(16));
     // Of two steps, two requests and their plan at least.
     assert!(of_one.len() > 10, "{of_one:?}");
-    let common: Vec<_> = of_one.intersection(&of_two).collect();
+    // Of no rows from before the audit trail had chains.
+    let nothing = Digest::of_bytes(b"").to_string();
+    let common: Vec<_> =
+        of_one.intersection(&of_two).filter(|digest| **digest != nothing).collect();
     assert!(
         common.is_empty(),
         "{common:?}, for example in {:?}",
