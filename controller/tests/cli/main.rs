@@ -19,6 +19,7 @@ mod dlq;
 mod engine;
 mod errors;
 mod fleet;
+mod follow;
 mod freeze;
 mod manual;
 mod policy;
@@ -29,6 +30,7 @@ mod shell;
 mod stack;
 mod store;
 mod telemetry;
+mod unusable;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
