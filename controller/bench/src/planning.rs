@@ -119,6 +119,7 @@ impl World {
                 networks: BTreeMap::from([(network.id.clone(), network)]),
                 secrets: BTreeMap::new(),
                 configs: BTreeMap::new(),
+                objects: std::sync::Arc::default(),
                 nodes: NodeCounts { ready: 1, total: 1 },
             },
             owned,

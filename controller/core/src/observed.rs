@@ -1,12 +1,15 @@
 //! What the swarm looks like: one immutable snapshot, with its age and how far it can be trusted.
 
+mod objects;
 mod services;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub use self::objects::ObservedObject;
 pub use self::services::Services;
 use crate::identity::{ClusterId, ServiceName, SwarmId};
 use crate::spec::Spec;
@@ -28,6 +31,9 @@ pub struct Snapshot {
     pub secrets: BTreeMap<String, SwarmId>,
     /// Ids of configs by name; names are unique in a swarm.
     pub configs: BTreeMap<String, SwarmId>,
+    /// Networks of the swarm, secrets and configs as the engine reports them, by target
+    /// ([`ServiceName::object`]).
+    pub objects: Arc<BTreeMap<ServiceName, ObservedObject>>,
     /// Nodes of the swarm.
     pub nodes: NodeCounts,
 }

@@ -51,6 +51,7 @@ impl World {
                 networks: BTreeMap::from([(network.id.clone(), network)]),
                 secrets: ids(&["another", "h9-sec", "s"]),
                 configs: ids(&["h9-cfg"]),
+                objects: std::sync::Arc::default(),
                 nodes: NodeCounts { ready: 1, total: 1 },
             },
             owned: Owned::new(),
