@@ -81,6 +81,7 @@ struct World {
     desired: Desired,
     observed: Snapshot,
     owned: Owned,
+    nothing: Owned,
     clusters: Vec<ClusterId>,
     masking: Masking,
 }
@@ -123,6 +124,7 @@ impl World {
                 nodes: NodeCounts { ready: 1, total: 1 },
             },
             owned,
+            nothing: Owned::new(),
             clusters: vec![cluster],
             masking: Masking::new(*b"key"),
         }
@@ -133,6 +135,7 @@ impl World {
             desired: &self.desired,
             observed: &self.observed,
             owned: &self.owned,
+            owned_objects: &self.nothing,
             known_clusters: &self.clusters,
             images: &AS_WRITTEN,
             masking: &self.masking,

@@ -313,6 +313,7 @@ impl Draft<'_> {
                 desired: &desired,
                 observed: self.snapshot,
                 owned: &Owned::new(),
+                owned_objects: &Owned::new(),
                 known_clusters: &[],
                 masking: &Masking::new(Vec::new()),
                 now: self.live.updated_at,

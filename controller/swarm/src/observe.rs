@@ -67,12 +67,12 @@ pub async fn take_snapshot(engine: &dyn Engine, clock: &dyn Clock) -> Result<Sna
             let object = objects::object(kind, reported)?;
             // Networks of one node are not the swarm's, and their names need not be unique.
             if kind != ObjectKind::Network || object.scope() == "swarm" {
-                all.insert(object.target(), object);
+                all.insert(object.target(), Arc::new(object));
             }
         }
     }
     let ids = |kind: ObjectKind| -> BTreeMap<String, SwarmId> {
-        let of_kind = all.values().filter(|object: &&ObservedObject| object.kind == kind);
+        let of_kind = all.values().filter(|object: &&Arc<ObservedObject>| object.kind == kind);
         of_kind.map(|object| (object.name.clone(), object.id.clone())).collect()
     };
     Ok(Snapshot {

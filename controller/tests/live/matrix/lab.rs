@@ -92,6 +92,7 @@ impl Lab {
             desired: &desired,
             observed: &swarm,
             owned: &owned,
+            owned_objects: &Owned::new(),
             known_clusters: &[],
             masking: &Masking::new(*b"key"),
             now: Timestamp::now(),
@@ -106,6 +107,7 @@ impl Lab {
         let late = Late {
             snapshot: &self.swarm,
             live,
+            object: None,
             secrets: &skep_core::desired::SecretValues::default(),
             action: &ActionId::new("matrix"),
             fleet: &FleetName::new("matrix"),
