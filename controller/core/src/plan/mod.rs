@@ -54,7 +54,7 @@ use crate::request::RequestVerb;
 
 /// Part of every digest. Raise it when the same inputs would give other steps, so that approvals
 /// of the old planner's steps are superseded instead of being carried out differently.
-pub const PLANNER_VERSION: u32 = 3;
+pub const PLANNER_VERSION: u32 = 2;
 
 words! {
     /// Why a step is in the plan.
