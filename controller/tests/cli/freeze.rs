@@ -181,7 +181,7 @@ fn plan_status_and_approvals_say_that_it_is_frozen() {
     assert_eq!(home.run(&freeze).code(), 0);
 
     let plan = run(&["plan"]);
-    assert!(plan.stderr().contains("forbidden for deploy_service until it is lifted"), "{plan}");
+    assert!(plan.stderr().contains("forbidden, deploy_service, until it is lifted"), "{plan}");
     assert!(plan.stdout().contains("FROZEN by tester@"), "{plan}");
     assert!(plan.stdout().contains("lifts the freeze"), "{plan}");
     assert!(!plan.stderr().contains("files the requests"), "nothing can be filed: {plan}");

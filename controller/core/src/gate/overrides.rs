@@ -113,7 +113,7 @@ impl Override {
     #[must_use]
     pub fn described(&self) -> String {
         let (name, tier, scope) = (self.name(), self.rule.tier.as_str(), self.scope());
-        format!("{name}: {tier} for {scope} {}: {}", self.until(), self.reason)
+        format!("{name}: {tier}, {scope}, {}: {}", self.until(), self.reason)
     }
 
     fn until(&self) -> String {
