@@ -60,7 +60,8 @@ pub fn only_looks(kind: &str) -> bool {
 pub(super) fn changes_a_service(kind: &str) -> bool {
     let only_records =
         ActionKind::from_word(kind).is_some_and(ActionKind::writes_nothing_to_the_engine);
-    let of_another_object = ActionKind::from_word(kind).is_some_and(|kind| !kind.is_about_a_service());
+    let of_another_object =
+        ActionKind::from_word(kind).is_some_and(|kind| !kind.is_about_a_service());
     !only_looks(kind) && !only_records && !of_another_object
 }
 

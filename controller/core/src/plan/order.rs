@@ -41,9 +41,8 @@ fn wave(
         return 0;
     }
     let service = known.desired.services.get(name);
-    let behind_objects =
-        known.objects.makes_something()
-            && service.is_some_and(|service| known.objects.precedes(&service.spec.value()));
+    let behind_objects = known.objects.makes_something()
+        && service.is_some_and(|service| known.objects.precedes(&service.spec.value()));
     let before = service
         .map(|service| service.depends_on.as_slice())
         .unwrap_or_default()

@@ -66,8 +66,7 @@ impl Waiting {
     /// True for a remark on a service that nothing keeps from being planned.
     #[must_use]
     pub fn is_remark(&self) -> bool {
-        self.code == super::mask::FIELD_UNSUPPORTED
-            || self.code == super::objects::LABELS_FIXED
+        self.code == super::mask::FIELD_UNSUPPORTED || self.code == super::objects::LABELS_FIXED
     }
 
     pub(super) fn on(target: &ServiceName, code: &str, reason: impl Into<String>) -> Self {

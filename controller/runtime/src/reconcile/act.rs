@@ -57,7 +57,9 @@ pub(crate) async fn carry_out(
     let world = if name.kind() == ObjectKind::Service {
         match read_by_name(context, name.as_str()).await {
             Ok(live) => world.with(name.clone(), live, context.clock.now()).decided_by(action),
-            Err(error) => return Ok(Attempt::Retry(format!("the service cannot be read: {error}"))),
+            Err(error) => {
+                return Ok(Attempt::Retry(format!("the service cannot be read: {error}")));
+            }
         }
     } else {
         match objects::read(context, &name).await {

@@ -80,8 +80,7 @@ pub(crate) async fn record_late(
         }
         Err(error) => return Err(error.into()),
     }
-    let effects =
-        Effects { ownership: Some(owned(context, action, live)), ..Effects::default() };
+    let effects = Effects { ownership: Some(owned(context, action, live)), ..Effects::default() };
     let detail = "found done: it arrived late".to_owned();
     let outcome = IntentOutcome::Done { detail, effects };
     settle::store(context, leadership, action, &intent, outcome).await
@@ -102,8 +101,7 @@ pub(crate) async fn change_record(
         let detail = format!("{} is off record; nothing was written to Docker", step.target);
         (detail, OwnershipChange::Forget(action.key.clone()))
     } else {
-        let detail =
-            format!("{} is on record as ours; nothing was written to Docker", step.target);
+        let detail = format!("{} is on record as ours; nothing was written to Docker", step.target);
         (detail, owned(context, action, live))
     };
     let effects = Effects { ownership: Some(ownership), ..Effects::default() };

@@ -126,11 +126,8 @@ impl Work<'_> {
                 }
                 Ok(There::SomethingElse(what)) if self.intent.object.is_none() => {
                     let detail = format!("FOREIGN_NAME: {what}: {said}");
-                    let failed = attempts::failed(
-                        self.context,
-                        self.action,
-                        LetterReason::ForeignName,
-                    );
+                    let failed =
+                        attempts::failed(self.context, self.action, LetterReason::ForeignName);
                     self.refused(detail, failed.await?).await
                 }
                 Ok(There::SomethingElse(what)) => self.no_effect(what).await,
@@ -264,11 +261,8 @@ impl Work<'_> {
 
     fn record(&self, live: &ObservedObject) -> Effects {
         // New labels are written to what is on record already.
-        let ownership = self
-            .intent
-            .object
-            .is_none()
-            .then(|| owned(self.context, self.action, live));
+        let ownership =
+            self.intent.object.is_none().then(|| owned(self.context, self.action, live));
         Effects { ownership, ..Effects::default() }
     }
 

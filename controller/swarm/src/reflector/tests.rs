@@ -12,12 +12,12 @@ use skep_core::observed::{ApiVersion, NodeCounts, ObservedService};
 use tokio::task::JoinHandle;
 
 use super::*;
-use skep_core::identity::ObjectKind;
 use crate::engine::{
     Created, EngineInfo, Event, EventObject, EventStream, Nodes, Services, Task, Updated,
 };
 use crate::error::Call;
 use crate::registry::{Distribution, RegistryAuth};
+use skep_core::identity::ObjectKind;
 
 #[derive(Default)]
 struct World {

@@ -8,7 +8,8 @@ use crate::desired::DesiredObject;
 use crate::labels;
 use crate::observed::ObservedObject;
 use crate::plan::pointer::escape;
-use crate::plan::{Change, Masking, looks_secret};
+use crate::plan::{Change, Masking};
+use crate::secrecy::{holds_secret, looks_secret};
 
 /// True when a field says something else; `null` says the same as nothing.
 pub(super) fn differs(live: &Value, desired: &Value, key: &str) -> bool {
@@ -42,7 +43,7 @@ pub(super) fn labels_of(spec: &Value) -> Map<String, Value> {
 
 fn masked(key: &str, value: Option<&Value>, masking: &Masking) -> Value {
     match value {
-        Some(Value::String(text)) if looks_secret(key) => {
+        Some(Value::String(text)) if looks_secret(key) || holds_secret(text) => {
             json!(format!("(masked {})", masking.fingerprint(text)))
         }
         value => value.cloned().unwrap_or_default(),

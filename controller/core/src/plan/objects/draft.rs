@@ -266,7 +266,8 @@ impl<'a> Draft<'a> {
     fn finish(&self, mut step: Step) -> Finding {
         let cluster = &self.input.observed.cluster;
         let desired = json!([self.object.request, self.object.data]);
-        let before: Vec<_> = step.changes.iter().map(|change| (&change.path, &change.before)).collect();
+        let before: Vec<_> =
+            step.changes.iter().map(|change| (&change.path, &change.before)).collect();
         step.digest = Digest::of_json(&json!({
             "planner": PLANNER_VERSION,
             "key": ObjectKey::of(cluster, &step.target),

@@ -153,9 +153,8 @@ impl ObjectPlan {
         if let Some(step) = self.steps.iter().find(|step| step.target == *target) {
             return Finding::Step(Box::new(step.clone()));
         }
-        let is_it = |waiting: &&Waiting| {
-            waiting.target.as_ref() == Some(target) && !waiting.is_remark()
-        };
+        let is_it =
+            |waiting: &&Waiting| waiting.target.as_ref() == Some(target) && !waiting.is_remark();
         match self.waiting.iter().find(is_it) {
             Some(waiting) => Finding::Waiting(waiting.clone()),
             None => Finding::Unchanged,

@@ -7,9 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use crate::action::{ActionKind, Source};
-use crate::desired::{
-    DesiredObject, DesiredStack, External, OnFailure, Provenance, RolloutPace,
-};
+use crate::desired::{DesiredObject, DesiredStack, External, OnFailure, Provenance, RolloutPace};
 use crate::identity::{ActionId, FleetName, ObjectKind, ServiceName, SwarmId};
 use crate::labels;
 use crate::observed::ObservedObject;
@@ -183,10 +181,7 @@ impl World {
 }
 
 fn actions(plan: &Plan) -> Vec<(&'static str, &str, u32)> {
-    plan.steps
-        .iter()
-        .map(|step| (step.action.as_str(), step.target.as_str(), step.wave))
-        .collect()
+    plan.steps.iter().map(|step| (step.action.as_str(), step.target.as_str(), step.wave)).collect()
 }
 
 #[test]
@@ -253,7 +248,10 @@ fn what_docker_left_is_adopted_and_nothing_else() {
     let adoptions: Vec<_> = plan.steps.iter().filter(|step| step.action.is_adoption()).collect();
     assert_eq!(adoptions.len(), 3, "{plan:?}");
     for step in adoptions {
-        assert_eq!((step.changes.len(), &step.blocked, step.class), (0, &None, DriftClass::Foreign));
+        assert_eq!(
+            (step.changes.len(), &step.blocked, step.class),
+            (0, &None, DriftClass::Foreign)
+        );
     }
     assert_eq!(world.carry_out_objects(), 3);
     let plan = world.resolved_plan();

@@ -66,8 +66,9 @@ pub(super) fn compared(
     if version_of(&object.name, &live.name) == Some(wanted.get(..HASH).unwrap_or(wanted)) {
         return Content::Equal;
     }
-    let differs =
-        ["Templating", "Driver"].iter().any(|key| compare::differs(&live.spec, &object.request, key));
+    let differs = ["Templating", "Driver"]
+        .iter()
+        .any(|key| compare::differs(&live.spec, &object.request, key));
     match (differs, &object.data) {
         (true, _) => Content::Different,
         // A driver provides it; there is no data of ours.
