@@ -317,6 +317,7 @@ impl Draft<'_> {
                 desired: &desired,
                 observed: self.snapshot,
                 owned: &Owned::new(),
+                owned_objects: &Owned::new(),
                 known_clusters: &[],
                 masking: &Masking::new(Vec::new()),
                 digester: &digester,

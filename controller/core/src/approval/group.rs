@@ -43,6 +43,9 @@ fn word(operation: &Operation) -> &'static str {
         Operation::RefreshCredentials => "refresh_credentials",
         Operation::Adopt => "adopt",
         Operation::Release => "release",
+        Operation::CreateObject { .. } => "create_object",
+        Operation::UpdateLabels { .. } => "update_labels",
+        Operation::Remove => "remove",
     }
 }
 

@@ -55,20 +55,19 @@ pub(crate) fn step(action: ActionKind, target: &str, operation: Operation) -> St
         ActionKind::RestartService | ActionKind::ScaleService | ActionKind::StopService => {
             Source::Reconciler
         }
-        ActionKind::DeployService
-        | ActionKind::RollbackService
-        | ActionKind::RemoveService
-        | ActionKind::AdoptService
-        | ActionKind::ReleaseService => Source::Registry,
+        kind if kind.is_about_a_service() => Source::Registry,
+        _ => Source::Gitops,
     };
     let object = match &operation {
-        Operation::Create { .. } => None,
+        Operation::Create { .. } | Operation::CreateObject { .. } => None,
         Operation::Update { .. }
         | Operation::Replace { .. }
         | Operation::Restart
         | Operation::RefreshCredentials
         | Operation::Adopt
-        | Operation::Release => Some(SwarmId::new("object1")),
+        | Operation::Release
+        | Operation::UpdateLabels { .. }
+        | Operation::Remove => Some(SwarmId::new("object1")),
     };
     let content = json!([action, target, object, operation]);
     let mut step = Step {

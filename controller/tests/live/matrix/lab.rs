@@ -93,6 +93,7 @@ impl Lab {
             desired: &desired,
             observed: &swarm,
             owned: &owned,
+            owned_objects: &Owned::new(),
             known_clusters: &[],
             masking: &Masking::new(*b"key"),
             digester: &Digester::new(&[7; 32]).unwrap(),
@@ -108,6 +109,7 @@ impl Lab {
         let late = Late {
             snapshot: &self.swarm,
             live,
+            object: None,
             secrets: &skep_core::desired::SecretValues::default(),
             action: &ActionId::new("matrix"),
             fleet: &FleetName::new("matrix"),

@@ -86,11 +86,7 @@ impl Draft<'_> {
             ActionKind::RestartService | ActionKind::ScaleService | ActionKind::StopService => {
                 Source::Reconciler
             }
-            ActionKind::DeployService
-            | ActionKind::RollbackService
-            | ActionKind::RemoveService
-            | ActionKind::AdoptService
-            | ActionKind::ReleaseService => self.service.provenance.source,
+            _ => self.service.provenance.source,
         };
         Step {
             id: StepId::new(""),
@@ -153,8 +149,9 @@ impl Draft<'_> {
         } else {
             step.blocked = mask::unsupported_mode(desired, self.api())
                 .or_else(|| kept::unknown_word(desired))
-                .or_else(|| conflict::missing_network(self.input, self.service))
-                .or_else(|| conflict::missing_file(self.input, desired))
+                .or_else(|| self.index.objects.obstacle(&self.service.name, desired))
+                .or_else(|| conflict::missing_network(self.input, self.index, self.service))
+                .or_else(|| conflict::missing_file(self.input, self.index, desired))
                 .or_else(|| self.service.blocked.clone());
         }
     }
