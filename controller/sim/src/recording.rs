@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use skep_core::identity::SwarmId;
+use skep_core::identity::{ObjectKind, SwarmId};
 use skep_core::ports::Clock as _;
 use skep_swarm::Engine as _;
 use skep_swarm::fake::FakeSwarm;
@@ -22,6 +22,12 @@ pub enum Write {
     Update(SwarmId, u64, Bytes),
     /// Of a service.
     Remove(SwarmId),
+    /// Of a network, config or secret.
+    CreateObject(ObjectKind, Bytes),
+    /// Of the labels of a config or secret at a Version.
+    UpdateObject(ObjectKind, SwarmId, u64, Bytes),
+    /// Of a network, config or secret.
+    RemoveObject(ObjectKind, SwarmId),
 }
 
 impl Write {
@@ -33,6 +39,13 @@ impl Write {
                 swarm.update_service(id, *version, spec.clone(), None).await.is_ok()
             }
             Self::Remove(id) => swarm.remove_service(id).await.is_ok(),
+            Self::CreateObject(kind, request) => {
+                swarm.create_object(*kind, request.clone()).await.is_ok()
+            }
+            Self::UpdateObject(kind, id, version, request) => {
+                swarm.update_object(*kind, id, *version, request.clone()).await.is_ok()
+            }
+            Self::RemoveObject(kind, id) => swarm.remove_object(*kind, id).await.is_ok(),
         }
     }
 }
@@ -124,15 +137,9 @@ impl Recorder {
     }
 
     async fn look(&self, name: String, on_its_way: Option<Write>) -> Left {
-        let _gate = self.database.gate.lock().await;
-        Left {
-            step: self.step.load(std::sync::atomic::Ordering::SeqCst),
-            at: self.clock.now(),
-            swarm: self.swarm.fork(Arc::new(self.clock)),
-            database: self.database.image(),
-            on_its_way,
-            name,
-        }
+        let step = self.step.load(std::sync::atomic::Ordering::SeqCst);
+        let left = what_is_left(&self.swarm, &self.database, self.clock, step).await;
+        Left { on_its_way, name, ..left }
     }
 
     pub(crate) async fn keep(&self, place: Place) {
@@ -154,6 +161,24 @@ impl Recorder {
     pub(crate) async fn keep_on_its_way(&self, call: &str, write: Write) {
         let left = self.look(format!("{call} on its way"), Some(write)).await;
         self.recording().on_its_way.push(left);
+    }
+}
+
+/// The world without its processes as it is now.
+pub(crate) async fn what_is_left(
+    swarm: &FakeSwarm,
+    database: &Database,
+    clock: VirtualClock,
+    step: usize,
+) -> Left {
+    let _gate = database.gate.lock().await;
+    Left {
+        step,
+        at: clock.now(),
+        swarm: swarm.fork(Arc::new(clock)),
+        database: database.image(),
+        on_its_way: None,
+        name: String::new(),
     }
 }
 

@@ -13,7 +13,7 @@ use skep_core::retry::Failure;
 use skep_store::{ActionFilter, ApprovalFilter, AuditFilter, Store};
 
 use super::view::{ActionView, AuditView, Lateness, short};
-use super::{Session, moved};
+use super::{Session, freeze, moved};
 use crate::args::ActionsVerb;
 use crate::error::{Result, exit};
 use crate::output::table::Columns;
@@ -49,14 +49,19 @@ async fn list(
     let now = Timestamp::now();
     let clock = Lateness::new(&session.config, now);
     let lapses = lapses(store, &actions).await?;
+    let freezes = freeze::in_force(store.as_ref(), now).await?;
     let items: Vec<_> = actions
         .iter()
-        .map(|action| ActionView::new(action).at(&clock, action, lapses.get(&action.id).copied()))
+        .map(|action| {
+            let lapses_at = lapses.get(&action.id).copied();
+            ActionView::new(action).at(&clock, action, lapses_at).under(&freezes, action)
+        })
         .collect();
     session.printer.data(&Items { items }, |list, style| {
         let mut columns = Columns::new(["ID", "KIND", "TARGET", "STATE", "AGE", "DETAIL"]);
         for action in &list.items {
-            let first = action.overdue.map(late).or_else(|| action.wait.map(waits_for));
+            let first = action.frozen.clone().or_else(|| action.overdue.map(late));
+            let first = first.or_else(|| action.wait.map(waits_for));
             let detail = match &first {
                 Some(first) => first.as_str(),
                 None if action.detail.is_empty() => action.reason,
@@ -104,10 +109,12 @@ async fn show(session: &Session, store: &Arc<dyn Store>, id: &str) -> Result<u8>
         detail: attempts.detail,
         not_before: attempts.not_before,
     });
-    let clock = Lateness::new(&session.config, Timestamp::now());
-    let lapses = lapses(store, std::slice::from_ref(&action)).await?;
+    let now = Timestamp::now();
+    let clock = Lateness::new(&session.config, now);
+    let lapses_at = lapses(store, std::slice::from_ref(&action)).await?.get(&action.id).copied();
+    let freezes = freeze::in_force(store.as_ref(), now).await?;
     let shown = Shown {
-        action: ActionView::new(&action).at(&clock, &action, lapses.get(&action.id).copied()),
+        action: ActionView::new(&action).at(&clock, &action, lapses_at).under(&freezes, &action),
         attempts,
         history,
     };
@@ -149,6 +156,7 @@ fn text(shown: &Shown<'_>, style: Style) -> String {
     };
     line("action", action.id);
     line("state", action.state.as_str());
+    line("frozen", action.frozen.as_deref().unwrap_or_default());
     line("overdue", action.overdue.map(Overdue::why).unwrap_or_default());
     line("detail", action.detail);
     if let Some(attempts) = &shown.attempts {

@@ -169,7 +169,7 @@ async fn list(session: &Session, fleet: &FleetArgs, probe: bool) -> Result<u8> {
         for row in &list.items {
             columns.row([
                 row.name.clone(),
-                row.state.to_owned(),
+                row.shown_state(),
                 row.shown_health(),
                 row.class.map_or("-".to_owned(), |class| class.to_string()),
                 row.replicas.shown(),

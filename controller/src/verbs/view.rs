@@ -4,10 +4,12 @@
 use jiff::Timestamp;
 use serde::Serialize;
 use skep_core::action::{Action, ActionKind, ActionState, ActuatorMode, Source};
-use skep_core::approval::{Approval, ApprovalStatus, Moved, Overdue, Wait, group_key, overdue};
+use skep_core::approval::{Approval, ApprovalStatus, Moved, Overdue, Wait, overdue};
 use skep_core::audit::{AuditEvent, AuditKind};
+use skep_core::gate::Override;
 use skep_core::identity::APPROVAL_PREFIX;
 
+use super::freeze;
 use crate::config::{Config, table};
 use crate::output::plan::StepView;
 
@@ -65,7 +67,7 @@ impl ApprovalView {
             mode: action.map(|action| action.mode),
             state: action.map(|action| action.state),
             overdue: None,
-            group: action.map(|action| group_key(&action.step).to_string()),
+            group: action.map(|action| action.step.group.to_string()),
         }
     }
 }
@@ -126,6 +128,8 @@ pub(super) struct ActionView<'a> {
     pub(super) start_by: Option<Timestamp>,
     /// What it waits for; its time to start does not run meanwhile.
     pub(super) wait: Option<&'a Wait>,
+    /// The freeze that keeps it from starting; its time to start runs on.
+    pub(super) frozen: Option<String>,
     /// What should have happened by now and has not.
     pub(super) overdue: Option<Overdue>,
     pub(super) runnable_since: Option<Timestamp>,
@@ -157,6 +161,7 @@ impl<'a> ActionView<'a> {
             granted_at: action.granted_at,
             start_by: action.start_by,
             wait: action.wait.as_ref(),
+            frozen: None,
             overdue: None,
             runnable_since: action.runnable_since,
             moved: action.moved.as_ref(),
@@ -172,6 +177,16 @@ impl<'a> ActionView<'a> {
         lapses_at: Option<Timestamp>,
     ) -> Self {
         self.overdue = clock.of(action, lapses_at);
+        self
+    }
+
+    /// The same with what keeps it from starting, of these freezes.
+    pub(super) fn under(mut self, freezes: &[Override], action: &Action) -> Self {
+        let may_start = matches!(action.state, ActionState::Pending | ActionState::Granted);
+        // No freeze stops containment.
+        if may_start && !action.is_containment() {
+            self.frozen = freeze::over(freezes, &action.step).map(Override::why_frozen);
+        }
         self
     }
 }

@@ -42,6 +42,7 @@ mod overrides;
 mod ownership;
 mod pooler;
 mod query;
+mod rekeying;
 mod requests;
 mod revisions;
 mod schema;

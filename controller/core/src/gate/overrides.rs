@@ -124,7 +124,8 @@ impl Override {
     }
 
     /// Why an action that it covers is denied, with the way out.
-    pub(super) fn why_frozen(&self) -> String {
+    #[must_use]
+    pub fn why_frozen(&self) -> String {
         format!(
             "frozen by {} {}: {}; lift it with: skep unfreeze {}",
             self.actor,
