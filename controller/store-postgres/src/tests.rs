@@ -1,5 +1,7 @@
 //! What only the inside can show: the schema's own rules, and who waits for whom.
 
+mod keyed;
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
