@@ -1,5 +1,6 @@
 //! What only the inside can show: the schema's own rules, and who waits for whom.
 
+mod keyed;
 mod locks;
 
 use std::collections::BTreeSet;
