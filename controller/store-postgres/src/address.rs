@@ -8,7 +8,11 @@ use sqlx::postgres::PgConnectOptions;
 
 /// Where a Postgres database is, and who asks. Shows everything but the password.
 #[derive(Clone)]
-pub struct Address(PgConnectOptions);
+pub struct Address {
+    options: PgConnectOptions,
+    /// Whether it says that a pooler stands between.
+    is_pooled: bool,
+}
 
 /// An address that names no Postgres database. It does not repeat the address, which can hold a
 /// password.
@@ -34,6 +38,9 @@ pub enum InvalidAddress {
     )]
     Form,
 }
+
+/// How it says that no statement is to be prepared under a name.
+const NO_STATEMENTS: &str = "statement-cache-capacity=0";
 
 /// The parameters that have a meaning. `options` is not among them: a pooler refuses it.
 const PARAMETERS: [&str; 17] = [
@@ -64,12 +71,17 @@ impl Address {
     }
 
     pub(crate) fn options(&self) -> PgConnectOptions {
-        self.0
+        self.options
             .clone()
             // Poolers refuse settings that they do not know at the start of a session.
             .extra_float_digits(None)
             // They are the same each time; logs say what Skep does.
             .disable_statement_logging()
+    }
+
+    /// Whether it says that a pooler may give each transaction another session of the server.
+    pub(crate) fn is_pooled(&self) -> bool {
+        self.is_pooled
     }
 }
 
@@ -102,13 +114,14 @@ impl FromStr for Address {
             return Err(InvalidAddress::Parameter { name: name.to_owned() });
         }
         let options: PgConnectOptions = text.parse().map_err(|_| InvalidAddress::Form)?;
-        Ok(Self(options))
+        let is_pooled = query.split('&').any(|pair| pair == NO_STATEMENTS);
+        Ok(Self { options, is_pooled })
     }
 }
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&shown(&self.0))
+        f.write_str(&shown(&self.options))
     }
 }
 

@@ -15,6 +15,7 @@ mod batches;
 mod canary;
 mod config;
 mod contain;
+mod digests;
 mod dlq;
 mod engine;
 mod errors;
