@@ -18,6 +18,7 @@ mod normalise;
 mod objects;
 mod order;
 pub(crate) mod pointer;
+mod prune;
 #[cfg(test)]
 mod properties;
 mod replacement;
@@ -43,6 +44,7 @@ pub use self::memo::Memo;
 pub(crate) use self::normalise::float32;
 pub use self::normalise::{NetworkNames, normalise};
 pub use self::objects::{missing_references, resolved};
+pub use self::prune::{budget, has_candidates};
 pub use self::replacement::{Replacement, UnreadableReplacement};
 pub use self::report::{Summary, Waiting};
 use crate::action::{ActionKind, Source, words};

@@ -93,6 +93,7 @@ impl Lab {
             observed: &swarm,
             owned: &owned,
             owned_objects: &Owned::new(),
+            pruned_today: 0,
             known_clusters: &[],
             masking: &Masking::new(*b"key"),
             now: Timestamp::now(),

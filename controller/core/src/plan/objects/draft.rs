@@ -292,14 +292,14 @@ impl<'a> Draft<'a> {
 pub(in crate::plan) const LABELS_FIXED: &str = "LABELS_FIXED";
 
 /// The kinds of actions about one kind of object.
-pub(super) struct Words {
-    pub(super) create: ActionKind,
-    pub(super) update: ActionKind,
-    pub(super) remove: ActionKind,
-    pub(super) adopt: ActionKind,
+pub(in crate::plan) struct Words {
+    pub(in crate::plan) create: ActionKind,
+    pub(in crate::plan) update: ActionKind,
+    pub(in crate::plan) remove: ActionKind,
+    pub(in crate::plan) adopt: ActionKind,
 }
 
-pub(super) fn words(kind: ObjectKind) -> Words {
+pub(in crate::plan) fn words(kind: ObjectKind) -> Words {
     use ActionKind as K;
     let (create, update, remove, adopt) = match kind {
         ObjectKind::Service => {

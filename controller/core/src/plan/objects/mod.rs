@@ -21,11 +21,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use self::draft::Draft;
-pub(super) use self::draft::LABELS_FIXED;
+pub(super) use self::draft::{LABELS_FIXED, words};
 pub use self::resolve::resolved;
 pub use self::users::missing_references;
 use self::users::names_used;
-use super::{Blocked, Finding, PlanInput, Step, Waiting};
+pub(super) use self::users::services_using;
+pub(super) use self::version::{owned_versions, version_of};
+use super::{Blocked, Finding, PlanInput, Step, Waiting, prune};
 use crate::identity::{ObjectKind, ServiceName};
 use crate::observed::ObservedObject;
 
@@ -71,6 +73,8 @@ impl ObjectPlan {
             plan.waiting.extend(draft.remark());
             plan.stack_of.insert(draft.target(), object.stack.clone());
         }
+        let (removals, orphans) = prune::plan(input);
+        plan.waiting.extend(orphans);
         plan.block_stacks();
         for step in &mut plan.steps {
             let creates = step.object.is_none();
@@ -93,6 +97,7 @@ impl ObjectPlan {
                 None => {}
             }
         }
+        plan.steps.extend(removals);
         plan
     }
 
