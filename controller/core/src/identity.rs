@@ -134,6 +134,13 @@ text_type! {
     StepId
 }
 
+impl Default for GroupKey {
+    /// No group.
+    fn default() -> Self {
+        Self::new("")
+    }
+}
+
 impl Default for TenantId {
     fn default() -> Self {
         Self::new("default")

@@ -128,8 +128,6 @@ pub struct SourceStatus {
     pub state: SourceState,
     /// Why, when it is not ready.
     pub reason: Option<String>,
-    /// The digest of the content that is in force, when there is one.
-    pub digest: Option<String>,
 }
 
 /// Whether what a source says can be relied on.

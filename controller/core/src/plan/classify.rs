@@ -22,6 +22,7 @@ use super::{
 };
 use crate::canonical::Digest;
 use crate::desired::{Desired, DesiredService, ScalingBounds};
+use crate::digester::Digester;
 use crate::identity::{ClusterId, ObjectKind, PlanId, ServiceName, SwarmId};
 use crate::observed::{ObservedService, Snapshot};
 use crate::resolution::{Resolution, Resolutions, Resolved};
@@ -45,6 +46,8 @@ pub struct PlanInput<'a> {
     pub images: &'a Resolutions,
     /// How secret values are shown.
     pub masking: &'a Masking,
+    /// What digests over values are made with.
+    pub digester: &'a Digester,
     /// The time of planning.
     pub now: Timestamp,
     /// One service that was read again, when there is one.
@@ -140,7 +143,8 @@ pub fn plan_with(input: &PlanInput<'_>, memo: &mut Memo) -> Plan {
     }
 }
 
-/// The digest of a plan: the swarm and its steps in order.
+/// The digest of a plan: the swarm and its steps in order. It needs no key of its own: the digests
+/// of the steps have one.
 pub(super) fn digest_of(cluster: &ClusterId, steps: &[Step]) -> Digest {
     let digests: Vec<&str> = steps.iter().map(|step| step.digest.as_str()).collect();
     Digest::of_json(&json!({

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::{Masking, Owned, Plan, PlanInput, plan};
 use crate::action::Source;
 use crate::desired::{Desired, DesiredService, McpEndpoint, Provenance, SourceState, SourceStatus};
+use crate::digester::{self, Digester};
 use crate::identity::{ClusterId, ServiceName, SwarmId};
 use crate::observed::{
     ApiVersion, NodeCounts, ObservedNetwork, ObservedService, Services, Snapshot, TaskSummary,
@@ -24,6 +25,7 @@ pub(super) struct World {
     pub(super) known_clusters: Vec<ClusterId>,
     pub(super) images: Resolutions,
     pub(super) masking: Masking,
+    pub(super) digester: Digester,
     pub(super) now: Timestamp,
 }
 
@@ -41,7 +43,6 @@ impl World {
                     name: "registry.yml".to_owned(),
                     state: SourceState::Ready,
                     reason: None,
-                    digest: None,
                 }],
                 ..Desired::default()
             },
@@ -62,6 +63,7 @@ impl World {
             known_clusters: Vec::new(),
             images: Resolutions::NEVER,
             masking: Masking::new(*b"key"),
+            digester: digester::for_tests(),
             now,
         }
     }
@@ -80,6 +82,7 @@ impl World {
             known_clusters: &self.known_clusters,
             images: &self.images,
             masking: &self.masking,
+            digester: &self.digester,
             now: self.now,
             fresh: None,
             only: None,

@@ -8,6 +8,7 @@ mod diff;
 #[cfg(test)]
 mod fixtures;
 mod held;
+mod identify;
 mod image;
 mod index;
 mod kept;
@@ -50,7 +51,7 @@ pub use self::report::{Summary, Waiting};
 use crate::action::{ActionKind, Source, words};
 use crate::canonical::Digest;
 use crate::desired::Provenance;
-use crate::identity::{ClusterId, PlanId, ServiceName, StepId, SwarmId};
+use crate::identity::{ClusterId, GroupKey, PlanId, ServiceName, StepId, SwarmId};
 use crate::request::RequestVerb;
 
 /// Part of every digest. Raise it when the same inputs would give other steps, so that approvals
@@ -144,8 +145,12 @@ pub struct Step {
     /// there when it is done, if any.
     #[serde(default)]
     pub difference: Option<Digest>,
-    /// What an approval holds for.
+    /// What an approval holds for. Keyed, see [`crate::digester`].
     pub digest: Digest,
+    /// Steps with the same one do the same, each to its own service. Keyed as well, and no part of
+    /// the digest.
+    #[serde(default)]
+    pub group: GroupKey,
 }
 
 /// Something worth knowing about a step. No part of its digest.

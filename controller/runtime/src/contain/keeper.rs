@@ -275,6 +275,7 @@ impl Keeper {
             cluster,
             live,
             domain: &case.domain,
+            digester: &self.context.digester,
         });
         match wanted {
             // What is not settled may still change it.

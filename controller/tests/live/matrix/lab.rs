@@ -9,6 +9,7 @@ use skep_core::action::Source;
 use skep_core::desired::{
     Desired, DesiredService, McpEndpoint, Provenance, SourceState, SourceStatus,
 };
+use skep_core::digester::Digester;
 use skep_core::identity::{ActionId, FleetName, ServiceName, SwarmId};
 use skep_core::observed::{ApiVersion, ObservedService, Snapshot};
 use skep_core::plan::{
@@ -96,6 +97,7 @@ impl Lab {
             pruned_today: 0,
             known_clusters: &[],
             masking: &Masking::new(*b"key"),
+            digester: &Digester::new(&[7; 32]).unwrap(),
             now: Timestamp::now(),
             fresh: None,
             only: None,
@@ -249,7 +251,6 @@ fn desired(service: DesiredService) -> Desired {
             name: "matrix.yml".to_owned(),
             state: SourceState::Ready,
             reason: None,
-            digest: None,
         }],
         ..Desired::default()
     }

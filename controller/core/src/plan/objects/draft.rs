@@ -6,7 +6,8 @@ use super::{compare, users, version};
 use crate::action::ActionKind;
 use crate::canonical::Digest;
 use crate::desired::DesiredObject;
-use crate::identity::{ObjectKey, ObjectKind, ServiceName, StepId};
+use crate::digester::Purpose;
+use crate::identity::{GroupKey, ObjectKey, ObjectKind, ServiceName, StepId};
 use crate::labels;
 use crate::observed::ObservedObject;
 use crate::plan::{
@@ -260,6 +261,7 @@ impl<'a> Draft<'a> {
             request: None,
             difference: None,
             digest: Digest::of_bytes(b""),
+            group: GroupKey::default(),
         }
     }
 
@@ -268,7 +270,7 @@ impl<'a> Draft<'a> {
         let desired = json!([self.object.request, self.object.data]);
         let before: Vec<_> =
             step.changes.iter().map(|change| (&change.path, &change.before)).collect();
-        step.digest = Digest::of_json(&json!({
+        let content = json!({
             "planner": PLANNER_VERSION,
             "key": ObjectKey::of(cluster, &step.target),
             "object": step.object,
@@ -276,14 +278,15 @@ impl<'a> Draft<'a> {
             "operation": step.operation,
             "desired": desired,
             "before": before,
-        }));
-        step.difference = Some(Digest::of_json(&json!({
+        });
+        let differs = json!({
             "object": step.object,
             "action": step.action,
             "desired": desired,
             "changes": step.changes,
-        })));
-        step.id = StepId::new(format!("{}-{}", step.digest.short(8), step.target));
+        });
+        step.difference = Some(self.input.digester.digest(Purpose::Difference, &differs));
+        step.identify(self.input.digester, &content);
         Finding::Step(Box::new(step))
     }
 }
