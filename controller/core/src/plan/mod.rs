@@ -19,9 +19,9 @@ mod normalise;
 mod objects;
 mod order;
 pub(crate) mod pointer;
-mod prune;
 #[cfg(test)]
 mod properties;
+mod prune;
 mod replacement;
 mod report;
 mod walk;

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{DriftClass, Operation, Step};
 use super::objects::ObjectPlan;
+use super::{DriftClass, Operation, Step};
 use crate::desired::Desired;
 use crate::identity::ServiceName;
 

@@ -13,7 +13,8 @@ use super::objects::{owned_versions, services_using, words};
 use super::{DriftClass, Operation, PLANNER_VERSION, PlanInput, Risk, Step, Waiting};
 use crate::canonical::Digest;
 use crate::desired::{DesiredStack, SourceState};
-use crate::identity::{ObjectKey, ObjectKind, ServiceName, StepId, SwarmId};
+use crate::digester::Purpose;
+use crate::identity::{GroupKey, ObjectKey, ObjectKind, ServiceName, StepId, SwarmId};
 use crate::labels;
 
 /// The most objects that go in a day without a person.
@@ -49,7 +50,7 @@ pub(super) fn plan(input: &PlanInput<'_>) -> (Vec<Step>, Vec<Waiting>) {
     for version in old_versions(input) {
         let reason = "an earlier version that no service uses; the two newest of them stay for \
                       the way back";
-        steps.push(step(input, &version, reason.to_owned()));
+        steps.push(step(input, &version, reason.to_owned(), None));
     }
     let recorded = input.owned.len() + input.owned_objects.len() + input.pruned_today;
     let mut left = budget(recorded).saturating_sub(input.pruned_today);
@@ -67,20 +68,18 @@ pub(super) fn plan(input: &PlanInput<'_>) -> (Vec<Step>, Vec<Waiting>) {
             continue;
         }
         if let Some(user) = user_of(input, &one.target) {
-            let reason = format!("no longer declared; it goes when {user} does not use it any more");
+            let reason =
+                format!("no longer declared; it goes when {user} does not use it any more");
             waiting.push(Waiting::on(&one.target, "ORPHAN_IN_USE", reason));
             continue;
         }
         let reason = format!("ours, no longer declared, and stack {name} says prune: true");
-        let mut removal = step(input, &one, reason);
-        if left == 0 {
-            removal.confirm = Some(format!(
-                "more than {} of {recorded} objects would go within a day",
-                budget(recorded)
-            ));
-        }
+        let confirm = (left == 0).then(|| {
+            let most = budget(recorded);
+            format!("more than {most} of {recorded} objects would go within a day")
+        });
         left = left.saturating_sub(1);
-        steps.push(removal);
+        steps.push(step(input, &one, reason, confirm));
     }
     (steps, waiting)
 }
@@ -111,7 +110,9 @@ fn unwanted<'a>(input: &PlanInput<'a>) -> Vec<Unwanted<'a>> {
     for (target, id) in input.owned_objects {
         let live = input.observed.objects.get(target).filter(|live| live.id == *id);
         let Some(live) = live else { continue };
-        let Some(stack) = live.stack().and_then(|stack| desired.stacks.get(stack)) else { continue };
+        let Some(stack) = live.stack().and_then(|stack| desired.stacks.get(stack)) else {
+            continue;
+        };
         let is_wanted = desired.objects.values().any(|object| {
             object.kind == target.kind()
                 && (object.name == target.bare()
@@ -144,18 +145,23 @@ fn old_versions<'a>(input: &PlanInput<'a>) -> Vec<Unwanted<'a>> {
     found
 }
 
-fn step(input: &PlanInput<'_>, one: &Unwanted<'_>, reason: String) -> Step {
+fn step(
+    input: &PlanInput<'_>,
+    one: &Unwanted<'_>,
+    reason: String,
+    confirm: Option<String>,
+) -> Step {
     let action = words(one.target.kind()).remove;
     let operation = Operation::Remove;
-    let digest = Digest::of_json(&json!({
+    let content = json!({
         "planner": PLANNER_VERSION,
         "key": ObjectKey::of(&input.observed.cluster, &one.target),
         "object": one.id,
         "action": action,
         "operation": operation,
-    }));
-    Step {
-        id: StepId::new(format!("{}-{}", digest.short(8), one.target)),
+    });
+    let mut step = Step {
+        id: StepId::new(""),
         action,
         target: one.target.clone(),
         object: Some(one.id.clone()),
@@ -167,13 +173,16 @@ fn step(input: &PlanInput<'_>, one: &Unwanted<'_>, reason: String) -> Step {
         operation,
         blocked: None,
         notes: Vec::new(),
-        confirm: None,
+        confirm,
         source: one.stack.provenance.source,
         domain: one.stack.domain.clone(),
         provenance: Some(one.stack.provenance.clone()),
         observed_at: Some(one.updated_at),
         request: None,
-        difference: Some(digest.clone()),
-        digest,
-    }
+        difference: Some(input.digester.digest(Purpose::Difference, &content)),
+        digest: Digest::of_bytes(b""),
+        group: GroupKey::default(),
+    };
+    step.identify(input.digester, &content);
+    step
 }

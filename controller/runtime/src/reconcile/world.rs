@@ -9,7 +9,9 @@ use skep_core::containment::Contained;
 use skep_core::desired::Desired;
 use skep_core::identity::{ClusterId, ObjectKey, ObjectKind, ServiceName};
 use skep_core::observed::{ObservedObject, ObservedService, Snapshot};
-use skep_core::plan::{DriftClass, Fresh, Owned, PlanIndex, PlanInput, declared_tag, has_candidates, resolved};
+use skep_core::plan::{
+    DriftClass, Fresh, Owned, PlanIndex, PlanInput, declared_tag, has_candidates, resolved,
+};
 use skep_core::resolution::{self, Resolutions};
 
 use skep_store::ActionFilter;

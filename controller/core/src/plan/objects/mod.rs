@@ -64,7 +64,7 @@ impl ObjectPlan {
             }
         }
         for object in desired.objects.values() {
-            let draft = Draft::new(input, object);
+            let draft = Draft::new(input, object, confirm);
             match draft.finding() {
                 Finding::Unchanged => plan.unchanged += 1,
                 Finding::Waiting(waiting) => plan.waiting.push(waiting),
@@ -76,11 +76,8 @@ impl ObjectPlan {
         let (removals, orphans) = prune::plan(input);
         plan.waiting.extend(orphans);
         plan.block_stacks();
-        for step in &mut plan.steps {
+        for step in &plan.steps {
             let creates = step.object.is_none();
-            if creates {
-                step.confirm = step.confirm.take().or_else(|| confirm.map(str::to_owned));
-            }
             match &step.blocked {
                 Some(blocked) => {
                     plan.unusable.insert(step.target.clone(), blocked.clone());
