@@ -16,7 +16,8 @@ fn emptied(prune: bool, filler: usize) -> World {
     world.carry_out_objects();
     let live = world.deploy("web_a");
     set(&mut live.spec, "/Labels/com.docker.stack.namespace", json!("web"));
-    set(&mut live.spec, "/TaskTemplate/ContainerSpec/Configs/0/ConfigID", json!("id-of-web_app"));
+    let used = json!([{"ConfigName": "web_app", "ConfigID": "id-of-web_app"}]);
+    set(&mut live.spec, "/TaskTemplate/ContainerSpec/Configs", used);
     set(&mut live.spec, "/TaskTemplate/ContainerSpec/Secrets", json!([]));
     set(&mut live.spec, "/TaskTemplate/Networks", json!([]));
     for number in 0..filler {
