@@ -12,7 +12,9 @@ use serde::{Deserialize, Serialize};
 
 pub use self::connector::{ResolvedReference, connector};
 pub use self::objects::{DesiredObject, DesiredStack, External, OnFailure, RolloutPace};
-pub use self::stack::{EngineStack, FileObject, NamedRequest, stack};
+pub use self::stack::{
+    DeclaredStack, EngineStack, FileObject, NamedRequest, StackAbout, declare, stack,
+};
 use crate::action::Source;
 use crate::identity::{ObjectKind, ServiceName};
 use crate::plan::Blocked;

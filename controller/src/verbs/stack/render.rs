@@ -82,7 +82,7 @@ fn engine(name: &str, loaded: &Loaded, reveal: bool) -> Result<Value> {
     };
     Ok(json!({
         "networks": networks.into_iter().map(|network| network.request).collect::<Vec<_>>(),
-        "external_networks": external_networks,
+        "external_networks": external_networks.into_keys().collect::<Vec<_>>(),
         "secrets": objects(secrets),
         "configs": objects(configs),
         "services": services.into_values().collect::<Vec<_>>(),
