@@ -172,7 +172,7 @@ fn repository(git: GitDocument) -> GitOrigin {
             known_hosts: read.known_hosts,
         }),
         allowed_hosts: git.allowed_hosts.unwrap_or_default(),
-        allow_private: git.allow_private.unwrap_or(false),
+        allowed_networks: git.allowed_networks.unwrap_or_default(),
         signers: git.signers.unwrap_or_default(),
     }
 }

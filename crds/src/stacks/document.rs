@@ -4,6 +4,7 @@ use skep_yaml::MapCursor;
 
 use super::fields::{
     Commit, DeclaredVariables, FailureWord, FilePath, GitUrl, Host, KeyReference, LintLevels,
+    Network,
     RefName, RelativePath, RolloutWord,
 };
 use crate::format::{Flag, Spanned, Text, Whole, mapping};
@@ -83,8 +84,9 @@ mapping! {
         pub(crate) credentials: Option<CredentialsDocument>,
         /// Hosts that may be asked besides that of the URL, for example after a redirect.
         pub(crate) allowed_hosts: Option<Vec<Host>>,
-        /// true: the server may have an address of a private network. false when left out.
-        pub(crate) allow_private: Option<Flag>,
+        /// Networks whose addresses the server may have although they are not public, such as
+        /// 10.0.0.0/8.
+        pub(crate) allowed_networks: Option<Vec<Network>>,
         /// Public keys, or files of them; when there are some, only commits signed by one of them
         /// count.
         pub(crate) signers: Option<Vec<Text>>,

@@ -169,6 +169,34 @@ impl Format for Host {
     }
 }
 
+/// A network in the notation `10.0.0.0/8`.
+pub(crate) struct Network;
+
+impl Format for Network {
+    type Value = String;
+
+    fn read(at: &Cursor<'_>) -> Option<String> {
+        let text = at.filled_text()?;
+        let fits = text.split_once('/').is_some_and(|(address, length)| {
+            let most = match address.parse::<std::net::IpAddr>() {
+                Ok(std::net::IpAddr::V4(_)) => 32,
+                Ok(std::net::IpAddr::V6(_)) => 128,
+                Err(_) => return false,
+            };
+            length.parse::<u8>().is_ok_and(|length| length <= most)
+        });
+        if !fits {
+            let hint = "write an address and the length of its prefix: 10.0.0.0/8";
+            at.refuse_with("BAD_NETWORK", "not a network", hint);
+        }
+        fits.then_some(text)
+    }
+
+    fn schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "pattern": "^[0-9A-Fa-f.:]+/[0-9]{1,3}$" })
+    }
+}
+
 /// `env:NAME` or `file:/path`, never the secret itself.
 pub(crate) struct KeyReference;
 

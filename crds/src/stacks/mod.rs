@@ -76,8 +76,8 @@ pub struct GitOrigin {
     pub credentials: Option<GitCredentials>,
     /// Hosts that may be asked besides that of the URL.
     pub allowed_hosts: Vec<String>,
-    /// Whether addresses of private networks may be asked.
-    pub allow_private: bool,
+    /// Networks whose addresses may be asked although they are not public.
+    pub allowed_networks: Vec<String>,
     /// When there are some: only commits signed by one of these keys count.
     pub signers: Vec<String>,
 }

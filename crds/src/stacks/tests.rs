@@ -37,7 +37,7 @@ stacks:
         path: deploy
         credentials: {username: me, password: env:GIT_TOKEN}
         allowed_hosts: [CDN.example.com]
-        allow_private: true
+        allowed_networks: [10.0.0.0/8]
         signers: [ssh-ed25519 AAAA]
     variables:
       files: [web.env]
@@ -54,7 +54,7 @@ stacks:
     let web = stacks.get("web").expect("web");
     let Origin::Git(git) = &web.source else { panic!("{:?}", web.source) };
     assert_eq!(git.revision, Revision::Tag("v1".to_owned()));
-    assert_eq!((git.folder.as_str(), git.allow_private), ("deploy", true));
+    assert_eq!((git.folder.as_str(), git.allowed_networks.as_slice()), ("deploy", &["10.0.0.0/8".to_owned()][..]));
     assert_eq!(git.allowed_hosts, ["cdn.example.com"]);
     assert_eq!(web.variables.values["TAG"], EnvValue::Literal("1.10".to_owned()));
     assert_eq!(web.variables.values["PASSWORD"], EnvValue::FromEnv("WEB_PASSWORD".to_owned()));
@@ -86,6 +86,7 @@ fn each_problem_names_its_place_and_what_to_do() {
         (git("url: https://example.com/x, commit: abc"), "whole name"),
         (git("url: https://example.com/x, path: ../x"), "below the source"),
         (git("url: https://example.com/x, credentials: {password: hunter2}"), "SECRET_IN_FILE"),
+        (git("url: https://example.com/x, allowed_networks: [10.0.0.0]"), "BAD_NETWORK"),
         (one("lint: {NO_LIMIT: deny}"), "NO_LIMITS"),
         (one("lint: {NO_LIMITS: error}"), "one of"),
         (one("variables: {values: {A-B: 1}}"), "BAD_KEY"),
