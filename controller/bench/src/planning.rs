@@ -102,6 +102,7 @@ impl World {
             state: SourceState::Ready,
             reason: None,
             digest: None,
+            commit: None,
         };
         let network = ObservedNetwork {
             id: SwarmId::new("n1n1n1n1n1n1n1n1n1n1n1n1n"),
@@ -160,6 +161,7 @@ fn declared(number: usize) -> DesiredService {
             line: 1,
             column: 5,
             commit: None,
+            author: None,
         },
         spec: spec.into(),
         running: true,

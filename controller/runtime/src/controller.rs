@@ -30,7 +30,7 @@ use crate::reconcile::act::Attempt;
 use crate::reconcile::standing::{degraded, is_forgotten, retried_at};
 use crate::reconcile::{Memory, World};
 use crate::refusals::Refusals;
-use crate::sources::SourceSet;
+use crate::sources::{Refresh, SourceSet};
 use crate::status::Status;
 use crate::{Error, contain};
 
@@ -188,8 +188,9 @@ impl Context {
             return Ok(known);
         }
         let fence = leadership.map(Leadership::fence);
-        let desired =
-            sources.refresh(self.store.as_ref(), fence, &self.masking, self.clock.now()).await?;
+        let (store, masking) = (self.store.as_ref(), &self.masking);
+        let refresh = Refresh { store, fence, masking, now: self.clock.now() };
+        let desired = sources.refresh(&refresh).await?;
         let not_ready =
             desired.sources.iter().filter(|source| source.state != SourceState::Ready).count();
         self.metrics.sources_not_ready.set(i64::try_from(not_ready).unwrap_or(i64::MAX));

@@ -75,6 +75,12 @@ settings! {
         default: None,
         doc: "Only services of these profiles, separated by ','. Unset: every service.",
     }
+    STACKS = "fleet_stacks_path" {
+        variables: ["SKEP_STACKS"], flag: Some("--stacks"), form: Form::Paths,
+        default: None, blank: Blank::None,
+        doc: "Files that say which stacks there are and where their stack files come from, \
+              separated by ':'.",
+    }
     POLICY = "action_policy_path" {
         variables: ["ACTION_POLICY_PATH"], flag: Some("--policy"), form: Form::Path,
         default: None, blank: Blank::None,

@@ -142,6 +142,7 @@ mod tests {
             state,
             reason: Some("line 3".to_owned()),
             digest: None,
+            commit: None,
         };
         LoopStatus { sources: vec![source], ..LoopStatus::default() }
     }

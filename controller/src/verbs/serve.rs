@@ -32,7 +32,7 @@ pub(super) async fn run(session: &Session, args: &ServeArgs, telemetry: &Telemet
     };
     let Wired { controller, store, engine, .. } =
         wiring::assemble(config, &session.environment, options, Access::Write).await?;
-    let has_sources = !config.paths(table::REGISTRY).is_empty();
+    let has_sources = wiring::has_sources(config);
     let probe = LiveProbe {
         store,
         engine,
@@ -52,7 +52,7 @@ pub(super) async fn run(session: &Session, args: &ServeArgs, telemetry: &Telemet
         "serve.started"
     );
     if !has_sources {
-        tracing::warn!("serve.no_registry_named");
+        tracing::warn!("serve.no_source_named");
     }
     if !telemetry.json {
         session.printer.note(&format!(

@@ -33,6 +33,9 @@ pub struct Provenance {
     pub column: u32,
     /// The git commit, when the file came from git.
     pub commit: Option<String>,
+    /// Who wrote that commit.
+    #[serde(default)]
+    pub author: Option<String>,
 }
 
 impl fmt::Display for Provenance {
@@ -132,6 +135,9 @@ pub struct SourceStatus {
     pub reason: Option<String>,
     /// The digest of the content that is in force, when there is one.
     pub digest: Option<String>,
+    /// The commit that the content is from, when it came from git.
+    #[serde(default)]
+    pub commit: Option<String>,
 }
 
 /// Whether what a source says can be relied on.

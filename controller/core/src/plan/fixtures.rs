@@ -40,6 +40,7 @@ impl World {
                     state: SourceState::Ready,
                     reason: None,
                     digest: None,
+                    commit: None,
                 }],
                 ..Desired::default()
             },
@@ -130,6 +131,7 @@ pub(super) fn desired(name: &str) -> DesiredService {
             line: 4,
             column: 5,
             commit: None,
+            author: None,
         },
         spec: json!({
             "Name": name,

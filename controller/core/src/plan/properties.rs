@@ -220,6 +220,7 @@ proptest! {
                 state: SourceState::Ready,
                 reason: None,
                 digest: None,
+                commit: None,
             });
             if reversed {
                 world.desired.sources.reverse();

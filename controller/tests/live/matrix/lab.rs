@@ -227,6 +227,7 @@ fn declared(spec: &Value) -> DesiredService {
             line: 1,
             column: 1,
             commit: None,
+            author: None,
         },
         spec: spec.clone().into(),
         running: true,
@@ -247,6 +248,7 @@ fn desired(service: DesiredService) -> Desired {
             state: SourceState::Ready,
             reason: None,
             digest: None,
+            commit: None,
         }],
         ..Desired::default()
     }

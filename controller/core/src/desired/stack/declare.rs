@@ -26,8 +26,8 @@ pub struct StackAbout<'a> {
     pub domain: &'a str,
     /// Where the stack itself is declared.
     pub declared_at: Provenance,
-    /// The git commit of its files, when they came from git.
-    pub commit: Option<&'a str>,
+    /// The git commit of its files and who wrote it, when they came from git.
+    pub commit: Option<(&'a str, &'a str)>,
     /// Whether what is no longer declared may be removed.
     pub prune: bool,
     /// What happens when a wave fails.
@@ -66,7 +66,8 @@ pub fn declare(
             file: location.file.to_string(),
             line: location.line,
             column: location.column,
-            commit: about.commit.map(str::to_owned),
+            commit: about.commit.map(|(commit, _)| commit.to_owned()),
+            author: about.commit.map(|(_, author)| author.to_owned()),
         }
     };
     let declaring = Declaring { about, loaded, scope: &scope, place: &place };
@@ -240,8 +241,9 @@ mod tests {
                 line: 2,
                 column: 5,
                 commit: None,
+                author: None,
             },
-            commit: Some("c0ffee"),
+            commit: Some(("c0ffee", "Ada <ada@example.com>")),
             prune: true,
             on_failure: OnFailure::Rollback,
             rollout: RolloutPace::Gradual,
@@ -276,6 +278,7 @@ configs: {c: {file: b}}
         assert_eq!(web.depends_on, [ServiceName::new("shop_db")]);
         assert_eq!((web.provenance.line, web.provenance.commit.as_deref()), (2, Some("c0ffee")));
         assert_eq!(web.provenance.source, Source::Gitops);
+        assert_eq!(web.provenance.author.as_deref(), Some("Ada <ada@example.com>"));
         let objects: Vec<_> = declared
             .objects
             .iter()
