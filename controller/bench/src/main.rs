@@ -7,6 +7,7 @@ mod changes;
 mod creates;
 mod drift;
 mod idle;
+mod kill;
 mod passes;
 mod planning;
 mod rig;
@@ -28,12 +29,12 @@ type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask bench", bin_name = "cargo xtask bench")]
 struct Arguments {
-    /// Rows to measure, 1 to 7; all without any.
+    /// Rows to measure, 1 to 8; all without any.
     rows: Vec<u8>,
     /// The program, built in the release profile.
     #[arg(long, default_value = "target/release/skep")]
     skep: PathBuf,
-    /// Services of rows 1 and 2.
+    /// Services of rows 1, 2 and 8.
     #[arg(long, default_value_t = 1000)]
     services: usize,
     /// Creates of row 3.
@@ -42,7 +43,7 @@ struct Arguments {
     /// Services of rows 4 and 5.
     #[arg(long, default_value_t = 100_000)]
     synthetic: usize,
-    /// Repeats of rows 1, 2 and 7.
+    /// Repeats of rows 1, 2, 7 and 8.
     #[arg(long, default_value_t = 20)]
     repeats: usize,
     /// `table` or `json`.
@@ -78,6 +79,9 @@ fn run(arguments: &Arguments, table: &mut Table) -> Result<()> {
     }
     if wanted(7) {
         drift::run(&Rig::start(&arguments.skep)?, arguments.repeats, table)?;
+    }
+    if wanted(8) {
+        kill::run(&Rig::start(&arguments.skep)?, arguments.services, arguments.repeats, table)?;
     }
     if wanted(1) || wanted(2) {
         let rig = Rig::start(&arguments.skep)?;

@@ -11,7 +11,7 @@ use crate::{interrupt, stage, workspace};
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// Rows to measure, 1 to 7, and options of the benchmarks (`-o json`, `--services N`, …); all
+    /// Rows to measure, 1 to 8, and options of the benchmarks (`-o json`, `--services N`, …); all
     /// rows without any.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     arguments: Vec<String>,

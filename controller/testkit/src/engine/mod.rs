@@ -44,6 +44,9 @@ const LONGEST_SOCKET_PATH: usize = 107;
 /// Where the machine's own engine keeps its configuration; hidden from ours.
 const ENGINE_CONFIGURATION: &str = "/etc/docker";
 
+/// The Version moves a few times within milliseconds, then it rests.
+const ATTEMPTS_AT_A_MOVING_VERSION: u32 = 10;
+
 /// containerd is the daemon's child and dies after it: a daemon that starts in
 /// between takes it for a living one and waits for it in vain.
 const KILL_DAEMON: &str = r#"
@@ -230,10 +233,22 @@ impl Engine {
     /// Runs the docker command line against this engine, inside its network
     /// namespace (the client itself dials registries), and returns its output.
     ///
+    /// Swarm changes the Version of a fresh service by itself, and the client does not read it
+    /// again: a command that met such a change had no effect and is given once more.
+    ///
     /// # Errors
     /// [`Error::Failed`] with standard error.
     pub fn docker<A: AsRef<std::ffi::OsStr>>(&self, arguments: &[A]) -> Result<String, Error> {
-        command::output(self.docker_command().args(arguments))
+        let mut attempts = 0;
+        loop {
+            let result = command::output(self.docker_command().args(arguments));
+            let has_moved = matches!(&result, Err(Error::Failed { output, .. })
+                if output.contains("update out of sequence"));
+            attempts += 1;
+            if !has_moved || attempts == ATTEMPTS_AT_A_MOVING_VERSION {
+                return result;
+            }
+        }
     }
 
     /// The docker command line as a command to be extended and run.
