@@ -10,6 +10,7 @@ mod key;
 mod output;
 mod own;
 mod signals;
+mod sources;
 mod telemetry;
 mod usage;
 mod verbs;

@@ -30,7 +30,7 @@ use crate::reconcile::act::Attempt;
 use crate::reconcile::standing::{degraded, is_forgotten, retried_at};
 use crate::reconcile::{Memory, World};
 use crate::refusals::Refusals;
-use crate::sources::{Refresh, SourceSet};
+use crate::sources::{Refresh, SourceSet, StackOrigin};
 use crate::status::Status;
 use crate::{Error, contain};
 
@@ -363,6 +363,17 @@ impl Controller {
             degraded(last, step, world).filter(|_| !is_forgotten)
         };
         Ok(plan.steps.iter().filter_map(of_step).collect())
+    }
+
+    /// The declared stacks, as far as they have been looked at.
+    pub async fn stacks(&self) -> Vec<StackOrigin> {
+        self.context.sources.lock().await.stacks()
+    }
+
+    /// Asks for the source of a stack to be read at once; false when there is none of this name.
+    /// The running loop notices within a second.
+    pub async fn sync_stack(&self, name: &str) -> bool {
+        self.context.sources.lock().await.sync(name)
     }
 
     /// The state of the running loop; changes are announced.

@@ -14,6 +14,7 @@ use crate::config::table;
 use crate::database::Access;
 use crate::error::{Failure, Result, exit};
 use crate::telemetry::Telemetry;
+use crate::sources;
 use crate::wiring::{self, Wired};
 use crate::{codes, signals};
 
@@ -32,7 +33,7 @@ pub(super) async fn run(session: &Session, args: &ServeArgs, telemetry: &Telemet
     };
     let Wired { controller, store, engine, .. } =
         wiring::assemble(config, &session.environment, options, Access::Write).await?;
-    let has_sources = wiring::has_sources(config);
+    let has_sources = sources::are_named(config);
     let probe = LiveProbe {
         store,
         engine,

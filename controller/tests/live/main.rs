@@ -26,3 +26,4 @@ mod rollout;
 mod scope;
 mod sources;
 mod stack;
+mod stacks;

@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use skep_yaml::{Location, Parsed, Problem, Problems, did_you_mean};
 
 use super::document::{GitDocument, OriginDocument, StackDocument, StacksDocument};
-use super::{GitCredentials, GitOrigin, Origin, Revision, StackDeclaration, StackVariables, Stacks};
+use super::{
+    GitCredentials, GitOrigin, GitSigners, Origin, Revision, StackDeclaration, StackVariables, Stacks,
+};
 use crate::format::{Spanned, read_document};
 use crate::registry::DEFAULT_DOMAIN;
 use crate::value::{Duration, Name};
@@ -173,6 +175,6 @@ fn repository(git: GitDocument) -> GitOrigin {
         }),
         allowed_hosts: git.allowed_hosts.unwrap_or_default(),
         allowed_networks: git.allowed_networks.unwrap_or_default(),
-        signers: git.signers.unwrap_or_default(),
+        signers: git.signers.map(|read| GitSigners { ssh: read.ssh, openpgp: read.openpgp }),
     }
 }

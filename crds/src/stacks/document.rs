@@ -82,14 +82,13 @@ mapping! {
         pub(crate) path: Option<RelativePath>,
         /// How the server is told who asks.
         pub(crate) credentials: Option<CredentialsDocument>,
-        /// Hosts that may be asked besides that of the URL, for example after a redirect.
+        /// The only hosts that the URL may name, such as git.example.com or *.example.com.
         pub(crate) allowed_hosts: Option<Vec<Host>>,
         /// Networks whose addresses the server may have although they are not public, such as
         /// 10.0.0.0/8.
         pub(crate) allowed_networks: Option<Vec<Network>>,
-        /// Public keys, or files of them; when there are some, only commits signed by one of them
-        /// count.
-        pub(crate) signers: Option<Vec<Text>>,
+        /// Only commits signed by one of these keys count.
+        pub(crate) signers: Option<SignersDocument>,
     }
     check one_revision;
 }
@@ -106,6 +105,17 @@ mapping! {
         /// The file with the keys of known ssh servers.
         pub(crate) known_hosts: Option<FilePath>,
     }
+}
+
+mapping! {
+    /// Whose commits count.
+    pub(crate) struct SignersDocument {
+        /// The file of their SSH keys, in the form of allowed_signers of ssh-keygen.
+        pub(crate) ssh: Option<FilePath>,
+        /// The file of their OpenPGP keys, as gpg --export --armor writes them.
+        pub(crate) openpgp: Option<FilePath>,
+    }
+    check any_signer;
 }
 
 mapping! {
@@ -132,6 +142,16 @@ fn one_origin(read: &OriginDocument, map: &MapCursor<'_>) -> Option<()> {
         }
         _ => Some(()),
     }
+}
+
+/// An empty list of keys must never mean that every key counts.
+fn any_signer(read: &SignersDocument, map: &MapCursor<'_>) -> Option<()> {
+    if read.ssh.is_none() && read.openpgp.is_none() {
+        let hint = "write ssh: FILE or openpgp: FILE";
+        map.cursor().refuse_with("MISSING_KEY", "the signers name no keys", hint);
+        return None;
+    }
+    Some(())
 }
 
 fn one_revision(read: &GitDocument, map: &MapCursor<'_>) -> Option<()> {

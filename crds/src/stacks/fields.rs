@@ -148,7 +148,7 @@ impl Format for Commit {
     }
 }
 
-/// A host, without a port.
+/// A host without a port, or all hosts below a domain.
 pub(crate) struct Host;
 
 impl Format for Host {
@@ -157,15 +157,17 @@ impl Format for Host {
     fn read(at: &Cursor<'_>) -> Option<String> {
         let text = at.filled_text()?.to_ascii_lowercase();
         let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':');
-        if text.starts_with('-') || !text.chars().all(fine) {
-            at.refuse("BAD_HOST", "not the name or address of a host");
+        let name = text.strip_prefix("*.").unwrap_or(&text);
+        if name.is_empty() || name.starts_with(['-', '.']) || !name.chars().all(fine) {
+            let hint = "write git.example.com, or *.example.com for all below it";
+            at.refuse_with("BAD_HOST", "not the name or address of a host", hint);
             return None;
         }
         Some(text)
     }
 
     fn schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "pattern": "^[A-Za-z0-9.:][A-Za-z0-9.:-]*$" })
+        json_schema!({ "type": "string", "pattern": "^(\\*\\.)?[A-Za-z0-9:][A-Za-z0-9.:-]*$" })
     }
 }
 

@@ -74,12 +74,21 @@ pub struct GitOrigin {
     pub folder: String,
     /// How the server is told who asks.
     pub credentials: Option<GitCredentials>,
-    /// Hosts that may be asked besides that of the URL.
+    /// The only hosts that the URL may name; empty for any.
     pub allowed_hosts: Vec<String>,
     /// Networks whose addresses may be asked although they are not public.
     pub allowed_networks: Vec<String>,
-    /// When there are some: only commits signed by one of these keys count.
-    pub signers: Vec<String>,
+    /// With some, only commits that these have signed count.
+    pub signers: Option<GitSigners>,
+}
+
+/// Files with the keys of those whose commits count.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GitSigners {
+    /// SSH keys, in the form of `allowed_signers`.
+    pub ssh: Option<String>,
+    /// OpenPGP keys, in their text form.
+    pub openpgp: Option<String>,
 }
 
 /// Which commit.

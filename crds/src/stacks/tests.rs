@@ -36,9 +36,9 @@ stacks:
         tag: v1
         path: deploy
         credentials: {username: me, password: env:GIT_TOKEN}
-        allowed_hosts: [CDN.example.com]
+        allowed_hosts: ['*.Example.com']
         allowed_networks: [10.0.0.0/8]
-        signers: [ssh-ed25519 AAAA]
+        signers: {ssh: /etc/skep/signers}
     variables:
       files: [web.env]
       values: {TAG: 1.10, PASSWORD: env:WEB_PASSWORD}
@@ -55,7 +55,7 @@ stacks:
     let Origin::Git(git) = &web.source else { panic!("{:?}", web.source) };
     assert_eq!(git.revision, Revision::Tag("v1".to_owned()));
     assert_eq!((git.folder.as_str(), git.allowed_networks.as_slice()), ("deploy", &["10.0.0.0/8".to_owned()][..]));
-    assert_eq!(git.allowed_hosts, ["cdn.example.com"]);
+    assert_eq!(git.allowed_hosts, ["*.example.com"]);
     assert_eq!(web.variables.values["TAG"], EnvValue::Literal("1.10".to_owned()));
     assert_eq!(web.variables.values["PASSWORD"], EnvValue::FromEnv("WEB_PASSWORD".to_owned()));
     assert_eq!(web.depends_on.iter().map(Name::as_str).collect::<Vec<_>>(), ["base"]);
@@ -87,6 +87,8 @@ fn each_problem_names_its_place_and_what_to_do() {
         (git("url: https://example.com/x, path: ../x"), "below the source"),
         (git("url: https://example.com/x, credentials: {password: hunter2}"), "SECRET_IN_FILE"),
         (git("url: https://example.com/x, allowed_networks: [10.0.0.0]"), "BAD_NETWORK"),
+        (git("url: https://example.com/x, signers: {}"), "name no keys"),
+        (git("url: https://example.com/x, allowed_hosts: ['*']"), "BAD_HOST"),
         (one("lint: {NO_LIMIT: deny}"), "NO_LIMITS"),
         (one("lint: {NO_LIMITS: error}"), "one of"),
         (one("variables: {values: {A-B: 1}}"), "BAD_KEY"),

@@ -4,17 +4,44 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use skep_core::action::Action;
+use skep_core::action::{Action, Source};
 use skep_core::containment::Contained;
 use skep_core::desired::Desired;
 use skep_core::identity::{ClusterId, ObjectKey, ObjectKind, ServiceName};
 use skep_core::observed::{ObservedService, Snapshot};
-use skep_core::plan::{Fresh, Owned, PlanIndex, PlanInput, declared_tag};
+use skep_core::plan::{Blocked, Fresh, Owned, PlanIndex, PlanInput, declared_tag};
 use skep_core::resolution::{self, Resolutions};
 
 use super::scope::Recorded;
 use crate::controller::Context;
 use crate::{Error, images};
+
+/// What is on record for another kind of source than the one that declares it now waits for a
+/// person: a service that moves by itself is one that two owners fight over.
+fn moved(mut desired: Arc<Desired>, recorded: &Recorded) -> Arc<Desired> {
+    let is_declared = |source: Source| matches!(source, Source::Registry | Source::Gitops);
+    for object in recorded.objects.iter().filter(|one| one.key.kind == ObjectKind::Service) {
+        let name = ServiceName::new(object.key.name.as_str());
+        let Some(service) = desired.services.get(&name) else { continue };
+        let declared_by = service.provenance.source;
+        if object.source == declared_by || !is_declared(object.source) {
+            continue;
+        }
+        if let Some(service) = Arc::make_mut(&mut desired).services.get_mut(&name) {
+            service.blocked = Some(Blocked {
+                code: "SOURCE_MOVED".to_owned(),
+                message: format!(
+                    "it is on record as declared by {}, and now declared by {declared_by}",
+                    object.source
+                ),
+                hint: format!(
+                    "move it on purpose: skep service release {name}, then skep service adopt {name}"
+                ),
+            });
+        }
+    }
+    desired
+}
 
 /// The facts of one pass.
 #[derive(Debug, Clone)]
@@ -54,6 +81,7 @@ impl World {
             })
             .map(|object| (ServiceName::new(object.key.name.as_str()), object.id.clone()))
             .collect();
+        let desired = moved(desired, &recorded);
         let (owned, known_clusters) = (Arc::new(owned), recorded.clusters);
         let now = context.clock.now();
         let index = PlanIndex::of(&PlanInput {

@@ -27,6 +27,7 @@ use skep_store::{Fence, Store};
 use self::merge::Merge;
 use self::registry::Registered;
 pub use self::repositories::{NoRepositories, Repositories};
+pub use self::stack::StackOrigin;
 use self::stacks::StackSet;
 use crate::Error;
 
@@ -80,9 +81,9 @@ impl SourceSet {
         self.stacks.sync(stack)
     }
 
-    /// The repositories that stacks are declared from, by the names of the stacks.
-    pub(crate) fn repositories(&self) -> Vec<(String, skep_crds::stacks::GitOrigin)> {
-        self.stacks.repositories()
+    /// Every stack, with where its files come from.
+    pub(crate) fn stacks(&self) -> Vec<StackOrigin> {
+        self.stacks.origins()
     }
 
     /// True when a file has another time or size than at the last refresh, or a repository is to

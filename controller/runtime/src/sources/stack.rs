@@ -9,7 +9,9 @@ use skep_core::desired::{
     DeclaredStack, OnFailure, Provenance, RolloutPace, SourceState, SourceStatus, StackAbout,
     declare,
 };
-use skep_crds::stacks::{FirstRollout, OnFailure as DeclaredFailure, StackDeclaration};
+use skep_crds::stacks::{
+    FirstRollout, GitOrigin, OnFailure as DeclaredFailure, Origin, Revision, StackDeclaration,
+};
 use skep_sources::{Checkout, Error as ReadError, LoadedStack, StackSource};
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
@@ -35,6 +37,25 @@ pub(super) struct Stacked {
     due: Instant,
 }
 
+/// A stack and where its files come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StackOrigin {
+    /// Its name.
+    pub name: String,
+    /// The place, for people.
+    pub shown: String,
+    /// The repository, when it is one.
+    pub repository: Option<GitOrigin>,
+}
+
+impl StackOrigin {
+    /// The name of the stack among the sources.
+    #[must_use]
+    pub fn source_name(&self) -> String {
+        source_name(&self.name)
+    }
+}
+
 /// The name that the content of a stack is kept by.
 pub(super) fn source_name(stack: &str) -> String {
     format!("stack {stack}")
@@ -57,8 +78,26 @@ impl Stacked {
         self.kept.source().declaration()
     }
 
-    pub(super) fn source(&self) -> &StackSource {
-        self.kept.source()
+    pub(super) fn origin(&self) -> StackOrigin {
+        let source = self.kept.source();
+        let declaration = source.declaration();
+        let shown = match &declaration.source {
+            Origin::Folder(folder) if folder.is_empty() || folder == "." => {
+                declaration.files.join(", ")
+            }
+            Origin::Folder(folder) => format!("{folder}: {}", declaration.files.join(", ")),
+            Origin::Git(git) => match &git.revision {
+                Revision::Head => git.url.clone(),
+                Revision::Branch(name) | Revision::Tag(name) | Revision::Commit(name) => {
+                    format!("{} {name}", git.url)
+                }
+            },
+        };
+        StackOrigin {
+            name: declaration.name.to_string(),
+            shown,
+            repository: source.repository().cloned(),
+        }
     }
 
     /// Declared in another way than before: what was fetched is perhaps of another place.

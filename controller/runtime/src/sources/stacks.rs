@@ -5,13 +5,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use skep_core::desired::{SourceState, SourceStatus};
-use skep_crds::stacks::{GitOrigin, StackDeclaration};
+use skep_crds::stacks::StackDeclaration;
 use skep_sources::{StackSource, StacksSource};
 
 use super::kept::Kept;
 use super::merge::Merge;
 use super::repositories::{NoRepositories, Repositories};
-use super::stack::{Stacked, source_name};
+use super::stack::{StackOrigin, Stacked, source_name};
 use super::{Refresh, Stamp, stamp};
 use crate::Error;
 
@@ -68,11 +68,8 @@ impl StackSet {
         is_known
     }
 
-    pub(super) fn repositories(&self) -> Vec<(String, GitOrigin)> {
-        let of = |(name, stack): (&String, &Stacked)| {
-            Some((name.clone(), stack.source().repository()?.clone()))
-        };
-        self.stacks.iter().filter_map(of).collect()
+    pub(super) fn origins(&self) -> Vec<StackOrigin> {
+        self.stacks.values().map(Stacked::origin).collect()
     }
 
     pub(super) fn is_due(&self) -> bool {

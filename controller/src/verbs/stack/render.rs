@@ -103,7 +103,7 @@ fn with_data(object: FileObject, reveal: bool) -> Value {
     spec
 }
 
-fn item(value: &Value) -> Item {
+pub(super) fn item(value: &Value) -> Item {
     match value {
         Value::Null => Item::Null,
         Value::Bool(value) => Item::Bool(*value),
