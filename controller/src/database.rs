@@ -4,7 +4,7 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use skep_store::{Protection, Store};
+use skep_store::{Error, Protection, Store};
 use skep_store_postgres::{Address, PostgresStore};
 use skep_store_sql::transfer::Archive;
 use skep_store_sqlite::{Location, OpenOptions, SqliteStore};
@@ -186,15 +186,21 @@ impl Named {
             Self::Sqlite(location) => {
                 let options = file_options(protection);
                 let opened = SqliteStore::open_location(location, options.clone()).await;
-                match (opened, self.file()) {
-                    (Err(error), Some(path)) if access == Access::Any && path.exists() => {
-                        // It is read where it can be; otherwise the first reason is the better.
-                        match SqliteStore::open_read_only(path, options).await {
-                            Ok(store) => Ok(Database::Sqlite(store)),
-                            Err(_) => Err(error.into()),
-                        }
+                let (error, path) = match (opened, self.file()) {
+                    (Ok(store), _) => return Ok(Database::Sqlite(store)),
+                    (Err(error), Some(path)) if path.exists() => (error, path),
+                    (Err(error), _) => return Err(error.into()),
+                };
+                // It is read where it can be; otherwise the first reason is the better.
+                match (SqliteStore::open_read_only(path, options).await, access) {
+                    (Ok(store), Access::Any) => Ok(Database::Sqlite(store)),
+                    (Ok(_), Access::Write) if matches!(error, Error::Unavailable { .. }) => {
+                        let next = "make the file and its folder writable for this user";
+                        let mut failure = self.is_read_only().next(next);
+                        failure.push_cause(error.to_string());
+                        Err(failure)
                     }
-                    (opened, _) => Ok(Database::Sqlite(opened?)),
+                    _ => Err(error.into()),
                 }
             }
             Self::Postgres(address) => {
@@ -204,15 +210,19 @@ impl Named {
                 };
                 let store = PostgresStore::open(address, options).await?;
                 if store.is_read_only() && access == Access::Write {
-                    return Err(Failure::new(
-                        codes::STORE_UNAVAILABLE,
-                        format!("{self} is read-only, and nothing can be done without a record"),
-                    )
-                    .next("name the primary, or take default_transaction_read_only away"));
+                    let next = "name the primary, or take default_transaction_read_only away";
+                    return Err(self.is_read_only().next(next));
                 }
                 Ok(Database::Postgres(store))
             }
         }
+    }
+}
+
+impl Named {
+    fn is_read_only(&self) -> Failure {
+        let message = format!("{self} is read-only, and nothing can be done without a record");
+        Failure::new(codes::STORE_UNAVAILABLE, message)
     }
 }
 

@@ -18,6 +18,14 @@ pub(crate) fn actor(environment: &Environment) -> String {
     format!("{user}@{}", host())
 }
 
+/// The same with the label that the person gave, where no column of its own keeps that.
+pub(crate) fn actor_from(environment: &Environment, args: &OperatorArgs) -> String {
+    match &args.source {
+        Some(label) => format!("{} from {label}", actor(environment)),
+        None => actor(environment),
+    }
+}
+
 /// This process, for whoever reads the audit trail.
 pub(crate) fn process() -> String {
     format!("{} pid {}", host(), std::process::id())

@@ -14,6 +14,7 @@ use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::runtime;
 use opentelemetry_sdk::trace::span_processor_with_async_runtime::BatchSpanProcessor;
 use opentelemetry_sdk::trace::{SdkTracerProvider, SpanData, SpanExporter};
+use reqwest::header::HeaderMap;
 use tracing_subscriber::filter::{EnvFilter, LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -95,15 +96,17 @@ impl Telemetry {
 fn provider(endpoint: &str) -> Result<SdkTracerProvider, String> {
     // One provider for the whole process; when another part was first, that one is used.
     let _ = rustls::crypto::ring::default_provider().install_default();
+    let (url, credentials) = collector(endpoint)?;
     let client = reqwest::Client::builder()
         .timeout(EXPORT_TIMEOUT)
+        .default_headers(credentials)
         .build()
         .map_err(|error| error.to_string())?;
     let exporter = opentelemetry_otlp::SpanExporter::builder()
         .with_http()
         .with_http_client(client)
         .with_protocol(Protocol::HttpBinary)
-        .with_endpoint(format!("{}/v1/traces", endpoint.trim_end_matches('/')))
+        .with_endpoint(url)
         .with_timeout(EXPORT_TIMEOUT)
         .build()
         .map_err(|error| error.to_string())?;
@@ -116,6 +119,20 @@ fn provider(endpoint: &str) -> Result<SdkTracerProvider, String> {
         .with_span_processor(BatchSpanProcessor::builder(exporter, runtime::Tokio).build())
         .with_resource(resource)
         .build())
+}
+
+/// Where traces are posted to, and the header that the name and the password of the URL become:
+/// the libraries below tell in their log lines where they connect to. Neither is in an error.
+fn collector(endpoint: &str) -> Result<(String, HeaderMap), String> {
+    const WRONG: &str = "it is no URL that traces can be posted to; write http://HOST:4318";
+    let request = reqwest::Client::new().post(endpoint).build().map_err(|_| WRONG)?;
+    let mut url = request.url().clone();
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(WRONG.to_owned());
+    }
+    let path = format!("{}/v1/traces", url.path().trim_end_matches('/'));
+    url.set_path(&path);
+    Ok((url.into(), request.headers().clone()))
 }
 
 /// Says when exporting begins to fail and when it works again; not every time.

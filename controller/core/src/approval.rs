@@ -9,7 +9,9 @@ mod binding;
 mod clocks;
 mod decider;
 mod group;
+mod label;
 mod moved;
+mod overdue;
 mod propose;
 mod redeem;
 mod wait;
@@ -20,11 +22,11 @@ use serde::{Deserialize, Serialize};
 pub use self::batch::{Batch, Halt, halted_because};
 pub use self::binding::binding;
 pub use self::clocks::{Clocks, deadline};
-pub use self::decider::{
-    Decider, Decision, MayNotDecide, UnknownDecision, is_reserved_source, may_decide,
-};
+pub use self::decider::{Decider, Decision, MayNotDecide, UnknownDecision, may_decide};
 pub use self::group::group_key;
+pub use self::label::{InvalidLabel, is_reserved_source, source_label};
 pub use self::moved::{Moved, MovedField, PlannedNow, what_moved};
+pub use self::overdue::{Overdue, overdue};
 pub use self::propose::{NotProposable, Proposal, granted, request};
 pub use self::redeem::{RedeemError, redeem};
 pub use self::wait::Wait;

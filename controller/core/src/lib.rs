@@ -29,4 +29,5 @@ pub mod retry;
 pub mod revision;
 pub mod rollout;
 pub mod seal;
+mod secrecy;
 pub mod spec;

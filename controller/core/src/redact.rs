@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use crate::plan::{assigns_a_secret, looks_secret};
+use crate::secrecy::{behind, looks_secret, secret_parts};
 
 /// Stands where a value was.
 const MASK: &str = "(masked)";
@@ -48,16 +48,18 @@ fn collect(value: &Value, key: &str, values: &mut Vec<String>) {
             values.extend(text.split_once('=').map(|(_, value)| value.to_owned()));
         }
         Value::String(text) if looks_secret(key) => values.push(text.clone()),
-        Value::String(text) if assigns_a_secret(text) => {
-            let assigned = text
-                .split([',', ' ', ';', '&', '?'])
-                .filter_map(|part| part.split_once('='))
-                .filter(|(key, _)| looks_secret(key));
-            values.extend(assigned.map(|(_, value)| value.to_owned()));
+        Value::String(text) => {
+            values.extend(secret_parts(text).into_iter().map(str::to_owned));
         }
         Value::Object(map) => map.iter().for_each(|(key, value)| collect(value, key, values)),
-        Value::Array(items) => items.iter().for_each(|item| collect(item, key, values)),
-        Value::String(_) | Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        Value::Array(items) => {
+            // An argument may be the value of the flag before it.
+            let texts = || items.iter().map(|item| item.as_str().unwrap_or_default());
+            let pairs = texts().zip(texts().skip(1));
+            values.extend(pairs.filter_map(|(flag, next)| behind(flag, next)).map(str::to_owned));
+            items.iter().for_each(|item| collect(item, key, values));
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
 
@@ -72,17 +74,19 @@ mod tests {
         let body = json!({"TaskTemplate": {
             "ContainerSpec": {
                 "Env": ["TOKEN=hunter2", "MODE=on", "QUOTED=a\"b\"c", "LONG=hunter2-and-more"],
-                "Args": ["--password=sesame"],
+                "Args": ["--password=sesame", "--token", "bare-word", "-v", "kept"],
+                "Healthcheck": {"Test": ["CMD-SHELL", "curl -H 'X-Api-Key: healthy' /"]},
                 "Image": "example/mcp:1",
             },
             "LogDriver": {"Name": "splunk", "Options": {"splunk-token": "opensaysme"}},
         }});
         let said = "invalid env TOKEN=hunter2 (LONG hunter2-and-more), \"a\\\"b\\\"c\", \
-                    --password=sesame, opensaysme for example/mcp:1; MODE is on";
+                    --password=sesame --token bare-word -v kept X-Api-Key: healthy, opensaysme \
+                    for example/mcp:1; MODE is on";
         assert_eq!(
             redact(said, body.to_string().as_bytes()),
-            "invalid env TOKEN=(masked) (LONG (masked)), \"(masked)\", --password=(masked), \
-             (masked) for example/mcp:1; MODE is on"
+            "invalid env TOKEN=(masked) (LONG (masked)), \"(masked)\", --password=(masked) \
+             --token (masked) -v kept X-Api-Key: (masked), (masked) for example/mcp:1; MODE is on"
         );
         assert_eq!(redact(said, b"not json"), said);
         assert_eq!(redact(said, b""), said);

@@ -31,7 +31,8 @@ pub struct NewRevision {
     pub key: ObjectKey,
     /// The engine's id of the service: one that was made anew under the same name has another.
     pub object: SwarmId,
-    /// The engine's Version after the change, when it is known.
+    /// The engine's Version after the change, when it is known; of an update of ours the least
+    /// that it can be.
     pub version: Option<u64>,
     /// How it came about.
     pub origin: RevisionOrigin,
@@ -67,7 +68,8 @@ pub struct Revision {
     pub number: u32,
     /// The engine's id of the service.
     pub object: SwarmId,
-    /// The engine's Version after the change, when it is known.
+    /// The engine's Version after the change, when it is known; of an update of ours the least
+    /// that it can be.
     pub version: Option<u64>,
     /// How it came about.
     pub origin: RevisionOrigin,
@@ -166,7 +168,8 @@ pub struct RevisionHead {
     pub number: u32,
     /// The engine's id of the service.
     pub object: SwarmId,
-    /// The engine's Version after the change, when it is known.
+    /// The engine's Version after the change, when it is known; of an update of ours the least
+    /// that it can be.
     pub version: Option<u64>,
     /// A keyed digest of the canonical spec.
     pub fingerprint: String,

@@ -97,4 +97,7 @@ pub struct Status {
     /// How many dead letters nobody has looked at, by what they are about; null when the store
     /// does not answer.
     pub dead_letters: Value,
+    /// How many actions are overdue, by what should have happened to them; null when the store
+    /// does not answer.
+    pub overdue: Value,
 }

@@ -59,6 +59,7 @@ impl Probe for Fake {
             readiness: Value::Null,
             services: Value::Null,
             dead_letters: Value::Null,
+            overdue: Value::Null,
         }
     }
 }

@@ -4,17 +4,9 @@ use std::sync::Arc;
 
 use reqwest::Url;
 use skep_core::canonical::Digest;
+use skep_core::ports::SecretSource;
 
 use crate::signature::{InvalidKey, SigningKey};
-
-/// Where a signing key is read from, each time that it is needed: a rotated file counts at once.
-pub trait SecretSource: Send + Sync {
-    /// The key as it is written.
-    ///
-    /// # Errors
-    /// When there is none; the text says why, without the key.
-    fn reveal(&self) -> Result<String, String>;
-}
 
 /// A receiver of messages.
 #[derive(Clone)]

@@ -14,6 +14,6 @@ mod notifier;
 mod signature;
 
 pub use self::client::{Client, SendError, Timeouts};
-pub use self::endpoint::{Endpoint, InvalidEndpoint, SecretSource};
+pub use self::endpoint::{Endpoint, InvalidEndpoint};
 pub use self::notifier::{Notifier, Pace};
 pub use self::signature::{InvalidKey, SigningKey};

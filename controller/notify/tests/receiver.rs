@@ -16,10 +16,8 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use skep_core::identity::TermId;
 use skep_core::notice::{DeliveryState, Notice};
-use skep_core::ports::{Clock, Random};
-use skep_notify::{
-    Client, Endpoint, Notifier, Pace, SecretSource, SendError, SigningKey, Timeouts,
-};
+use skep_core::ports::{Clock, Random, SecretSource};
+use skep_notify::{Client, Endpoint, Notifier, Pace, SendError, SigningKey, Timeouts};
 use skep_store::conformance::protection;
 use skep_store::{DeliveryFilter, Fence, LeaseRequest, Leases as _, Outbox as _, Store};
 use skep_store_sqlite::SqliteStore;

@@ -81,6 +81,11 @@ pub(crate) fn of_write(
         (Some(replacement), Some(_)) => Cow::Owned(replacement.restore()),
     };
     effects.revision = applied(context, action, id, &body);
+    if let (Some(revision), IntentPhase::Write) = (&mut effects.revision, intent.phase) {
+        // The engine does not say which Version it has given, but it is a later one. A picture of
+        // the swarm that is older than this write is then not taken for somebody else's change.
+        revision.version = intent.version.map(|before| before.saturating_add(1));
+    }
     if let Some(detail) = put_back {
         if let Some(revision) = &mut effects.revision {
             revision.changes.clear();

@@ -22,6 +22,7 @@ pub mod chance;
 pub mod database;
 pub mod outcome;
 pub mod paused;
+pub mod people;
 pub mod recording;
 pub mod scenario;
 pub mod scenarios;

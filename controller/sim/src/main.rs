@@ -1,4 +1,4 @@
-//! `cargo xtask sim`: many seeds, or the whole sweep with all ten ticks, and a table of what was
+//! `cargo xtask sim`: many seeds, or the sweep with each life to its end, and a table of what was
 //! covered. The seed of a failure is printed; `--seed` lives it again.
 
 #![allow(clippy::print_stdout, reason = "a chore reports to its terminal")]
@@ -11,7 +11,7 @@ use std::time::Instant;
 use clap::Parser;
 use skep_sim::chance::{Lived, life_of};
 use skep_sim::scenarios;
-use skep_sim::sweep::{Ticks, sweep};
+use skep_sim::sweep::{Lives, sweep};
 
 /// Lives in a simulated world.
 #[derive(Debug, Parser)]
@@ -23,7 +23,7 @@ struct Arguments {
     /// Only this seed.
     #[arg(long, conflicts_with = "seeds")]
     seed: Option<u64>,
-    /// The crash sweep instead, with all ten ticks.
+    /// The crash sweep instead, each life to its end and ten passes further.
     #[arg(long)]
     sweep: bool,
 }
@@ -44,7 +44,7 @@ fn swept() -> bool {
     let (mut points, mut worlds, mut late, mut failures) = (0, 0, 0, 0);
     let all = scenarios::all();
     for scenario in &all {
-        let covered = sweep(scenario, 1, Ticks::All);
+        let covered = sweep(scenario, 1, Lives::Whole);
         println!("{covered}");
         covered.failures.iter().for_each(|failure| println!("{failure}"));
         points += covered.points;

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use skep_core::identity::ClusterId;
 use skep_core::labels;
 use skep_store::{
-    ActionFilter, Actions as _, ApprovalFilter, Approvals as _, Holds as _, Intents as _,
-    Ownership as _, RequestFilter, Requests as _, Revisions as _,
+    ActionFilter, Actions as _, ApprovalFilter, Approvals as _, Containments as _,
+    DeadLetters as _, Holds as _, Intents as _, Ledger as _, LedgerFilter, LetterFilter,
+    Outbox as _, Ownership as _, RequestFilter, Requests as _, Retries as _, Revisions as _,
 };
 use skep_swarm::fake::{Effect, EffectKind};
 
@@ -67,10 +69,19 @@ impl Outcome {
         );
         let open = store.open_intents().await.unwrap();
         seen.insert("open intents".to_owned(), json!(open.len()));
+        for (name, value) in failures_and_containments(world).await {
+            seen.insert(name.to_owned(), value);
+        }
         let effects = world.swarm.journal();
         let of = |effect: &Effect| json!([effect.name, format!("{:?}", effect.kind)]);
         seen.insert("effects".to_owned(), sorted(effects.iter().map(of)));
         Self { seen, told }
+    }
+
+    /// True when nothing differs.
+    #[must_use]
+    pub fn is_like(&self, other: &Self) -> bool {
+        self.seen == other.seen
     }
 
     /// What differs, for a person; nothing when they are equal.
@@ -103,6 +114,38 @@ pub fn doubled(journal: &[Effect]) -> Vec<String> {
     }
     let doubled = counts.into_iter().filter(|(_, count)| *count > 1);
     doubled.map(|((what, kind), count)| format!("{count} {kind}s by {what}")).collect()
+}
+
+/// What failed, what was tried, what was halted, what is contained, and what people were told.
+async fn failures_and_containments(world: &World) -> Vec<(&'static str, Value)> {
+    let store = world.store();
+    let letters = store.letters(&LetterFilter::default()).await.unwrap();
+    let letters = letters.iter().map(|one| {
+        let name = one.key.as_ref().map(|key| &key.name);
+        json!([name, one.event, one.reason, one.attempts, one.state])
+    });
+    let attempts = store.open_attempts().await.unwrap();
+    let attempts = attempts.iter().map(|one| json!([one.failed, one.failure]));
+    let batches = store.batches(0).await.unwrap();
+    let batches =
+        batches.iter().map(|one| json!(one.halted.as_ref().map(|halt| halt.target.as_str())));
+    let contained = store.contained(&ClusterId::new(CLUSTER)).await.unwrap();
+    let containments = contained.containments().map(|one| json!([one.scope, one.state]));
+    let recorded = contained.all_recorded().map(|(name, state)| json!([name, state.former]));
+    let notices = store.notices(0).await.unwrap();
+    let notices = notices.iter().map(|one| json!(one.kind));
+    let since = LedgerFilter { since: Timestamp::MIN, allowed_only: false };
+    let ledger = store.decisions(&since).await.unwrap();
+    let ledger = ledger.iter().map(|one| json!([one.target, one.kind, one.decision, one.rule]));
+    vec![
+        ("ledger", sorted(ledger)),
+        ("letters", sorted(letters)),
+        ("attempts", sorted(attempts)),
+        ("batches", sorted(batches)),
+        ("containments", sorted(containments)),
+        ("former states", sorted(recorded)),
+        ("notices", sorted(notices)),
+    ]
 }
 
 fn without_ids(service: &Value) -> Value {

@@ -8,8 +8,9 @@ use skep_runtime::Options;
 use tokio_util::sync::CancellationToken;
 
 use crate::outcome::Outcome;
+use crate::recording::Left;
 use crate::scenario::{Scenario, Step};
-use crate::sweep::{Ticks, end, live};
+use crate::sweep::{Known, Lives, end, live};
 use crate::tap::{Moment, Process};
 use crate::world::{Files, World};
 
@@ -32,26 +33,29 @@ pub struct Paused {
 /// # Panics
 /// When the undisturbed life fails.
 #[must_use]
-pub fn pause_everywhere(scenario: &Scenario, seed: u64) -> Paused {
-    let files = Files::new();
-    let expected = live(life(scenario, seed, Arc::clone(&files), None)).unwrap().1;
+pub fn pause_everywhere(scenario: &Scenario, seed: u64, lives: Lives) -> Paused {
+    let (files, known) = (Files::new(), Known::new(lives));
+    let (left, expected) = live(undisturbed(scenario, seed, Arc::clone(&files), &known));
+    let expected = expected.unwrap();
     let mut paused = Paused::default();
     for call in 0.. {
-        match live(life(scenario, seed, Arc::clone(&files), Some(call))) {
-            Ok((Stopped::Never, _)) => break,
-            Ok((Stopped::Once { under_way }, ended)) => {
-                paused.calls += 1;
-                paused.under_way += usize::from(under_way);
-                if let Some(difference) = ended.differs_from(&expected) {
-                    let failure = format!("{}: call {call}: {difference}", scenario.name);
-                    paused.failures.push(failure);
-                }
-            }
+        let (stopped, ended) = live(again(scenario, seed, Arc::clone(&files), &left, call, &known));
+        let under_way = match stopped {
+            Ok(Stopped::Never) => break,
+            Ok(Stopped::Once { under_way }) => under_way,
             Err(problem) => {
-                paused.calls += 1;
                 paused.failures.push(format!("{}: call {call}: {problem}", scenario.name));
+                continue;
             }
-        }
+        };
+        paused.calls += 1;
+        paused.under_way += usize::from(under_way);
+        let problem = match ended {
+            Ok(ended) => ended.and_then(|ended| ended.differs_from(&expected)),
+            Err(problem) => Some(problem),
+        };
+        let failure = problem.map(|problem| format!("{}: call {call}: {problem}", scenario.name));
+        paused.failures.extend(failure);
     }
     paused
 }
@@ -65,30 +69,53 @@ enum Stopped {
     },
 }
 
-async fn life(
+/// The whole life, and the world before the pass that the others are stopped in.
+async fn undisturbed(
     scenario: &Scenario,
     seed: u64,
     files: Arc<Files>,
-    stops_at: Option<usize>,
-) -> Result<(Stopped, Outcome), String> {
+    known: &Known,
+) -> (Left, Result<Outcome, String>) {
     let mut world = World::new(seed, files).await;
     for step in &scenario.before {
         world.take(step).await;
     }
-    let mut stopped = Stopped::Never;
-    let mut stops_at = stops_at;
-    for step in &scenario.steps {
-        match (step, stops_at) {
-            (Step::PatientPass, Some(call)) => {
-                stopped = stop(&world, call).await?;
-                stops_at = None;
-            }
-            _ => world.take(step).await,
+    let mut left = None;
+    for (number, step) in scenario.steps.iter().enumerate() {
+        if left.is_none() && matches!(step, Step::PatientPass) {
+            left = Some(world.left(number).await);
         }
+        world.take(step).await;
+        known.learn(number, Outcome::of(&world).await);
     }
-    let ended = end(&mut world, Ticks::Some).await;
+    let ended = end(&mut world).await;
     world.database.close().await;
-    Ok((stopped, ended?))
+    (left.unwrap(), ended)
+}
+
+/// One life from there, in which the leader is stopped in a call; without an end when it came to
+/// where another one was.
+async fn again(
+    scenario: &Scenario,
+    seed: u64,
+    files: Arc<Files>,
+    left: &Left,
+    call: usize,
+    known: &Known,
+) -> (Result<Stopped, String>, Result<Option<Outcome>, String>) {
+    let mut world = World::after(left, files, seed.wrapping_add(1)).await;
+    world.replay_settings(scenario, left.step + 1);
+    let stopped = stop(&world, call).await;
+    let mut ended = Ok(None);
+    let goes_on = matches!(stopped, Ok(Stopped::Once { .. }));
+    if goes_on && !known.joins(left.step, &Outcome::of(&world).await) {
+        for step in scenario.steps.iter().skip(left.step + 1) {
+            world.take(step).await;
+        }
+        ended = end(&mut world).await.map(Some);
+    }
+    world.database.close().await;
+    (stopped, ended)
 }
 
 async fn stop(world: &World, call: usize) -> Result<Stopped, String> {

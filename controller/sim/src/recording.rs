@@ -124,15 +124,9 @@ impl Recorder {
     }
 
     async fn look(&self, name: String, on_its_way: Option<Write>) -> Left {
-        let _gate = self.database.gate.lock().await;
-        Left {
-            step: self.step.load(std::sync::atomic::Ordering::SeqCst),
-            at: self.clock.now(),
-            swarm: self.swarm.fork(Arc::new(self.clock)),
-            database: self.database.image(),
-            on_its_way,
-            name,
-        }
+        let step = self.step.load(std::sync::atomic::Ordering::SeqCst);
+        let left = what_is_left(&self.swarm, &self.database, self.clock, step).await;
+        Left { on_its_way, name, ..left }
     }
 
     pub(crate) async fn keep(&self, place: Place) {
@@ -154,6 +148,24 @@ impl Recorder {
     pub(crate) async fn keep_on_its_way(&self, call: &str, write: Write) {
         let left = self.look(format!("{call} on its way"), Some(write)).await;
         self.recording().on_its_way.push(left);
+    }
+}
+
+/// The world without its processes as it is now.
+pub(crate) async fn what_is_left(
+    swarm: &FakeSwarm,
+    database: &Database,
+    clock: VirtualClock,
+    step: usize,
+) -> Left {
+    let _gate = database.gate.lock().await;
+    Left {
+        step,
+        at: clock.now(),
+        swarm: swarm.fork(Arc::new(clock)),
+        database: database.image(),
+        on_its_way: None,
+        name: String::new(),
     }
 }
 

@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use skep_core::action::ActuatorMode;
+use skep_core::containment::ContainmentVerb;
 use skep_core::request::RequestVerb;
 use skep_store::Decision;
-use skep_swarm::fake::FakeSwarm;
+use skep_swarm::fake::{FakeSwarm, Fault};
 
+use crate::people::Target;
 use crate::tap::Process;
 use crate::world::World;
 
@@ -24,12 +26,26 @@ pub enum Step {
     Pass,
     /// A pass by hand that waits for the rollouts that it began.
     PatientPass,
+    /// A process that only contains.
+    Contain,
     /// The loop, for so long.
     Serve(Duration),
+    /// The loop for so long, and after the second time what a person does while it runs.
+    ServeWhile(Duration, Duration, Box<Step>),
+    /// A pass whose process dies where the last fault holds its write.
+    Crash(&'static [Fault]),
     /// A person decides everything that waits.
     Decide(Decision),
+    /// A person decides everything that waits as one decision.
+    DecideTogether(Decision),
     /// A person asks for something by hand.
     Ask(&'static str, RequestVerb),
+    /// A person pauses, kills or resumes.
+    Order(ContainmentVerb, Target),
+    /// A person kills a domain, or confirms it.
+    KillDomain(&'static str, &'static [&'static str]),
+    /// A person has what failed proposed again.
+    Requeue,
     /// Something happens to the swarm.
     Swarm(fn(&FakeSwarm)),
     /// Time goes by.
@@ -46,6 +62,21 @@ pub struct Scenario {
     pub steps: Vec<Step>,
 }
 
+impl Step {
+    /// True for what a process does, which can crash in it.
+    fn is_of_a_process(&self) -> bool {
+        matches!(
+            self,
+            Self::Pass
+                | Self::PatientPass
+                | Self::Contain
+                | Self::Serve(_)
+                | Self::ServeWhile(..)
+                | Self::Crash(_)
+        )
+    }
+}
+
 impl World {
     /// Takes a step.
     pub async fn take(&mut self, step: &Step) {
@@ -53,21 +84,48 @@ impl World {
             Step::Declare(services) => self.files.declare(services),
             Step::Policy(policy) => self.files.policy(policy),
             Step::Mode(mode) => self.mode = *mode,
-            Step::Pass | Step::PatientPass | Step::Serve(_) => {
+            step if step.is_of_a_process() => {
                 let process = self.process();
                 self.run(&process, step).await;
             }
-            Step::Decide(decision) => self.decide(*decision).await,
-            Step::Ask(name, verb) => self.ask(name, verb.clone()).await,
             Step::Swarm(change) => change(&self.swarm),
             Step::Rest(time) => tokio::time::sleep(*time).await,
+            step => self.person(step).await,
+        }
+    }
+
+    /// What a person does in a step.
+    async fn person(&self, step: &Step) {
+        match step {
+            Step::Decide(decision) => self.decide(*decision).await,
+            Step::DecideTogether(decision) => self.decide_together(*decision).await,
+            Step::Ask(name, verb) => self.ask(name, verb.clone()).await,
+            Step::Order(verb, target) => self.order(*verb, *target).await,
+            Step::KillDomain(domain, services) => self.kill_domain(domain, services).await,
+            Step::Requeue => self.requeue().await,
+            _ => {}
         }
     }
 
     /// What a process does in a step; a pass in any other one.
     pub async fn run(&self, process: &Arc<Process>, step: &Step) {
         match step {
-            Step::Serve(length) => self.serve(process, *length).await,
+            Step::Contain => self.contain(process).await,
+            Step::Serve(length) => self.serve(process, *length, async {}).await,
+            Step::ServeWhile(length, after, what) => {
+                let meanwhile = async {
+                    tokio::time::sleep(*after).await;
+                    self.person(what).await;
+                };
+                self.serve(process, *length, meanwhile).await;
+            }
+            Step::Crash(faults) => {
+                faults.iter().for_each(|fault| self.swarm.fail_next(*fault));
+                tokio::select! {
+                    _ = self.pass(process, false) => panic!("nothing was held"),
+                    () = self.swarm.held() => {}
+                }
+            }
             Step::PatientPass => drop(self.pass(process, true).await),
             _ => drop(self.pass(process, false).await),
         }

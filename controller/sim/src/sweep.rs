@@ -2,7 +2,7 @@
 //! leave at each moment of each call, and each of these lives must end like the first one.
 
 use std::fmt;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::outcome::{Outcome, doubled};
@@ -16,21 +16,39 @@ const TICKS: u32 = 10;
 /// How far apart they are.
 const TICK: Duration = Duration::from_secs(120);
 
-/// Which of the ten further passes are made.
-///
-/// Each is made by a fresh process, so that what it does follows from what the ones before it left
-/// and from the time alone; where they left nothing, the time is all that differs.
+/// How far the lives after a crash are lived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ticks {
-    /// The first, the fifth and the tenth.
-    Some,
-    /// All of them.
-    All,
+pub enum Lives {
+    /// Until one is, after its step, where another one was that ended well: the same services,
+    /// records, decisions, failures, containments. What a pass does follows from these and from
+    /// the time, so that it would go on like the other one.
+    UntilKnown,
+    /// All of them to their ends.
+    Whole,
 }
 
-impl Ticks {
-    fn includes(self, tick: u32) -> bool {
-        self == Self::All || [1, 5, TICKS].contains(&tick)
+/// Where lives have been that ended well.
+#[derive(Debug)]
+pub(crate) struct Known {
+    lives: Lives,
+    /// After which step, and how it looked there.
+    been: Mutex<Vec<(usize, Outcome)>>,
+}
+
+impl Known {
+    pub(crate) fn new(lives: Lives) -> Self {
+        Self { lives, been: Mutex::default() }
+    }
+
+    /// True when a life that is here after this step need not be lived on.
+    pub(crate) fn joins(&self, step: usize, here: &Outcome) -> bool {
+        let been = self.been.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_here = |one: &(usize, Outcome)| one.0 == step && one.1.is_like(here);
+        self.lives == Lives::UntilKnown && been.iter().any(is_here)
+    }
+
+    pub(crate) fn learn(&self, step: usize, here: Outcome) {
+        self.been.lock().unwrap_or_else(PoisonError::into_inner).push((step, here));
     }
 }
 
@@ -45,10 +63,12 @@ pub struct Covered {
     pub points: usize,
     /// Moments that never came, because the process itself gave the call up when it ended.
     pub given_up: usize,
-    /// Different worlds that those crashes leave; each was lived to its end.
+    /// Different worlds that those crashes leave; each was lived on from.
     pub worlds: usize,
     /// Lives in which a write of the crashed process arrived before a call of its successor.
     pub meetings: usize,
+    /// Lives that were lived to their ends; the others came to where one of these had been.
+    pub whole: usize,
     /// How long it took.
     pub took: Duration,
     /// What went wrong.
@@ -65,11 +85,11 @@ impl Covered {
 
 impl fmt::Display for Covered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { scenario, calls, points, worlds, meetings, took, failures, .. } = self;
+        let Self { scenario, calls, points, worlds, meetings, whole, took, failures, .. } = self;
         write!(
             f,
-            "{scenario:<28} {calls:>5} calls {points:>6} crash points {worlds:>5} worlds \
-             {meetings:>5} late writes {:>6.1} s {} failures",
+            "{scenario:<40} {calls:>5} calls {points:>6} crash points {worlds:>5} worlds \
+             {meetings:>5} late writes {whole:>4} to the end {:>6.1} s {} failures",
             took.as_secs_f64(),
             failures.len()
         )
@@ -87,10 +107,11 @@ pub fn live<T>(life: impl Future<Output = T>) -> T {
 
 /// Sweeps a scenario.
 #[must_use]
-pub fn sweep(scenario: &Scenario, seed: u64, ticks: Ticks) -> Covered {
+pub fn sweep(scenario: &Scenario, seed: u64, lives: Lives) -> Covered {
     let started = Instant::now();
     let files = Files::new();
-    let life = Life { scenario, seed, ticks };
+    let known = Known::new(lives);
+    let life = Life { scenario, seed, known: &known };
     let (recording, expected) = live(undisturbed(&life, Arc::clone(&files)));
     let mut covered = Covered {
         scenario: scenario.name,
@@ -103,6 +124,7 @@ pub fn sweep(scenario: &Scenario, seed: u64, ticks: Ticks) -> Covered {
     for (number, left) in recording.left.iter().enumerate() {
         let files = Arc::clone(&files);
         let (_, ended) = live(again(&life, left, files, None, &expected));
+        covered.whole += usize::from(ended == Ok(true));
         if let Err(problem) = ended {
             let places = recording.points.iter().filter(|point| point.left == number);
             let places: Vec<_> = places.map(|point| point.place.to_string()).collect();
@@ -120,6 +142,7 @@ pub fn sweep(scenario: &Scenario, seed: u64, ticks: Ticks) -> Covered {
                 break;
             }
             covered.meetings += 1;
+            covered.whole += usize::from(ended == Ok(true));
             if let Err(problem) = ended {
                 covered.failures.push(format!(
                     "{}: {} met before call {before}: {problem}",
@@ -140,7 +163,7 @@ pub fn sweep(scenario: &Scenario, seed: u64, ticks: Ticks) -> Covered {
 struct Life<'a> {
     scenario: &'a Scenario,
     seed: u64,
-    ticks: Ticks,
+    known: &'a Known,
 }
 
 async fn undisturbed(life: &Life<'_>, files: Arc<Files>) -> (Recording, Result<Outcome, String>) {
@@ -153,9 +176,10 @@ async fn undisturbed(life: &Life<'_>, files: Arc<Files>) -> (Recording, Result<O
     for (number, step) in scenario.steps.iter().enumerate() {
         recorder.begin_step(number);
         world.take(step).await;
+        life.known.learn(number, Outcome::of(&world).await);
     }
     world.recorder = None;
-    let ended = end(&mut world, Ticks::All).await;
+    let ended = end(&mut world).await;
     let recording = recorder.take();
     world.database.close().await;
     (recording, ended)
@@ -168,7 +192,7 @@ async fn again(
     files: Arc<Files>,
     meets: Option<usize>,
     expected: &Result<Outcome, String>,
-) -> (Fate, Result<(), String>) {
+) -> (Fate, Result<bool, String>) {
     let scenario = life.scenario;
     let mut world = World::after(left, files, life.seed.wrapping_add(1)).await;
     world.replay_settings(scenario, left.step + 1);
@@ -183,39 +207,55 @@ async fn again(
     let fate = *fate.lock().unwrap_or_else(PoisonError::into_inner);
     if meets.is_some() && fate == Fate::OnItsWay {
         world.database.close().await;
-        return (fate, Ok(()));
+        return (fate, Ok(false));
     }
-    for step in scenario.steps.iter().skip(left.step + 1) {
-        world.take(step).await;
-    }
-    let ended = end(&mut world, life.ticks).await;
+    let ended = on_from(&mut world, life, left.step, expected).await;
     world.database.close().await;
-    let ended = match (ended, expected) {
-        (Ok(ended), Ok(expected)) => match ended.differs_from(expected) {
-            None => Ok(()),
-            Some(difference) => Err(format!("another end:\n  {difference}")),
-        },
-        (Err(problem), _) => Err(problem),
-        (_, Err(why)) => Err(format!("the undisturbed life failed: {why}")),
-    };
     (fate, ended)
 }
 
+/// Lives on after a step, unless another life was here; true when it was lived to its end.
+async fn on_from(
+    world: &mut World,
+    life: &Life<'_>,
+    step: usize,
+    expected: &Result<Outcome, String>,
+) -> Result<bool, String> {
+    let expected =
+        expected.as_ref().map_err(|why| format!("the undisturbed life failed: {why}"))?;
+    once_each(world)?;
+    let here = Outcome::of(world).await;
+    if life.known.joins(step, &here) {
+        return Ok(false);
+    }
+    for step in life.scenario.steps.iter().skip(step + 1) {
+        world.take(step).await;
+    }
+    let ended = end(world).await?;
+    if let Some(difference) = ended.differs_from(expected) {
+        return Err(format!("another end:\n  {difference}"));
+    }
+    life.known.learn(step, here);
+    Ok(true)
+}
+
+/// No write had its effect twice.
+fn once_each(world: &World) -> Result<(), String> {
+    let doubled = doubled(&world.swarm.journal());
+    if doubled.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("done more than once: {}", doubled.join(", ")))
+    }
+}
+
 /// The end of a life, after further passes that must write nothing.
-pub(crate) async fn end(world: &mut World, ticks: Ticks) -> Result<Outcome, String> {
+pub(crate) async fn end(world: &mut World) -> Result<Outcome, String> {
     let ended = Outcome::of(world).await;
     let (effects, services) = (world.swarm.journal().len(), world.swarm.services());
-    let doubled = doubled(&world.swarm.journal());
-    if !doubled.is_empty() {
-        return Err(format!("done more than once: {}", doubled.join(", ")));
-    }
-    let mut rested = Duration::ZERO;
+    once_each(world)?;
     for tick in 1..=TICKS {
-        rested += TICK;
-        if !ticks.includes(tick) {
-            continue;
-        }
-        tokio::time::sleep(std::mem::take(&mut rested)).await;
+        tokio::time::sleep(TICK).await;
         world.take(&Step::Pass).await;
         if world.swarm.journal().len() != effects || world.swarm.services() != services {
             return Err(format!("tick {tick} wrote to the swarm"));

@@ -6,28 +6,23 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use skep_core::action::{ActionState, ActuatorMode};
-use skep_core::approval::{Approval, ApprovalStatus};
 use skep_core::gate::Settings;
-use skep_core::identity::{ClusterId, ObjectKey, RequestId, ServiceName};
+use skep_core::identity::{ClusterId, ObjectKey, ServiceName};
 use skep_core::plan::Masking;
 use skep_core::ports::Clock as _;
-use skep_core::request::{NewRequest, RequestVerb};
 use skep_core::seal::Sealer;
 use skep_images::{Credentials, Limits, Resolver};
 use skep_runtime::{Controller, Error, Options, Parts, PassReport, PolicySource, SourceSet};
-use skep_store::{
-    ActionFilter, Actions as _, ApprovalFilter, Approvals as _, Decision, DecisionRequest,
-    Intents as _, Requests as _, Store,
-};
+use skep_store::{ActionFilter, Actions as _, Intents as _, Store};
 use skep_swarm::Engine;
 use skep_swarm::fake::{FakeSwarm, Pace};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
 use crate::database::Database;
-use crate::recording::{Left, Recorder};
+use crate::recording::{Left, Recorder, what_is_left};
 use crate::tap::{Intruder, Process, TappedEngine, TappedStore};
 use crate::time::{Seeded, VirtualClock};
 
@@ -43,10 +38,18 @@ const PACE: Pace = Pace {
     monitors: true,
 };
 
+/// How long a lease lasts that nobody renews, and a little more.
+const LEASE: Duration = Duration::from_millis(6100);
+/// How long a process that only contains goes on trying.
+const CONTAINING: Duration = Duration::from_secs(60);
+
 /// A policy that allows everything by itself.
 pub const ALL_ALLOWED: &str = "version: 1\ndefaults:\n  tier: auto\n  rate_limit: {max: 1000000, \
     window_s: 1}\n  blast_radius: {max_targets: 1000000, window_s: 1}\nrules:\n  \
     - {kind: \"*\", tier: auto}\n";
+
+/// A policy that asks about everything, shorter to read than the shipped one.
+const ALL_ASKED: &str = "version: 1\nrules: []\n";
 
 /// The files that declare things; they outlive processes and crashes.
 #[derive(Debug)]
@@ -81,10 +84,6 @@ impl Files {
     pub fn policy(&self, text: &str) {
         std::fs::write(self.path("policy.yml"), text).unwrap();
     }
-
-    fn remove_policy(&self) {
-        let _was_not_there = std::fs::remove_file(self.path("policy.yml"));
-    }
 }
 
 /// A world at work.
@@ -107,7 +106,7 @@ pub struct World {
     /// Prints the calls of processes.
     pub traces: bool,
     people: TappedStore,
-    random: Arc<Seeded>,
+    pub(crate) random: Arc<Seeded>,
 }
 
 impl World {
@@ -116,7 +115,7 @@ impl World {
     /// # Panics
     /// When the database cannot be opened.
     pub async fn new(seed: u64, files: Arc<Files>) -> Self {
-        files.remove_policy();
+        files.policy(ALL_ASKED);
         let clock = VirtualClock::starting_at("2027-01-01T00:00:00Z".parse().unwrap());
         let swarm = Arc::new(FakeSwarm::new(Arc::new(clock), PACE, seed));
         let database = Arc::new(Database::open(None).await);
@@ -163,6 +162,11 @@ impl World {
         recorder
     }
 
+    /// The world as it is now, to be lived on from several times.
+    pub async fn left(&self, step: usize) -> Left {
+        what_is_left(&self.swarm, &self.database, self.clock, step).await
+    }
+
     /// The store, for people and assertions.
     #[must_use]
     pub fn store(&self) -> &TappedStore {
@@ -197,11 +201,7 @@ impl World {
             engine: Arc::clone(&engine),
             store,
             sources: SourceSet::new(vec![self.files.path("registry.yml")], None, Vec::new()),
-            policy: if policy.exists() {
-                PolicySource::file(policy, settings)
-            } else {
-                PolicySource::shipped(settings)
-            },
+            policy: PolicySource::file(policy, settings),
             images: Resolver::new(
                 engine,
                 Arc::new(Credentials::none()),
@@ -231,23 +231,40 @@ impl World {
             let controller =
                 self.controller(process, |options| Options { wait_for_rollouts, ..options });
             match controller.reconcile_once(&CancellationToken::new()).await {
-                Err(Error::LeaseHeld { .. }) => {
-                    tokio::time::sleep(Duration::from_millis(500)).await;
-                }
+                Err(Error::LeaseHeld { .. }) => tokio::time::sleep(LEASE).await,
                 report => return report.unwrap_or_else(|error| panic!("a pass failed: {error}")),
             }
         }
     }
 
-    /// The loop of a fresh process for so long; then it hands over.
+    /// What a fresh process does that only contains; it waits for the lease as well.
+    ///
+    /// # Panics
+    /// When it fails for another reason.
+    pub async fn contain(&self, process: &Arc<Process>) {
+        loop {
+            let controller = self.controller(process, |options| options);
+            match controller.contain_once(CONTAINING).await {
+                Err(Error::LeaseHeld { .. }) => tokio::time::sleep(LEASE).await,
+                ended => return ended.unwrap_or_else(|error| panic!("not contained: {error}")),
+            }
+        }
+    }
+
+    /// The loop of a fresh process for so long, while something else happens; then it hands over.
     ///
     /// # Panics
     /// When it fails in a way that no retry can mend.
-    pub async fn serve(&self, process: &Arc<Process>, length: Duration) {
+    pub async fn serve(
+        &self,
+        process: &Arc<Process>,
+        length: Duration,
+        meanwhile: impl Future<Output = ()>,
+    ) {
         let controller = self.controller(process, |options| options);
         let stop = CancellationToken::new();
         let ends = async {
-            tokio::time::sleep(length).await;
+            tokio::join!(tokio::time::sleep(length), meanwhile);
             stop.cancel();
         };
         let swarm = Arc::clone(&self.swarm);
@@ -257,57 +274,6 @@ impl World {
                 served.unwrap();
             }
         }
-    }
-
-    /// Requests that wait for a decision.
-    ///
-    /// # Panics
-    /// When the store cannot be read.
-    pub async fn pending(&self) -> Vec<Approval> {
-        let status = Some(ApprovalStatus::Pending);
-        let filter = ApprovalFilter { status, ..ApprovalFilter::default() };
-        self.people.approvals(&filter).await.unwrap()
-    }
-
-    /// A person decides everything that waits.
-    ///
-    /// # Panics
-    /// When the store refuses.
-    pub async fn decide(&self, decision: Decision) {
-        for request in self.pending().await {
-            let now = self.clock.now();
-            let start_by = now.checked_add(SignedDuration::from_mins(10)).ok();
-            let decision = DecisionRequest {
-                approval: request.id,
-                decision,
-                actor: "alice".to_owned(),
-                comment: None,
-                source: "simulated:operator".to_owned(),
-                expected_revision: None,
-                expected_binding: None,
-                start_by: start_by.filter(|_| decision == Decision::Approve),
-            };
-            match self.people.decide(&decision, now).await {
-                // It was superseded in this moment.
-                Ok(_) | Err(skep_store::Error::Conflict { .. }) => {}
-                Err(error) => panic!("{error}"),
-            }
-        }
-    }
-
-    /// A person asks for something by hand.
-    ///
-    /// # Panics
-    /// When the store refuses.
-    pub async fn ask(&self, name: &str, verb: RequestVerb) {
-        let request = NewRequest {
-            id: RequestId::generate(&*self.random),
-            key: key(name),
-            verb,
-            actor: "alice".to_owned(),
-            reason: None,
-        };
-        self.people.submit(&[request], self.clock.now()).await.unwrap();
     }
 
     /// True when an action is allowed or under way.

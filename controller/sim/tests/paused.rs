@@ -9,11 +9,12 @@
 
 use skep_sim::paused::pause_everywhere;
 use skep_sim::scenarios;
+use skep_sim::sweep::Lives;
 
 fn paused(name: &str, writes: usize) {
     let all = scenarios::all();
     let scenario = all.iter().find(|scenario| scenario.name == name).unwrap();
-    let paused = pause_everywhere(scenario, 1);
+    let paused = pause_everywhere(scenario, 1, Lives::UntilKnown);
     println!("{name}: stopped in {} calls, {} of them writes", paused.calls, paused.under_way);
     assert!(paused.failures.is_empty(), "{}", paused.failures.join("\n"));
     assert!(paused.calls > 30 && paused.under_way == writes, "{paused:?}");

@@ -8,14 +8,14 @@
 )]
 
 use skep_sim::scenarios;
-use skep_sim::sweep::{Ticks, sweep};
+use skep_sim::sweep::{Lives, sweep};
 
 const SEED: u64 = 1;
 
 fn swept(name: &str) {
     let all = scenarios::all();
     let scenario = all.iter().find(|scenario| scenario.name == name).unwrap();
-    let covered = sweep(scenario, SEED, Ticks::Some);
+    let covered = sweep(scenario, SEED, Lives::UntilKnown);
     println!("{covered}");
     assert!(covered.failures.is_empty(), "{covered}\n{}", covered.failures.join("\n"));
     assert!(covered.is_complete() && covered.worlds > 1, "{covered}");
@@ -59,4 +59,20 @@ scenarios!(
     drift_repaired_by_itself,
     declared_anew_before_the_answer,
     the_loop_and_its_successor,
+    pause_and_resume,
+    kill_and_resume,
+    kill_and_resume_of_a_global_service,
+    pause_that_becomes_a_kill,
+    kill_during_a_rollout,
+    kill_while_a_create_has_arrived,
+    kill_while_a_create_never_arrives,
+    kill_while_an_update_is_unknown,
+    kill_between_removal_and_create,
+    kill_of_a_domain,
+    kill_in_the_loop,
+    orphan_stopped,
+    orphan_released,
+    removed_by_others,
+    letter_requeued,
+    one_decision_halts_at_its_first_failure,
 );

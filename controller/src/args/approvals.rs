@@ -2,7 +2,7 @@
 
 use clap::{ArgGroup, Args, Subcommand};
 
-use super::StoreArgs;
+use super::{OperatorArgs, StoreArgs};
 
 /// `skep approvals`.
 #[derive(Debug, Subcommand)]
@@ -120,9 +120,8 @@ pub(crate) struct DeciderArgs {
     /// Who decides [default: USER@HOST]. A claim; nobody checks it.
     #[arg(long, value_name = "NAME", help_heading = "On record")]
     pub(crate) actor: Option<String>,
-    /// From where [default: HOST:operator]. The sources of Skep itself are refused.
-    #[arg(long, value_name = "LABEL", help_heading = "On record")]
-    pub(crate) source: Option<String>,
+    #[command(flatten)]
+    pub(crate) operator: OperatorArgs,
     /// Only if the request still has this revision.
     #[arg(long, value_name = "NUMBER", help_heading = "On record")]
     pub(crate) expected_revision: Option<i64>,

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Args;
-use skep_core::action::Source;
+use skep_core::approval::source_label;
 
 use crate::config::{Given, table};
 use crate::output::{Color, Format};
@@ -97,26 +97,6 @@ pub(crate) struct OperatorArgs {
     )]
     pub(crate) source: Option<String>,
 }
-
-/// A label that is not one of Skep's own parts, which act without a person.
-pub(crate) fn source_label(text: &str) -> Result<String, String> {
-    let label = text.trim();
-    let word = label.split(':').next().unwrap_or(label);
-    let is_machine = |source: &Source| source.is_machine() && source.as_str() == word;
-    let reserved = RESERVED.contains(&word) || Source::ALL.iter().any(is_machine);
-    if reserved {
-        let words = "registry, gitops, reconciler, autoscaler, playbook and deploy_watch";
-        return Err(format!("{word:?} is a part of Skep; {words} cannot be claimed by people"));
-    }
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.:@/".contains(c);
-    if label.is_empty() || label.len() > 100 || !label.chars().all(is_plain) {
-        return Err("a label has 1 to 100 letters, digits or any of - _ . : @ /".to_owned());
-    }
-    Ok(label.to_owned())
-}
-
-/// Sources by other names that clients have used.
-const RESERVED: [&str; 2] = ["deploy-watch", "self_deploy"];
 
 /// Everything that describes a fleet.
 #[derive(Debug, Clone, Default, Args)]

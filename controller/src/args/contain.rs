@@ -2,7 +2,7 @@
 
 use clap::{ArgGroup, Args, Subcommand};
 
-use super::FleetArgs;
+use super::{FleetArgs, OperatorArgs};
 
 /// What is paused, killed or resumed.
 #[derive(Debug, Args)]
@@ -17,6 +17,8 @@ pub(crate) struct ContainArgs {
     /// What to put on record beside it.
     #[arg(long, value_name = "TEXT")]
     pub(crate) reason: Option<String>,
+    #[command(flatten)]
+    pub(crate) operator: OperatorArgs,
     #[command(flatten)]
     pub(crate) fleet: Box<FleetArgs>,
 }

@@ -119,6 +119,8 @@ Examples:
         #[arg(long, value_name = "TEXT")]
         reason: Option<String>,
         #[command(flatten)]
+        operator: OperatorArgs,
+        #[command(flatten)]
         fleet: Box<FleetArgs>,
     },
     /// Leave the present drift of a service alone for some time.
@@ -136,6 +138,8 @@ Examples:
         /// What to put on record beside it.
         #[arg(long, value_name = "TEXT")]
         reason: Option<String>,
+        #[command(flatten)]
+        operator: OperatorArgs,
         #[command(flatten)]
         fleet: Box<FleetArgs>,
     },

@@ -212,14 +212,40 @@ fn shown(setting: &Setting, parts: &[String]) -> String {
     if setting.secret { Secret::parse(&text).shown() } else { without_password(&text) }
 }
 
-/// `scheme://user:password@host` without the password.
+/// `scheme://user:password@host?key=value` without what can be a password: whatever stands between
+/// the first colon and the last `@`, and the values of the query.
 fn without_password(text: &str) -> String {
-    let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
-    let end = rest.find('/').unwrap_or(rest.len());
-    let (authority, path) = rest.split_at(end);
-    match authority.rsplit_once('@').and_then(|(user, host)| Some((user.split_once(':')?.0, host)))
-    {
-        Some((user, host)) => format!("{scheme}://{user}:***@{host}{path}"),
-        None => text.to_owned(),
+    let (scheme, rest) = text.split_once("://").map_or(("", text), |(scheme, rest)| (scheme, rest));
+    let rest = match rest.rsplit_once('@') {
+        Some((user, host)) => match user.split_once(':') {
+            Some((user, _)) => format!("{user}:***@{host}"),
+            None => rest.to_owned(),
+        },
+        None => rest.to_owned(),
+    };
+    let rest = match rest.split_once('?') {
+        Some((address, _)) if !scheme.is_empty() => format!("{address}?***"),
+        _ => rest,
+    };
+    if scheme.is_empty() { rest } else { format!("{scheme}://{rest}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_password;
+
+    #[test]
+    fn what_can_be_a_password_is_not_shown() {
+        for (text, shown) in [
+            ("tcp://10.0.0.1:2375", "tcp://10.0.0.1:2375"),
+            ("ssh://root@host", "ssh://root@host"),
+            ("http://me:hunter2@host:4318/v1", "http://me:***@host:4318/v1"),
+            ("http://me:hun/ter@2@host", "http://me:***@host"),
+            ("me:hunter2@host", "me:***@host"),
+            ("http://host/?token=hunter2", "http://host/?***"),
+            ("skep-*,label:tier=a", "skep-*,label:tier=a"),
+        ] {
+            assert_eq!(without_password(text), shown);
+        }
     }
 }

@@ -99,7 +99,7 @@ settings! {
               'postgres://USER:PASSWORD@HOST:PORT/DATABASE'. May be a reference: 'env:NAME' or 'file:/abs/path'.",
     }
     KEY = "installation_key" {
-        variables: ["FLEET_INSTALLATION_KEY"], flag: Some("--key"), form: Form::Text,
+        variables: ["FLEET_INSTALLATION_KEY"], flag: Some("--key"), form: Form::Key,
         default: None,
         doc: "The installation's key, without which sealed records cannot be read: a file, made \
               together with a new database, or a reference: 'env:NAME' (64 hexadecimal digits) or \

@@ -38,6 +38,8 @@ pub(crate) enum Form {
     OneOf(&'static [&'static str]),
     /// Directives of `tracing`.
     LogFilter,
+    /// A file with a key, or a reference to one; never the key itself.
+    Key,
 }
 
 /// A value that was read.
@@ -88,7 +90,13 @@ impl Form {
         let [text] = parts else { return Err("takes one value, not a list".to_owned()) };
         match self {
             Self::Path => Ok(Value::Paths(vec![PathBuf::from(text)])),
-            Self::Text | Self::Secret => Ok(Value::Text(text.clone())),
+            Self::Key if is_key_itself(text) => {
+                Err("is the key itself, which everybody could read \
+                 here; write it into a file that only its owner can read and name that file, or \
+                 write env:NAME"
+                    .to_owned())
+            }
+            Self::Text | Self::Secret | Self::Key => Ok(Value::Text(text.clone())),
             Self::Paths | Self::Words => read_list(self, parts),
             Self::Switch => read_switch(text),
             Self::Interval => read_interval(text),
@@ -147,6 +155,14 @@ fn read_interval(text: &str) -> Result<Value, String> {
         })
 }
 
+/// So many hexadecimal digits are no file name that anybody gives.
+fn is_key_itself(text: &str) -> bool {
+    const FEWEST: usize = 32;
+    let text = ["file:", "env:"].iter().find_map(|word| text.strip_prefix(word)).unwrap_or(text);
+    let name = text.trim().rsplit('/').next().unwrap_or_default();
+    name.len() >= FEWEST && name.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
 /// A word that nobody knows must never turn the actuator on.
 fn read_actuator(text: &str) -> Value {
     match text.trim().to_ascii_lowercase().as_str() {
@@ -194,6 +210,20 @@ mod tests {
         for word in ["k8s", "swarm!", "true", "real"] {
             let expected = Value::Actuator(ActuatorMode::DryRun, Some(word.to_owned()));
             assert_eq!(read(Form::Actuator, word), Ok(expected));
+        }
+    }
+
+    #[test]
+    fn a_key_is_named_and_never_written() {
+        let digits = "0123456789abcdef".repeat(4);
+        for text in ["/etc/skep/key", "env:SKEP_KEY", "file:/run/secrets/key", "abcdef"] {
+            assert_eq!(read(Form::Key, text), Ok(Value::Text(text.to_owned())), "{text}");
+        }
+        for text in
+            [digits.clone(), format!("{digits}00"), format!("env:{digits}"), digits.to_uppercase()]
+        {
+            let why = read(Form::Key, &text).unwrap_err();
+            assert!(!why.to_lowercase().contains("0123456789"), "{why}");
         }
     }
 

@@ -1,19 +1,20 @@
 //! What was proposed, and what became of it.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::Serialize;
 use skep_core::action::{Action, ActionState};
-use skep_core::approval::Wait;
+use skep_core::approval::{ApprovalStatus, Overdue, Wait};
+use skep_core::identity::ActionId;
 use skep_core::retry::Failure;
-use skep_store::{ActionFilter, AuditFilter, Store};
+use skep_store::{ActionFilter, ApprovalFilter, AuditFilter, Store};
 
-use super::view::{ActionView, AuditView, short};
-use super::{Session, moved};
+use super::view::{ActionView, AuditView, Lateness, short};
+use super::{Session, freeze, moved};
 use crate::args::ActionsVerb;
-use crate::config::table;
 use crate::error::{Result, exit};
 use crate::output::table::Columns;
 use crate::output::{Items, Style, plain, since};
@@ -46,13 +47,23 @@ async fn list(
         actions.truncate(limit);
     }
     let now = Timestamp::now();
-    let items: Vec<_> = actions.iter().map(ActionView::new).collect();
+    let clock = Lateness::new(&session.config, now);
+    let lapses = lapses(store, &actions).await?;
+    let freezes = freeze::in_force(store.as_ref(), now).await?;
+    let items: Vec<_> = actions
+        .iter()
+        .map(|action| {
+            let lapses_at = lapses.get(&action.id).copied();
+            ActionView::new(action).at(&clock, action, lapses_at).under(&freezes, action)
+        })
+        .collect();
     session.printer.data(&Items { items }, |list, style| {
         let mut columns = Columns::new(["ID", "KIND", "TARGET", "STATE", "AGE", "DETAIL"]);
         for action in &list.items {
-            let waits = action.wait.map(waits_for);
-            let detail = match &waits {
-                Some(waits) => waits.as_str(),
+            let first = action.frozen.clone().or_else(|| action.overdue.map(late));
+            let first = first.or_else(|| action.wait.map(waits_for));
+            let detail = match &first {
+                Some(first) => first.as_str(),
                 None if action.detail.is_empty() => action.reason,
                 None => action.detail,
             };
@@ -74,8 +85,6 @@ async fn list(
 struct Shown<'a> {
     #[serde(flatten)]
     action: ActionView<'a>,
-    /// True while its outcome is unknown, or its rollout runs, for longer than an action may take.
-    overdue: bool,
     attempts: Option<AttemptsView>,
     history: Vec<AuditView>,
 }
@@ -100,9 +109,12 @@ async fn show(session: &Session, store: &Arc<dyn Store>, id: &str) -> Result<u8>
         detail: attempts.detail,
         not_before: attempts.not_before,
     });
+    let now = Timestamp::now();
+    let clock = Lateness::new(&session.config, now);
+    let lapses_at = lapses(store, std::slice::from_ref(&action)).await?.get(&action.id).copied();
+    let freezes = freeze::in_force(store.as_ref(), now).await?;
     let shown = Shown {
-        overdue: is_overdue(session, &action, Timestamp::now()),
-        action: ActionView::new(&action),
+        action: ActionView::new(&action).at(&clock, &action, lapses_at).under(&freezes, &action),
         attempts,
         history,
     };
@@ -110,11 +122,22 @@ async fn show(session: &Session, store: &Arc<dyn Store>, id: &str) -> Result<u8>
     Ok(exit::OK)
 }
 
-fn is_overdue(session: &Session, action: &Action, now: Timestamp) -> bool {
-    let timeout = session.config.interval(table::ACTION_TIMEOUT);
-    let is_at_it = matches!(action.state, ActionState::Executing | ActionState::RollingOut);
-    let since = now.duration_since(action.updated_at);
-    is_at_it && std::time::Duration::try_from(since).is_ok_and(|since| since >= timeout)
+/// When the requests of those actions lapse that wait for a decision.
+async fn lapses(
+    store: &Arc<dyn Store>,
+    actions: &[Action],
+) -> Result<HashMap<ActionId, Timestamp>> {
+    if actions.iter().all(|action| action.state != ActionState::Pending) {
+        return Ok(HashMap::new());
+    }
+    let status = Some(ApprovalStatus::Pending);
+    let pending = store.approvals(&ApprovalFilter { status, ..ApprovalFilter::default() }).await?;
+    Ok(pending.into_iter().map(|request| (request.action, request.expires_at)).collect())
+}
+
+/// What is overdue, for people.
+pub(super) fn late(overdue: Overdue) -> String {
+    format!("overdue: {}", overdue.why())
 }
 
 /// What an action waits for, for people.
@@ -133,9 +156,8 @@ fn text(shown: &Shown<'_>, style: Style) -> String {
     };
     line("action", action.id);
     line("state", action.state.as_str());
-    if shown.overdue {
-        line("overdue", "for longer than an action may take; it goes on until it is known");
-    }
+    line("frozen", action.frozen.as_deref().unwrap_or_default());
+    line("overdue", action.overdue.map(Overdue::why).unwrap_or_default());
     line("detail", action.detail);
     if let Some(attempts) = &shown.attempts {
         let (failed, failure) = (attempts.failed, attempts.failure);

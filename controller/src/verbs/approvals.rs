@@ -12,13 +12,13 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::Serialize;
 use skep_core::action::{Action, ActionState};
-use skep_core::approval::{ApprovalStatus, Batch, Halt};
+use skep_core::approval::{Approval, ApprovalStatus, Batch, Halt, Overdue};
 use skep_core::identity::ActionId;
 use skep_store::{ActionFilter, ApprovalFilter, Store};
 
 use self::groups::MOST_SINGLE;
-use super::actions::waits_for;
-use super::view::{ActionView, ApprovalView, short};
+use super::actions::{late, waits_for};
+use super::view::{ActionView, ApprovalView, Lateness, short};
 use super::{Session, freeze, moved};
 use crate::args::{ApprovalsVerb, ListApprovalsArgs};
 use crate::error::{Result, exit};
@@ -55,8 +55,9 @@ async fn list(session: &Session, store: &Arc<dyn Store>, args: &ListApprovalsArg
     let is_long = status == Some(ApprovalStatus::Pending)
         && approvals.len() > MOST_SINGLE
         && session.printer.format() == Format::Table;
-    if args.group || (is_long && !args.no_group) {
-        let items = groups::groups(&approvals, &actions);
+    let items = groups::groups(&approvals, &actions);
+    // Groups of one each would hide the ids and shorten nothing.
+    if args.group || (is_long && !args.no_group && items.len() < approvals.len()) {
         session
             .printer
             .data(&Items { items }, |list, style| groups::table(&list.items, style, now))?;
@@ -65,10 +66,12 @@ async fn list(session: &Session, store: &Arc<dyn Store>, args: &ListApprovalsArg
         }
         return Ok(exit::OK);
     }
-    let items: Vec<_> = approvals
-        .iter()
-        .map(|approval| ApprovalView::new(approval, actions.get(&approval.action)))
-        .collect();
+    let clock = Lateness::new(&session.config, now);
+    let view = |approval: &Approval| {
+        let action = actions.get(&approval.action);
+        ApprovalView::new(approval, action).at(&clock, action)
+    };
+    let items: Vec<_> = approvals.iter().map(view).collect();
     session.printer.data(&Items { items }, |list, style| table(&list.items, style, now))?;
     freeze::warn(session, &freeze::in_force(store.as_ref(), now).await?);
     Ok(exit::OK)
@@ -95,6 +98,7 @@ fn table(items: &[ApprovalView], style: Style, now: Timestamp) -> String {
             ApprovalStatus::Pending => until(approval.expires_at, now),
             _ => "-".to_owned(),
         };
+        let reason = approval.overdue.map_or_else(|| approval.reason.clone(), late);
         columns.row([
             short(&approval.id).to_owned(),
             approval.kind.to_string(),
@@ -103,7 +107,7 @@ fn table(items: &[ApprovalView], style: Style, now: Timestamp) -> String {
             expires,
             approval.status.to_string(),
             approval.plan.clone(),
-            approval.reason.clone(),
+            reason,
         ]);
     }
     columns.text(style, "nothing waits for a decision")
@@ -135,8 +139,9 @@ async fn show(session: &Session, store: &Arc<dyn Store>, id: &str) -> Result<u8>
         Some(batch) => Some(store.batch(batch.as_str()).await?),
         None => None,
     };
+    let clock = Lateness::new(&session.config, Timestamp::now());
     let shown = Shown {
-        approval: ApprovalView::new(&approval, Some(&action)),
+        approval: ApprovalView::new(&approval, Some(&action)).at(&clock, Some(&action)),
         action: ActionView::new(&action),
         decision,
     };
@@ -161,6 +166,7 @@ fn text(shown: &Shown<'_>, style: Style) -> String {
     };
     line("request", &approval.id);
     line("status", approval.status.as_str());
+    line("overdue", approval.overdue.map(Overdue::why).unwrap_or_default());
     if let (Some(by), Some(at)) = (&approval.decided_by, approval.decided_at) {
         let from = approval.decided_source.as_deref().unwrap_or("an unknown source");
         line("decided", &format!("{at:.0} by {by} from {from}"));

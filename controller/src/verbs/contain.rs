@@ -89,7 +89,7 @@ impl Work<'_> {
         answer.skipped = skipped;
         let mode = self.mode().await?;
         answer.dry_run = mode == ActuatorMode::DryRun;
-        let actor = identity::actor(&self.session.environment);
+        let actor = identity::actor_from(&self.session.environment, &self.args.operator);
         let reason = self.args.reason.clone().unwrap_or_default();
         let (orders, rehearsed): (Vec<Order>, Vec<Order>) = scopes
             .into_iter()

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::Serialize;
 use skep_core::notice::{DeliveryState, Notice, NoticeKind};
-use skep_core::ports::Random as _;
-use skep_notify::{Client, Endpoint, SecretSource, Timeouts};
+use skep_core::ports::{Random as _, SecretSource};
+use skep_notify::{Client, Endpoint, Timeouts};
 use skep_runtime::SystemRandom;
 use skep_store::{Delivery, DeliveryFilter, Store};
 

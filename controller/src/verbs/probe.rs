@@ -1,21 +1,24 @@
 //! What the running process tells monitoring.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
+use skep_core::action::ActionState;
+use skep_core::approval::{ApprovalStatus, Overdue};
 use skep_core::desired::SourceState;
 use skep_http::{Check, Probe, Readiness, Status};
 use skep_runtime::{Metrics, Status as LoopStatus};
-use skep_store::Store;
+use skep_store::{ActionFilter, ApprovalFilter, Store};
 use skep_swarm::Engine;
 use tokio::sync::watch;
 
 use super::shell::{COMMIT, VERSION};
+use super::view::Lateness;
 
 /// How long a part may take to answer a readiness check.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -28,6 +31,8 @@ pub(super) struct LiveProbe {
     pub(super) metrics: Arc<Metrics>,
     pub(super) started_at: Timestamp,
     pub(super) actuator: &'static str,
+    /// How long an action may execute or roll out.
+    pub(super) action_timeout: SignedDuration,
     /// True when a source is named, so that "none read yet" means something.
     pub(super) expects_sources: bool,
 }
@@ -63,6 +68,7 @@ impl Probe for LiveProbe {
             .ok()
             .and_then(Result::ok)
             .map(|open| serde_json::json!({"ingress": open.ingress, "dispatch": open.dispatch}));
+        let overdue = tokio::time::timeout(PATIENCE, self.overdue()).await;
         let services = status.last_pass.as_ref().and_then(|pass| pass.plan.as_ref());
         Status {
             version: VERSION,
@@ -81,8 +87,32 @@ impl Probe for LiveProbe {
             containments: json(&status.containments),
             sources: json(&status.sources),
             dead_letters: letters.unwrap_or_default(),
+            overdue: overdue.ok().and_then(Result::ok).unwrap_or_default(),
             readiness: json(&status.readiness.as_deref()),
         }
+    }
+}
+
+impl LiveProbe {
+    /// How many open actions are overdue, by the word for what should have happened.
+    async fn overdue(&self) -> Result<Value, skep_store::Error> {
+        let states = ActionState::ALL.iter().copied().filter(|state| state.is_open()).collect();
+        let filter = ActionFilter { states, ..ActionFilter::default() };
+        let actions = self.store.actions(&filter).await?;
+        let pending =
+            ApprovalFilter { status: Some(ApprovalStatus::Pending), ..ApprovalFilter::default() };
+        let approvals = self.store.approvals(&pending).await?;
+        let lapses: HashMap<_, _> =
+            approvals.iter().map(|one| (&one.action, one.expires_at)).collect();
+        let clock = Lateness { timeout: self.action_timeout, now: Timestamp::now() };
+        let mut counts: BTreeMap<&str, u64> =
+            Overdue::ALL.iter().map(|what| (what.as_str(), 0)).collect();
+        for action in &actions {
+            if let Some(what) = clock.of(action, lapses.get(&action.id).copied()) {
+                *counts.entry(what.as_str()).or_default() += 1;
+            }
+        }
+        Ok(json(&counts))
     }
 }
 

@@ -8,6 +8,7 @@ use skep_runtime::Options;
 
 use super::probe::LiveProbe;
 use super::shell::VERSION;
+use super::view::Lateness;
 use super::{Session, notify};
 use crate::args::ServeArgs;
 use crate::config::table;
@@ -41,6 +42,7 @@ pub(super) async fn run(session: &Session, args: &ServeArgs, telemetry: &Telemet
         metrics: controller.metrics(),
         started_at,
         actuator: config.mode().as_str(),
+        action_timeout: Lateness::new(config, started_at).timeout,
         expects_sources: has_sources,
     };
     let serving = tokio::spawn(server.serve(Arc::new(probe), shutdown.clone()));

@@ -59,11 +59,11 @@ pub(super) async fn run(session: &Session, verb: &ServiceVerb) -> Result<u8> {
         ServiceVerb::RefreshCredentials { names, ask } => {
             ask::ask(session, ask, each(names, &RequestVerb::RefreshCredentials)).await
         }
-        ServiceVerb::Retry { names, reason, fleet } => {
-            hold::retry(session, fleet, names, reason.as_deref()).await
+        ServiceVerb::Retry { names, reason, operator, fleet } => {
+            hold::retry(session, fleet, operator, names, reason.as_deref()).await
         }
-        ServiceVerb::AcceptDrift { name, time, reason, fleet } => {
-            hold::accept(session, fleet, name, *time, reason.as_deref()).await
+        ServiceVerb::AcceptDrift { name, time, reason, operator, fleet } => {
+            hold::accept(session, fleet, operator, name, *time, reason.as_deref()).await
         }
     }
 }
@@ -169,7 +169,7 @@ async fn list(session: &Session, fleet: &FleetArgs, probe: bool) -> Result<u8> {
         for row in &list.items {
             columns.row([
                 row.name.clone(),
-                row.state.to_owned(),
+                row.shown_state(),
                 row.shown_health(),
                 row.class.map_or("-".to_owned(), |class| class.to_string()),
                 row.replicas.shown(),

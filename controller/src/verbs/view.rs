@@ -4,10 +4,13 @@
 use jiff::Timestamp;
 use serde::Serialize;
 use skep_core::action::{Action, ActionKind, ActionState, ActuatorMode, Source};
-use skep_core::approval::{Approval, ApprovalStatus, Moved, Wait, group_key};
+use skep_core::approval::{Approval, ApprovalStatus, Moved, Overdue, Wait, group_key, overdue};
 use skep_core::audit::{AuditEvent, AuditKind};
+use skep_core::gate::Override;
 use skep_core::identity::APPROVAL_PREFIX;
 
+use super::freeze;
+use crate::config::{Config, table};
 use crate::output::plan::StepView;
 
 /// A request as it is shown.
@@ -35,6 +38,8 @@ pub(super) struct ApprovalView {
     pub(super) mode: Option<ActuatorMode>,
     /// Where the action stands.
     pub(super) state: Option<ActionState>,
+    /// What should have happened by now and has not.
+    pub(super) overdue: Option<Overdue>,
     /// What requests have in common whose change is the same apart from the service.
     pub(super) group: Option<String>,
 }
@@ -61,8 +66,35 @@ impl ApprovalView {
             source: action.map(|action| action.source),
             mode: action.map(|action| action.mode),
             state: action.map(|action| action.state),
+            overdue: None,
             group: action.map(|action| group_key(&action.step).to_string()),
         }
+    }
+}
+
+impl ApprovalView {
+    /// The same with what is overdue about its action.
+    pub(super) fn at(mut self, clock: &Lateness, action: Option<&Action>) -> Self {
+        self.overdue = action.and_then(|action| clock.of(action, Some(self.expires_at)));
+        self
+    }
+}
+
+/// What is needed to tell what is overdue.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Lateness {
+    pub(super) timeout: jiff::SignedDuration,
+    pub(super) now: Timestamp,
+}
+
+impl Lateness {
+    pub(super) fn new(config: &Config, now: Timestamp) -> Self {
+        let timeout = config.interval(table::ACTION_TIMEOUT);
+        Self { timeout: timeout.try_into().unwrap_or(jiff::SignedDuration::MAX), now }
+    }
+
+    pub(super) fn of(&self, action: &Action, lapses_at: Option<Timestamp>) -> Option<Overdue> {
+        overdue(action, lapses_at, self.timeout, self.now)
     }
 }
 
@@ -96,6 +128,10 @@ pub(super) struct ActionView<'a> {
     pub(super) start_by: Option<Timestamp>,
     /// What it waits for; its time to start does not run meanwhile.
     pub(super) wait: Option<&'a Wait>,
+    /// The freeze that keeps it from starting; its time to start runs on.
+    pub(super) frozen: Option<String>,
+    /// What should have happened by now and has not.
+    pub(super) overdue: Option<Overdue>,
     pub(super) runnable_since: Option<Timestamp>,
     /// Of a superseded action: what was decided about beside what was planned then.
     pub(super) moved: Option<&'a Moved>,
@@ -125,10 +161,33 @@ impl<'a> ActionView<'a> {
             granted_at: action.granted_at,
             start_by: action.start_by,
             wait: action.wait.as_ref(),
+            frozen: None,
+            overdue: None,
             runnable_since: action.runnable_since,
             moved: action.moved.as_ref(),
             step: StepView::new(&action.step, &[]),
         }
+    }
+
+    /// The same with what is overdue about it; `lapses_at` is when its request does.
+    pub(super) fn at(
+        mut self,
+        clock: &Lateness,
+        action: &Action,
+        lapses_at: Option<Timestamp>,
+    ) -> Self {
+        self.overdue = clock.of(action, lapses_at);
+        self
+    }
+
+    /// The same with what keeps it from starting, of these freezes.
+    pub(super) fn under(mut self, freezes: &[Override], action: &Action) -> Self {
+        let may_start = matches!(action.state, ActionState::Pending | ActionState::Granted);
+        // No freeze stops containment.
+        if may_start && !action.is_containment() {
+            self.frozen = freeze::over(freezes, &action.step).map(Override::why_frozen);
+        }
+        self
     }
 }
 

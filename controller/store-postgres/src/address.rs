@@ -91,6 +91,10 @@ impl FromStr for Address {
             return Err(InvalidAddress::Scheme);
         }
         let query = text.split_once('?').map_or("", |(_, query)| query);
+        // A `?` in a password: what follows is the rest of it, and no parameter to be named.
+        if query.contains('@') {
+            return Err(InvalidAddress::Form);
+        }
         let query = query.split_once('#').map_or(query, |(query, _)| query);
         let names = query.split('&').filter_map(|pair| pair.split('=').next());
         if let Some(name) = names.filter(|name| !name.is_empty()).find(|n| !PARAMETERS.contains(n))

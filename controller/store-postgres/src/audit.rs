@@ -10,7 +10,9 @@ use skep_core::audit::{AuditEvent, AuditRecord};
 use skep_core::identity::ActionId;
 use skep_store::{Audit, AuditFilter, Result, TrailReader};
 use skep_store_sql::AuditRow;
+use skep_store_sql::chains::PlaceColumns;
 use skep_store_sql::instant::to_column;
+use skep_store_sql::query::push_audit_filter;
 use sqlx::{Postgres, QueryBuilder};
 
 pub(crate) use self::chains::{ensure_chain, ensure_roots, fits};
@@ -33,7 +35,7 @@ pub(crate) async fn append(tx: &mut Write, event: &AuditEvent) -> Result<()> {
 }
 
 async fn insert(tx: &mut Write, record: &AuditRecord) -> Result<()> {
-    let chained = record.chained.as_ref();
+    let place = PlaceColumns::of(record);
     sqlx::query!(
         "INSERT INTO audit (seq, at, kind, actor, tenant, cluster, object_kind, object_name, \
          action_id, detail, data, form, chain, position, follows, link, mac) \
@@ -50,12 +52,12 @@ async fn insert(tx: &mut Write, record: &AuditRecord) -> Result<()> {
         record.action,
         record.detail,
         record.data,
-        chained.map(|chained| chained.form),
-        chained.map(|chained| chained.chain.as_str()),
-        chained.map(|chained| chained.position),
-        chained.and_then(|chained| chained.follows),
-        chained.map(|chained| chained.link.as_bytes()),
-        chained.map(|chained| chained.mac.as_bytes())
+        place.form,
+        place.chain,
+        place.position,
+        place.follows,
+        place.link,
+        place.mac
     )
     .execute(&mut **tx)
     .await
@@ -79,39 +81,6 @@ pub(crate) async fn attempts(
     Ok(u32::try_from(count).unwrap_or(u32::MAX))
 }
 
-/// The conditions of a filter.
-fn push_filter(query: &mut QueryBuilder<Postgres>, filter: &AuditFilter) {
-    if let Some(action) = &filter.action {
-        query.push(" AND action_id = ").push_bind(action.as_str().to_owned());
-    }
-    if let Some(key) = &filter.key {
-        query::push_key(query, key);
-    }
-    if let Some(name) = &filter.name {
-        query.push(" AND object_name = ").push_bind(name.clone());
-    }
-    if let Some(actor) = &filter.actor {
-        query.push(" AND actor = ").push_bind(actor.clone());
-    }
-    if !filter.kinds.is_empty() {
-        query.push(" AND kind IN (");
-        let mut kinds = query.separated(", ");
-        for kind in &filter.kinds {
-            kinds.push_bind(kind.as_str());
-        }
-        query.push(")");
-    }
-    if let Some(since) = filter.since {
-        query.push(" AND at >= ").push_bind(to_column(since));
-    }
-    if let Some(until) = filter.until {
-        query.push(" AND at < ").push_bind(to_column(until));
-    }
-    if let Some(after) = filter.after {
-        query.push(" AND seq > ").push_bind(after);
-    }
-}
-
 #[async_trait]
 impl Audit for PostgresStore {
     async fn audit(&self, filter: &AuditFilter) -> Result<Vec<(i64, AuditEvent)>> {
@@ -119,7 +88,7 @@ impl Audit for PostgresStore {
             "SELECT seq, at, kind, actor, tenant, cluster, object_kind, object_name, action_id, \
              detail, data FROM audit WHERE true",
         );
-        push_filter(&mut query, filter);
+        push_audit_filter(&mut query, filter);
         query.push(" ORDER BY seq DESC LIMIT ").push_bind(query::limit(filter.limit));
         let mut tx = self.read(trail::OPERATION).await?;
         let rows: Vec<AuditRow> =

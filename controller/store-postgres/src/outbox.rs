@@ -7,7 +7,7 @@ use skep_core::notice::Notice;
 use skep_store::{Attempted, Delivery, DeliveryFilter, Endpoint, Fence, Outbox, Result, Tidied};
 use skep_store_sql::instant::to_column;
 use skep_store_sql::outbox::{AttemptColumns, DeliveryRow, NoticeRow, about_deliveries};
-use skep_store_sql::prefix_end;
+use skep_store_sql::query::push_delivery_filter;
 use sqlx::{PgConnection, Postgres, QueryBuilder};
 
 use crate::error::IntoStoreError as _;
@@ -68,20 +68,6 @@ async fn newest(tx: &mut PgConnection, operation: &'static str) -> Result<i64> {
         .fetch_one(&mut *tx)
         .await
         .during(operation)
-}
-
-/// The conditions of a filter, over `d` (deliveries).
-fn push_filter(query: &mut QueryBuilder<Postgres>, filter: &DeliveryFilter) {
-    if let Some(state) = filter.state {
-        query.push(" AND d.state = ").push_bind(state.as_str());
-    }
-    if let Some(endpoint) = &filter.endpoint {
-        query.push(" AND d.endpoint = ").push_bind(endpoint.clone());
-    }
-    if let Some(notice) = &filter.notice {
-        query.push(" AND d.notice_id >= ").push_bind(notice.clone());
-        query.push(" AND d.notice_id < ").push_bind(prefix_end(notice));
-    }
 }
 
 #[async_trait]
@@ -216,7 +202,7 @@ impl Outbox for PostgresStore {
              d.last_error, d.updated_at \
              FROM outbox_deliveries AS d JOIN outbox AS o ON o.id = d.notice_id WHERE true",
         );
-        push_filter(&mut query, filter);
+        push_delivery_filter(&mut query, filter);
         query.push(" ORDER BY d.seq DESC LIMIT ").push_bind(query::limit(filter.limit));
         let mut tx = self.read(OPERATION).await?;
         let rows: Vec<DeliveryRow> =
@@ -237,7 +223,7 @@ impl Outbox for PostgresStore {
             QueryBuilder::<Postgres>::new("UPDATE outbox_deliveries AS d SET next_at = ");
         query.push_bind(at).push(", updated_at = ").push_bind(at);
         query.push(", state = 'waiting' WHERE d.state IN ('waiting', 'dead')");
-        push_filter(&mut query, filter);
+        push_delivery_filter(&mut query, filter);
         let changed = query.build().execute(&mut *tx).await.during(OPERATION)?.rows_affected();
         if changed == 0 {
             return Ok(0);

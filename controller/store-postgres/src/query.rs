@@ -4,14 +4,6 @@ use skep_core::identity::ObjectKey;
 use skep_store_sql::keys_json;
 use sqlx::{Postgres, QueryBuilder};
 
-/// Restricts a list to the rows of one object.
-pub(crate) fn push_key(query: &mut QueryBuilder<Postgres>, key: &ObjectKey) {
-    query.push(" AND tenant = ").push_bind(key.tenant.as_str().to_owned());
-    query.push(" AND cluster = ").push_bind(key.cluster.as_str().to_owned());
-    query.push(" AND object_kind = ").push_bind(key.kind.as_str());
-    query.push(" AND object_name = ").push_bind(key.name.clone());
-}
-
 /// Restricts a list to the rows of these objects; none means all.
 pub(crate) fn push_keys(query: &mut QueryBuilder<Postgres>, keys: &[ObjectKey]) {
     if keys.is_empty() {

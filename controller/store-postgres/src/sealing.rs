@@ -1,13 +1,13 @@
 //! Sealing what an earlier version left in the clear, once, and leaving no trace of it in the
 //! tables.
 
-use skep_core::identity::{ActionId, IntentId};
-use skep_store::{Intent, Protection, Result, content_context, step_context};
+use async_trait::async_trait;
+use skep_store::{Protection, Result};
+use skep_store_sql::sealing::{self as shared, ClearBody, ClearRows};
 use sqlx::PgConnection;
 
 use crate::connect::OPERATION;
 use crate::error::IntoStoreError as _;
-use skep_store_sql::key as object_key;
 
 /// Seals the steps of actions, the contents of sources and the bodies of open intents, when the
 /// migration that has them sealed was applied in this transaction. `unsealed_steps` is there from
@@ -19,9 +19,7 @@ pub(crate) async fn seal_clear_rows(
     if !is_unfinished(connection).await? {
         return Ok(());
     }
-    let sealed = seal_steps(connection, protection).await?
-        + seal_contents(connection, protection).await?
-        + seal_bodies(connection, protection).await?;
+    let sealed = shared::seal_clear_rows(&mut Rows(&mut *connection), protection).await?;
     // A table that stays says that the dead rows still hold what was sealed.
     let end = if sealed == 0 { "DROP TABLE unsealed_steps" } else { "TRUNCATE unsealed_steps" };
     sqlx::query(end).execute(&mut *connection).await.during(OPERATION)?;
@@ -38,87 +36,58 @@ async fn is_unfinished(connection: &mut PgConnection) -> Result<bool> {
     Ok(tables > 0)
 }
 
-/// Steps are read one by one: a fleet's history does not have to fit into memory.
-async fn seal_steps(connection: &mut PgConnection, protection: &Protection) -> Result<usize> {
-    let rows: Vec<(i64, String)> =
+struct Rows<'a>(&'a mut PgConnection);
+
+#[async_trait]
+impl ClearRows for Rows<'_> {
+    async fn steps(&mut self) -> Result<Vec<(i64, String)>> {
         sqlx::query_as("SELECT seq, id FROM actions WHERE seq IN (SELECT seq FROM unsealed_steps)")
-            .fetch_all(&mut *connection)
+            .fetch_all(&mut *self.0)
             .await
-            .during(OPERATION)?;
-    for (seq, id) in &rows {
-        let clear: String = sqlx::query_scalar("SELECT step FROM unsealed_steps WHERE seq = $1")
-            .bind(seq)
-            .fetch_one(&mut *connection)
-            .await
-            .during(OPERATION)?;
-        let context = step_context(id);
-        let sealed = protection.seal("action", &context, clear.as_bytes())?;
-        sqlx::query("UPDATE actions SET step = $1 WHERE seq = $2")
-            .bind(sealed)
-            .bind(seq)
-            .execute(&mut *connection)
-            .await
-            .during(OPERATION)?;
+            .during(OPERATION)
     }
-    Ok(rows.len())
-}
 
-async fn seal_contents(connection: &mut PgConnection, protection: &Protection) -> Result<usize> {
-    let rows: Vec<(String, Vec<u8>)> =
+    async fn step(&mut self, seq: i64) -> Result<String> {
+        sqlx::query_scalar("SELECT step FROM unsealed_steps WHERE seq = $1")
+            .bind(seq)
+            .fetch_one(&mut *self.0)
+            .await
+            .during(OPERATION)
+    }
+
+    async fn put_step(&mut self, seq: i64, sealed: Vec<u8>) -> Result<()> {
+        let put = sqlx::query("UPDATE actions SET step = $1 WHERE seq = $2").bind(sealed);
+        put.bind(seq).execute(&mut *self.0).await.during(OPERATION).map(drop)
+    }
+
+    async fn contents(&mut self) -> Result<Vec<(String, Vec<u8>)>> {
         sqlx::query_as("SELECT source, content FROM source_contents")
-            .fetch_all(&mut *connection)
+            .fetch_all(&mut *self.0)
             .await
-            .during(OPERATION)?;
-    for (source, clear) in &rows {
-        let context = content_context(source);
-        let sealed = protection.seal("source content", &context, clear)?;
-        sqlx::query("UPDATE source_contents SET content = $1 WHERE source = $2")
-            .bind(sealed)
-            .bind(source)
-            .execute(&mut *connection)
-            .await
-            .during(OPERATION)?;
+            .during(OPERATION)
     }
-    Ok(rows.len())
-}
 
-/// The first schema kept the bodies of requests in the clear; one that was open during the upgrade
-/// is settled like any other.
-async fn seal_bodies(connection: &mut PgConnection, protection: &Protection) -> Result<usize> {
-    const WHAT: &str = "intent";
-    #[derive(sqlx::FromRow)]
-    struct Clear {
-        id: String,
-        action_id: String,
-        tenant: String,
-        cluster: String,
-        object_kind: String,
-        object_name: String,
-        body: Vec<u8>,
+    async fn put_content(&mut self, source: &str, sealed: Vec<u8>) -> Result<()> {
+        let put = "UPDATE source_contents SET content = $1 WHERE source = $2";
+        let put = sqlx::query(put).bind(sealed).bind(source);
+        put.execute(&mut *self.0).await.during(OPERATION).map(drop)
     }
-    // Sealed bodies begin with the version of their form, which is no brace.
-    let rows: Vec<Clear> = sqlx::query_as(
-        "SELECT id, action_id, tenant, cluster, object_kind, object_name, body FROM intents \
-         WHERE outcome = 'unknown' AND substr(body, 1, 1) = '\\x7b'::bytea",
-    )
-    .fetch_all(&mut *connection)
-    .await
-    .during(OPERATION)?;
-    let count = rows.len();
-    for clear in rows {
-        let key =
-            object_key(clear.tenant, clear.cluster, &clear.object_kind, clear.object_name, WHAT)?;
-        let (intent, action) = (IntentId::new(clear.id), ActionId::new(clear.action_id));
-        let context = Intent::body_context(&intent, &action, &key);
-        let sealed = protection.seal(WHAT, &context, &clear.body)?;
-        sqlx::query("UPDATE intents SET body = $1 WHERE id = $2")
-            .bind(sealed)
-            .bind(intent.as_str())
-            .execute(&mut *connection)
-            .await
-            .during(OPERATION)?;
+
+    async fn bodies(&mut self) -> Result<Vec<ClearBody>> {
+        // Sealed bodies begin with the version of their form, which is no brace.
+        sqlx::query_as(
+            "SELECT id, action_id, tenant, cluster, object_kind, object_name, body FROM intents \
+             WHERE outcome = 'unknown' AND substr(body, 1, 1) = '\\x7b'::bytea",
+        )
+        .fetch_all(&mut *self.0)
+        .await
+        .during(OPERATION)
     }
-    Ok(count)
+
+    async fn put_body(&mut self, intent: &str, sealed: Vec<u8>) -> Result<()> {
+        let put = sqlx::query("UPDATE intents SET body = $1 WHERE id = $2").bind(sealed);
+        put.bind(intent).execute(&mut *self.0).await.during(OPERATION).map(drop)
+    }
 }
 
 /// Writes the tables anew, without the dead rows that held what was sealed. Another process may be

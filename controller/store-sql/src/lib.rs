@@ -9,6 +9,7 @@ mod actions;
 mod approvals;
 mod audit;
 pub mod batches;
+pub mod chains;
 mod columns;
 pub mod containments;
 pub mod events;
@@ -22,8 +23,10 @@ pub mod outbox;
 mod overrides;
 mod ownership;
 mod prefix;
+pub mod query;
 mod requests;
 mod revisions;
+pub mod sealing;
 pub mod transfer;
 mod transition;
 

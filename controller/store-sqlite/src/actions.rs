@@ -2,50 +2,27 @@
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use skep_core::action::{Action, ActionEvent, ActionState};
+use skep_core::action::{Action, ActionState};
 use skep_core::approval::ApprovalStatus;
-use skep_core::audit::{ActionFacts, AuditData, AuditEvent, AuditKind};
 use skep_core::gate::Decision;
 use skep_core::identity::{ActionId, ObjectKey};
 use skep_core::notice::Notice;
 use skep_store::{
     ActionFilter, ActionList, Actions, Closing, Error, Fence, NewAction, ProposeOutcome,
-    RequestOutcome, Result, UnreadableAction, WaitNote, step_context,
+    RequestOutcome, Result, WaitNote, step_context,
+};
+use skep_store_sql::instant::to_column;
+use skep_store_sql::{
+    ActionRow, Change, check_proposal, events, json, list, prefix_end, whole_or_only,
 };
 use sqlx::{QueryBuilder, Sqlite};
 
 use crate::error::IntoStoreError as _;
-use crate::row::ActionRow;
-use crate::transition::{Change, Head};
 use crate::{
-    SqliteStore, Tx, approvals, audit, batches, clock, ledger, outbox, requests, row, waits,
+    SqliteStore, Tx, approvals, audit, batches, ledger, outbox, query, requests, transition, waits,
 };
 
 const WHAT: &str = "action";
-
-/// What has to be true of a proposal before anything is written.
-fn check(new: &NewAction) -> Result<()> {
-    let action = &new.action;
-    let refuse = |why| Err(Error::Refused { what: WHAT, id: action.id.to_string(), why });
-    match (action.state, &new.approval) {
-        (ActionState::Pending, None) => return refuse("it waits for nobody's decision"),
-        (ActionState::Granted, Some(_)) => return refuse("it asks for what is granted already"),
-        (ActionState::Pending, Some(_)) | (ActionState::Granted, None) => {}
-        _ => return refuse("a new action is pending or granted"),
-    }
-    if let Some(approval) = &new.approval
-        && approval.status != ApprovalStatus::Pending
-    {
-        return refuse("its request is decided already");
-    }
-    if new.approval.as_ref().is_some_and(|approval| approval.action != action.id)
-        || new.approval.as_ref().map(|approval| &approval.id) != action.approval.as_ref()
-        || new.decision.action.as_ref() != Some(&action.id)
-    {
-        return refuse("its request or its decision is about another action");
-    }
-    Ok(())
-}
 
 /// The open action of a key, if it has one.
 pub(crate) async fn open_action(
@@ -53,16 +30,13 @@ pub(crate) async fn open_action(
     key: &ObjectKey,
     operation: &'static str,
 ) -> Result<Option<ActionId>> {
-    let tenant = key.tenant.as_str();
-    let cluster = key.cluster.as_str();
-    let kind = key.kind.as_str();
     let id = sqlx::query_scalar!(
         "SELECT id FROM actions \
          WHERE tenant = ? AND cluster = ? AND object_kind = ? AND object_name = ? \
          AND state IN ('pending', 'granted', 'executing', 'rolling_out')",
-        tenant,
-        cluster,
-        kind,
+        key.tenant.as_str(),
+        key.cluster.as_str(),
+        key.kind.as_str(),
         key.name
     )
     .fetch_optional(&mut **tx)
@@ -71,68 +45,72 @@ pub(crate) async fn open_action(
     Ok(id.map(ActionId::new))
 }
 
-/// What the trail says about a new action beside the sentence.
-pub(crate) fn facts(action: &Action) -> ActionFacts {
-    ActionFacts {
-        operation: action.kind,
-        source: action.source,
-        initiator: action.actor.clone(),
-        mode: action.mode,
-        state: action.state,
-        attempts_before: 0,
-    }
-}
-
 pub(crate) async fn insert(tx: &mut Tx, action: &Action, operation: &'static str) -> Result<()> {
-    let step = serde_json::to_vec(&action.step).map_err(|error| row::json_error(&error, WHAT))?;
-    let id = action.id.as_str();
-    let step = tx.protection.seal(WHAT, &step_context(id), &step)?;
-    let tenant = action.key.tenant.as_str();
-    let cluster = action.key.cluster.as_str();
-    let object_kind = action.key.kind.as_str();
-    let kind = action.kind.as_str();
-    let plan = action.plan.as_str();
-    let binding = action.binding.as_str();
-    let source = action.source.as_str();
-    let mode = action.mode.as_str();
-    let state = action.state.as_str();
-    let approval = action.approval.as_ref().map(AsRef::<str>::as_ref);
-    let created_at = clock::to_column(action.created_at);
-    let updated_at = clock::to_column(action.updated_at);
-    let granted_at = action.granted_at.map(clock::to_column);
-    let start_by = action.start_by.map(clock::to_column);
+    let step = json(serde_json::to_string(&action.step), WHAT)?;
+    let context = step_context(action.id.as_str());
+    let step = tx.protection.seal(WHAT, &context, step.as_bytes())?;
     sqlx::query!(
         "INSERT INTO actions (id, tenant, cluster, object_kind, object_name, kind, plan_id, step, \
          binding, source, actor, reason, mode, rule, state, revision, approval_id, detail, \
          created_at, updated_at, granted_at, start_by) \
          VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        id,
-        tenant,
-        cluster,
-        object_kind,
+        action.id.as_str(),
+        action.key.tenant.as_str(),
+        action.key.cluster.as_str(),
+        action.key.kind.as_str(),
         action.key.name,
-        kind,
-        plan,
+        action.kind.as_str(),
+        action.plan.as_str(),
         step,
-        binding,
-        source,
+        action.binding.as_str(),
+        action.source.as_str(),
         action.actor,
         action.reason,
-        mode,
+        action.mode.as_str(),
         action.rule,
-        state,
+        action.state.as_str(),
         action.revision,
-        approval,
+        action.approval.as_ref().map(AsRef::<str>::as_ref),
         action.detail,
-        created_at,
-        updated_at,
-        granted_at,
-        start_by
+        to_column(action.created_at),
+        to_column(action.updated_at),
+        action.granted_at.map(to_column),
+        action.start_by.map(to_column)
     )
     .execute(&mut **tx)
     .await
     .during(operation)?;
     Ok(())
+}
+
+/// Records one proposal, or finds out what is in its way.
+async fn record(
+    tx: &mut Tx,
+    new: &NewAction,
+    leader: &str,
+    now: Timestamp,
+    operation: &'static str,
+) -> Result<ProposeOutcome> {
+    if let Some(busy) = open_action(tx, &new.action.key, operation).await? {
+        return Ok(ProposeOutcome::KeyBusy(busy));
+    }
+    insert(tx, &new.action, operation).await?;
+    if let Some(approval) = &new.approval {
+        approvals::insert(tx, approval, operation).await?;
+        outbox::record(tx, &Notice::requested(&new.action, approval), operation).await?;
+    } else if new.decision.decision == Decision::AllowNotify.as_str() {
+        let notice = Notice::allowed(&new.action, &new.decision.reason);
+        outbox::record(tx, &notice, operation).await?;
+    }
+    ledger::append(tx, &new.decision, operation).await?;
+    for event in events::proposed(new, now) {
+        audit::append(tx, &event).await?;
+    }
+    if let Some(request) = &new.request {
+        let filed = RequestOutcome::Filed(new.action.id.clone());
+        requests::resolve(tx, request, &filed, leader, now, operation).await?;
+    }
+    Ok(ProposeOutcome::Recorded)
 }
 
 #[async_trait]
@@ -147,41 +125,8 @@ impl Actions for SqliteStore {
         let (mut tx, leader) = self.write_fenced(fence, OPERATION).await?;
         let mut outcomes = Vec::with_capacity(proposals.len());
         for new in proposals {
-            check(new)?;
-            let action = &new.action;
-            if let Some(busy) = open_action(&mut tx, &action.key, OPERATION).await? {
-                outcomes.push(ProposeOutcome::KeyBusy(busy));
-                continue;
-            }
-            insert(&mut tx, action, OPERATION).await?;
-            if let Some(approval) = &new.approval {
-                approvals::insert(&mut tx, approval, OPERATION).await?;
-                outbox::record(&mut tx, &Notice::requested(action, approval), OPERATION).await?;
-            } else if new.decision.decision == Decision::AllowNotify.as_str() {
-                let notice = Notice::allowed(action, &new.decision.reason);
-                outbox::record(&mut tx, &notice, OPERATION).await?;
-            }
-            ledger::append(&mut tx, &new.decision, OPERATION).await?;
-            let mut event = AuditEvent {
-                at: now,
-                kind: AuditKind::Proposed,
-                actor: action.actor.clone(),
-                key: Some(action.key.clone()),
-                action: Some(action.id.clone()),
-                detail: action.reason.clone(),
-                data: Some(AuditData::Action(facts(action))),
-            };
-            audit::append(&mut tx, &event).await?;
-            if action.state == ActionState::Granted {
-                event.kind = AuditKind::Allowed;
-                event.detail = format!("rule {}: {}", new.decision.rule, new.decision.reason);
-                audit::append(&mut tx, &event).await?;
-            }
-            if let Some(request) = &new.request {
-                let filed = RequestOutcome::Filed(action.id.clone());
-                requests::resolve(&mut tx, request, &filed, &leader, now, OPERATION).await?;
-            }
-            outcomes.push(ProposeOutcome::Recorded);
+            check_proposal(new)?;
+            outcomes.push(record(&mut tx, new, &leader, now, OPERATION).await?);
         }
         tx.commit().await.during(OPERATION)?;
         Ok(outcomes)
@@ -190,31 +135,10 @@ impl Actions for SqliteStore {
     async fn close_action(&self, fence: &Fence, closing: &Closing, now: Timestamp) -> Result<()> {
         const OPERATION: &str = "close an action";
         let (mut tx, _) = self.write_fenced(fence, OPERATION).await?;
-        let head = Head::load(&mut tx, &closing.action, OPERATION).await?;
-        head.at_revision(closing.revision)?;
-        let approval = match closing.event {
-            ActionEvent::Supersede => Some(ApprovalStatus::Superseded),
-            ActionEvent::Expire => Some(ApprovalStatus::Expired),
-            ActionEvent::Deny => Some(ApprovalStatus::Denied),
-            // What was approved was a rehearsal or a rollout, and it took place.
-            ActionEvent::Rehearse | ActionEvent::Succeed => None,
-            // What fails leaves a letter.
-            ActionEvent::Fail
-            | ActionEvent::Grant
-            | ActionEvent::Begin
-            | ActionEvent::Accept
-            | ActionEvent::Retry => return Err(head.impossible(closing.event)),
-        };
-        head.may_be_closed(closing.event)?;
-        let change = Change {
-            event: closing.event,
-            actor: &closing.actor,
-            said: &closing.detail,
-            detail: Some(&closing.detail),
-            start_by: None,
-            moved: closing.moved.as_ref(),
-        };
-        head.apply(&mut tx, change, now, OPERATION).await?;
+        let head = transition::load(&mut tx, &closing.action, OPERATION).await?;
+        let approval = head.may_close(closing)?;
+        let change = Change::closing(closing);
+        transition::apply(&mut tx, &head, &change, now, OPERATION).await?;
         if let Some(status) = approval {
             let denied = (status == ApprovalStatus::Denied)
                 .then_some((closing.actor.as_str(), closing.detail.as_str()));
@@ -235,16 +159,18 @@ impl Actions for SqliteStore {
 
     async fn action(&self, id_or_prefix: &str) -> Result<Action> {
         const OPERATION: &str = "read an action";
-        let end = row::prefix_end(id_or_prefix);
+        if id_or_prefix.is_empty() {
+            return Err(Error::NotFound { what: WHAT, id: id_or_prefix.to_owned() });
+        }
         let ids = sqlx::query_scalar!(
             "SELECT id FROM actions WHERE id >= ?1 AND id < ?2 ORDER BY id",
             id_or_prefix,
-            end
+            prefix_end(id_or_prefix)
         )
         .fetch_all(&self.readers)
         .await
         .during(OPERATION)?;
-        let id = row::one_of(&ids, id_or_prefix, WHAT)?;
+        let id = whole_or_only(&ids, id_or_prefix, WHAT)?;
         sqlx::query_as!(
             ActionRow,
             "SELECT id, tenant, cluster, object_kind, object_name, kind, plan_id, step, binding, \
@@ -260,6 +186,7 @@ impl Actions for SqliteStore {
     }
 
     async fn list_actions(&self, filter: &ActionFilter) -> Result<ActionList> {
+        const OPERATION: &str = "list actions";
         let mut query = QueryBuilder::<Sqlite>::new(
             "SELECT id, tenant, cluster, object_kind, object_name, kind, plan_id, step, binding, \
              source, actor, reason, mode, rule, state, revision, approval_id, detail, created_at, \
@@ -273,28 +200,11 @@ impl Actions for SqliteStore {
                  AND later.object_name = a.object_name AND later.seq > a.seq)",
             );
         }
-        if !filter.states.is_empty() {
-            query.push(" AND state IN (");
-            let mut states = query.separated(", ");
-            for state in &filter.states {
-                states.push_bind(state.as_str());
-            }
-            query.push(")");
-        }
-        row::push_keys(&mut query, &filter.keys);
-        query.push(" ORDER BY seq DESC LIMIT ").push_bind(row::limit(filter.limit));
+        query::push_words(&mut query, "state", filter.states.iter().map(|state| state.as_str()));
+        query::push_keys(&mut query, &filter.keys);
+        query.push(" ORDER BY seq DESC LIMIT ").push_bind(query::limit(filter.limit));
         let rows: Vec<ActionRow> =
-            query.build_query_as().fetch_all(&self.readers).await.during("list actions")?;
-        let mut list = ActionList { actions: Vec::with_capacity(rows.len()), unreadable: vec![] };
-        for row in rows {
-            let (id, name) = (row.id.clone(), row.object_name.clone());
-            match row.read(&self.protection) {
-                Ok(action) => list.actions.push(action),
-                Err(error) => {
-                    list.unreadable.push(UnreadableAction { id: ActionId::new(id), name, error });
-                }
-            }
-        }
-        Ok(list)
+            query.build_query_as().fetch_all(&self.readers).await.during(OPERATION)?;
+        Ok(list(rows, &self.protection))
     }
 }

@@ -6,16 +6,18 @@ mod trail;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use skep_core::audit::{AuditData, AuditEvent, AuditKind, AuditRecord};
+use skep_core::audit::{AuditEvent, AuditRecord};
 use skep_core::identity::ActionId;
 use skep_store::{Audit, AuditFilter, Result, TrailReader};
+use skep_store_sql::AuditRow;
+use skep_store_sql::chains::PlaceColumns;
+use skep_store_sql::instant::to_column;
+use skep_store_sql::query::push_audit_filter;
 use sqlx::{QueryBuilder, Sqlite};
 
 pub(crate) use self::chains::{ensure_roots, fits};
 use crate::error::IntoStoreError as _;
-use crate::{SqliteStore, Tx, clock, row};
-
-const WHAT: &str = "audit row";
+use crate::{SqliteStore, Tx, query};
 
 /// What every failure here is a failure of.
 const OPERATION: &str = "append to the audit trail";
@@ -45,13 +47,7 @@ async fn next_number(tx: &mut Tx) -> Result<i64> {
 }
 
 async fn insert(tx: &mut Tx, record: &AuditRecord) -> Result<()> {
-    let chained = record.chained.as_ref();
-    let form = chained.map(|chained| chained.form);
-    let chain = chained.map(|chained| chained.chain.as_str());
-    let position = chained.map(|chained| chained.position);
-    let follows = chained.and_then(|chained| chained.follows);
-    let link = chained.map(|chained| chained.link.as_bytes());
-    let mac = chained.map(|chained| chained.mac.as_bytes());
+    let place = PlaceColumns::of(record);
     sqlx::query!(
         "INSERT INTO audit (seq, at, kind, actor, tenant, cluster, object_kind, object_name, \
          action_id, detail, data, form, chain, position, follows, link, mac) \
@@ -67,12 +63,12 @@ async fn insert(tx: &mut Tx, record: &AuditRecord) -> Result<()> {
         record.action,
         record.detail,
         record.data,
-        form,
-        chain,
-        position,
-        follows,
-        link,
-        mac
+        place.form,
+        place.chain,
+        place.position,
+        place.follows,
+        place.link,
+        place.mac
     )
     .execute(&mut **tx)
     .await
@@ -86,84 +82,14 @@ pub(crate) async fn attempts(
     action: &ActionId,
     operation: &'static str,
 ) -> Result<u32> {
-    let id = action.as_str();
     let count = sqlx::query_scalar!(
         "SELECT count(*) FROM audit WHERE action_id = ? AND kind = 'started'",
-        id
+        action.as_str()
     )
     .fetch_one(&mut **tx)
     .await
     .during(operation)?;
     Ok(u32::try_from(count).unwrap_or(u32::MAX))
-}
-
-#[derive(sqlx::FromRow)]
-struct AuditRow {
-    seq: i64,
-    at: i64,
-    kind: String,
-    actor: String,
-    tenant: Option<String>,
-    cluster: Option<String>,
-    object_kind: Option<String>,
-    object_name: Option<String>,
-    action_id: Option<String>,
-    detail: String,
-    data: Option<String>,
-}
-
-impl AuditRow {
-    fn read(self) -> Result<(i64, AuditEvent)> {
-        let key = row::optional_key(
-            (self.tenant, self.cluster),
-            (self.object_kind, self.object_name),
-            WHAT,
-        )?;
-        let data = self.data.map(|json| serde_json::from_str::<AuditData>(&json)).transpose();
-        let event = AuditEvent {
-            at: clock::from_column(self.at, WHAT)?,
-            kind: row::word(&self.kind, AuditKind::from_word, WHAT)?,
-            actor: self.actor,
-            key,
-            action: self.action_id.map(ActionId::new),
-            detail: self.detail,
-            data: data.map_err(|error| row::json_error(&error, WHAT))?,
-        };
-        Ok((self.seq, event))
-    }
-}
-
-/// The conditions of a filter.
-fn push_filter(query: &mut QueryBuilder<Sqlite>, filter: &AuditFilter) {
-    if let Some(action) = &filter.action {
-        query.push(" AND action_id = ").push_bind(action.as_str().to_owned());
-    }
-    if let Some(key) = &filter.key {
-        row::push_key(query, key);
-    }
-    if let Some(name) = &filter.name {
-        query.push(" AND object_name = ").push_bind(name.clone());
-    }
-    if let Some(actor) = &filter.actor {
-        query.push(" AND actor = ").push_bind(actor.clone());
-    }
-    if !filter.kinds.is_empty() {
-        query.push(" AND kind IN (");
-        let mut kinds = query.separated(", ");
-        for kind in &filter.kinds {
-            kinds.push_bind(kind.as_str());
-        }
-        query.push(")");
-    }
-    if let Some(since) = filter.since {
-        query.push(" AND at >= ").push_bind(clock::to_column(since));
-    }
-    if let Some(until) = filter.until {
-        query.push(" AND at < ").push_bind(clock::to_column(until));
-    }
-    if let Some(after) = filter.after {
-        query.push(" AND seq > ").push_bind(after);
-    }
 }
 
 #[async_trait]
@@ -173,8 +99,8 @@ impl Audit for SqliteStore {
             "SELECT seq, at, kind, actor, tenant, cluster, object_kind, object_name, action_id, \
              detail, data FROM audit WHERE true",
         );
-        push_filter(&mut query, filter);
-        query.push(" ORDER BY seq DESC LIMIT ").push_bind(row::limit(filter.limit));
+        push_audit_filter(&mut query, filter);
+        query.push(" ORDER BY seq DESC LIMIT ").push_bind(query::limit(filter.limit));
         let rows: Vec<AuditRow> =
             query.build_query_as().fetch_all(&self.readers).await.during(trail::OPERATION)?;
         rows.into_iter().map(AuditRow::read).collect()
@@ -186,10 +112,12 @@ impl Audit for SqliteStore {
     }
 
     async fn first_since(&self, since: Timestamp) -> Result<Option<i64>> {
-        let since = clock::to_column(since);
-        sqlx::query_scalar!(r#"SELECT min(seq) AS "first: i64" FROM audit WHERE at >= ?"#, since)
-            .fetch_one(&self.readers)
-            .await
-            .during(trail::OPERATION)
+        sqlx::query_scalar!(
+            r#"SELECT min(seq) AS "first: i64" FROM audit WHERE at >= ?"#,
+            to_column(since)
+        )
+        .fetch_one(&self.readers)
+        .await
+        .during(trail::OPERATION)
     }
 }

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use skep_store::{Error, Result};
+use skep_store::Result;
+use skep_store_sql::instant::{from_column, micros};
 
 use crate::Tx;
 use crate::error::IntoStoreError as _;
@@ -39,20 +40,4 @@ pub(crate) async fn now(tx: &mut Tx, shift: &ClockShift) -> Result<Timestamp> {
     .await
     .during("read the database's clock")?;
     from_column(now, "clock")
-}
-
-/// The form of an instant in a column: microseconds since 1970-01-01 UTC.
-pub(crate) fn to_column(instant: Timestamp) -> i64 {
-    instant.as_microsecond()
-}
-
-/// Reads a column back.
-pub(crate) fn from_column(micros: i64, what: &'static str) -> Result<Timestamp> {
-    Timestamp::from_microsecond(micros)
-        .map_err(|source| Error::Corrupt { what, source: source.into() })
-}
-
-/// A length of time in the same unit; one that does not fit is "for ever".
-pub(crate) fn micros(duration: Duration) -> i64 {
-    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }

@@ -1,38 +1,23 @@
 //! The lease, on the database's clock.
 
 use async_trait::async_trait;
-use jiff::Timestamp;
-use skep_core::audit::{AuditData, AuditEvent, AuditKind};
-use skep_core::identity::TermId;
 use skep_store::{Error, Fence, Lease, LeaseHolder, LeaseRequest, Leases, Result};
+use skep_store_sql::instant::to_column;
+use skep_store_sql::{Held, LeaseRow, events, until};
 
 use crate::error::IntoStoreError as _;
 use crate::{SqliteStore, Tx, audit, clock, fence};
 
-/// What is on record about the lease.
-struct Held {
-    term: Option<TermId>,
-    holder: LeaseHolder,
-}
-
 async fn held(tx: &mut Tx, operation: &'static str) -> Result<Held> {
-    const WHAT: &str = "lease";
-    let row = sqlx::query!(
+    let row = sqlx::query_as!(
+        LeaseRow,
         "SELECT e.epoch, e.term, e.holder, e.since, x.expires_at \
          FROM lease_epoch AS e JOIN lease_expiry AS x USING (one)"
     )
     .fetch_one(&mut **tx)
     .await
     .during(operation)?;
-    Ok(Held {
-        term: row.term.map(TermId::new),
-        holder: LeaseHolder {
-            holder: row.holder,
-            epoch: row.epoch,
-            since: clock::from_column(row.since, WHAT)?,
-            expires_at: clock::from_column(row.expires_at, WHAT)?,
-        },
-    })
+    row.read()
 }
 
 async fn set_expiry(tx: &mut Tx, expires_at: i64, operation: &'static str) -> Result<()> {
@@ -41,11 +26,6 @@ async fn set_expiry(tx: &mut Tx, expires_at: i64, operation: &'static str) -> Re
         .await
         .during(operation)?;
     Ok(())
-}
-
-fn event(at: Timestamp, kind: AuditKind, actor: &str, epoch: i64, detail: String) -> AuditEvent {
-    let data = Some(AuditData::Lease { epoch });
-    AuditEvent { at, kind, actor: actor.to_owned(), key: None, action: None, detail, data }
 }
 
 #[async_trait]
@@ -58,33 +38,25 @@ impl Leases for SqliteStore {
         let mut tx = self.write(OPERATION).await?;
         let now = clock::now(&mut tx, &self.clock).await?;
         let held = held(&mut tx, OPERATION).await?;
-        // The same term asks again when it did not see the answer to its first request.
-        let again = held.term.as_ref() == Some(&request.term);
-        if held.term.is_some() && now < held.holder.expires_at && !again {
+        if held.is_taken(request, now) {
             return Ok(Err(held.holder));
         }
+        let again = held.is_of(request);
         let epoch = if again { held.holder.epoch } else { held.holder.epoch.saturating_add(1) };
         set_expiry(&mut tx, until(now, request.ttl), OPERATION).await?;
         if !again {
-            let term = request.term.as_str();
-            let since = clock::to_column(now);
             sqlx::query!(
                 "UPDATE lease_epoch SET epoch = ?, term = ?, holder = ?, since = ?",
                 epoch,
-                term,
+                request.term.as_str(),
                 request.holder,
-                since
+                to_column(now)
             )
             .execute(&mut *tx)
             .await
             .during(OPERATION)?;
-            let detail = if held.term.is_some() {
-                format!("epoch {epoch}; the lease of {} had run out", held.holder.holder)
-            } else {
-                format!("epoch {epoch}; the lease was free")
-            };
             tx.write_as_term(request.term.as_str());
-            let event = event(now, AuditKind::LeaderStarted, &request.holder, epoch, detail);
+            let event = events::leader_started(&held, epoch, &request.holder, now);
             audit::append(&mut tx, &event).await?;
         }
         tx.commit().await.during(OPERATION)?;
@@ -113,11 +85,9 @@ impl Leases for SqliteStore {
             .execute(&mut *tx)
             .await
             .during(OPERATION)?;
-        set_expiry(&mut tx, clock::to_column(now), OPERATION).await?;
+        set_expiry(&mut tx, to_column(now), OPERATION).await?;
         tx.write_as_term(lease.fence.term.as_str());
-        let epoch = lease.fence.epoch;
-        let detail = format!("epoch {epoch}");
-        let event = event(now, AuditKind::LeaderReleased, &holder, epoch, detail);
+        let event = events::leader_released(lease.fence.epoch, &holder, now);
         audit::append(&mut tx, &event).await?;
         tx.commit().await.during(OPERATION)
     }
@@ -126,12 +96,6 @@ impl Leases for SqliteStore {
         const OPERATION: &str = "read the lease";
         let mut tx = self.read(OPERATION).await?;
         let held = held(&mut tx, OPERATION).await?;
-        let now = clock::now(&mut tx, &self.clock).await?;
-        Ok(held.term.is_some().then_some(held.holder).filter(|holder| now < holder.expires_at))
+        Ok(held.current(clock::now(&mut tx, &self.clock).await?))
     }
-}
-
-/// The end of a lease that begins now.
-fn until(now: Timestamp, ttl: std::time::Duration) -> i64 {
-    clock::to_column(now).saturating_add(clock::micros(ttl))
 }

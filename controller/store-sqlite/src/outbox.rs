@@ -2,82 +2,25 @@
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use skep_core::audit::{AuditEvent, AuditKind};
-use skep_core::identity::NoticeId;
-use skep_core::notice::{DeliveryState, Notice, NoticeKind};
-use skep_store::{
-    AttemptOutcome, Attempted, Delivery, DeliveryFilter, Endpoint, Fence, Outbox, Result, Tidied,
-};
+use skep_core::audit::AuditKind;
+use skep_core::notice::Notice;
+use skep_store::{Attempted, Delivery, DeliveryFilter, Endpoint, Fence, Outbox, Result, Tidied};
+use skep_store_sql::instant::to_column;
+use skep_store_sql::outbox::{AttemptColumns, DeliveryRow, NoticeRow, about_deliveries};
+use skep_store_sql::query::push_delivery_filter;
 use sqlx::{QueryBuilder, Sqlite};
 
 use crate::error::IntoStoreError as _;
-use crate::{SqliteStore, Tx, audit, clock, row};
-
-const WHAT: &str = "message";
-
-/// A row of `outbox`.
-#[derive(sqlx::FromRow)]
-struct NoticeRow {
-    id: String,
-    kind: String,
-    body: String,
-    at: i64,
-}
-
-impl NoticeRow {
-    fn read(self) -> Result<Notice> {
-        Ok(Notice {
-            id: NoticeId::new(self.id),
-            kind: row::word(&self.kind, NoticeKind::from_word, WHAT)?,
-            body: serde_json::from_str(&self.body)
-                .map_err(|error| row::json_error(&error, WHAT))?,
-            at: clock::from_column(self.at, WHAT)?,
-        })
-    }
-}
-
-/// A row of `outbox_deliveries` with its message.
-#[derive(sqlx::FromRow)]
-struct DeliveryRow {
-    id: String,
-    kind: String,
-    body: String,
-    at: i64,
-    endpoint: String,
-    state: String,
-    attempts: i64,
-    next_at: i64,
-    last_error: Option<String>,
-    updated_at: i64,
-}
-
-impl DeliveryRow {
-    fn read(self) -> Result<Delivery> {
-        let notice = NoticeRow { id: self.id, kind: self.kind, body: self.body, at: self.at };
-        Ok(Delivery {
-            notice: notice.read()?,
-            endpoint: self.endpoint,
-            state: row::word(&self.state, DeliveryState::from_word, WHAT)?,
-            attempts: u32::try_from(self.attempts).unwrap_or(u32::MAX),
-            next_at: clock::from_column(self.next_at, WHAT)?,
-            last_error: self.last_error,
-            updated_at: clock::from_column(self.updated_at, WHAT)?,
-        })
-    }
-}
+use crate::{SqliteStore, Tx, audit, query};
 
 /// Records a message in the transaction of what it tells.
 pub(crate) async fn record(tx: &mut Tx, notice: &Notice, operation: &'static str) -> Result<()> {
-    let id = notice.id.as_str();
-    let kind = notice.kind.as_str();
-    let body = notice.body.to_string();
-    let at = clock::to_column(notice.at);
     sqlx::query!(
         "INSERT INTO outbox (id, kind, body, at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
-        id,
-        kind,
-        body,
-        at
+        notice.id.as_str(),
+        notice.kind.as_str(),
+        notice.body.to_string(),
+        to_column(notice.at)
     )
     .execute(&mut **tx)
     .await
@@ -102,20 +45,6 @@ async fn seen(tx: &mut Tx, endpoint: &str, operation: &'static str) -> Result<i6
         .during(operation)
 }
 
-/// The conditions of a filter, over `d` (deliveries).
-fn push_filter(query: &mut QueryBuilder<Sqlite>, filter: &DeliveryFilter) {
-    if let Some(state) = filter.state {
-        query.push(" AND d.state = ").push_bind(state.as_str());
-    }
-    if let Some(endpoint) = &filter.endpoint {
-        query.push(" AND d.endpoint = ").push_bind(endpoint.clone());
-    }
-    if let Some(notice) = &filter.notice {
-        query.push(" AND d.notice_id >= ").push_bind(notice.clone());
-        query.push(" AND d.notice_id < ").push_bind(row::prefix_end(notice));
-    }
-}
-
 #[async_trait]
 impl Outbox for SqliteStore {
     async fn enqueue(&self, notices: &[Notice]) -> Result<()> {
@@ -128,7 +57,7 @@ impl Outbox for SqliteStore {
     }
 
     async fn notices(&self, limit: u32) -> Result<Vec<Notice>> {
-        let limit = row::limit(limit);
+        let limit = query::limit(limit);
         let rows = sqlx::query_as!(
             NoticeRow,
             "SELECT id, kind, body, at FROM outbox ORDER BY seq DESC LIMIT ?",
@@ -159,7 +88,7 @@ impl Outbox for SqliteStore {
             return Ok(0);
         }
         let (mut tx, _) = self.write_fenced(fence, OPERATION).await?;
-        let at = clock::to_column(now);
+        let at = to_column(now);
         let mut made = 0;
         for endpoint in endpoints {
             let seen = seen(&mut tx, endpoint, OPERATION).await?;
@@ -191,7 +120,7 @@ impl Outbox for SqliteStore {
     }
 
     async fn due(&self, endpoint: &str, now: Timestamp, limit: u32) -> Result<Vec<Delivery>> {
-        let (now, limit) = (clock::to_column(now), row::limit(limit));
+        let (now, limit) = (to_column(now), query::limit(limit));
         let rows = sqlx::query_as!(
             DeliveryRow,
             "SELECT o.id, o.kind, o.body, o.at, d.endpoint, d.state, d.attempts, d.next_at, \
@@ -212,32 +141,24 @@ impl Outbox for SqliteStore {
     async fn attempted(&self, fence: &Fence, attempt: &Attempted, now: Timestamp) -> Result<()> {
         const OPERATION: &str = "record an attempt to deliver";
         let (mut tx, leader) = self.write_fenced(fence, OPERATION).await?;
-        let (notice, at) = (attempt.notice.as_str(), clock::to_column(now));
-        let (state, next_at, error) = match &attempt.outcome {
-            AttemptOutcome::Delivered => (DeliveryState::Delivered, at, None),
-            AttemptOutcome::Again { at, error } => {
-                (DeliveryState::Waiting, clock::to_column(*at), Some(error.as_str()))
-            }
-            AttemptOutcome::GivenUp { error } => (DeliveryState::Dead, at, Some(error.as_str())),
-        };
-        let word = state.as_str();
+        let columns = AttemptColumns::of(attempt, now);
         let changed = sqlx::query!(
             "UPDATE outbox_deliveries SET state = ?, attempts = attempts + 1, next_at = ?, \
              last_error = ?, updated_at = ? \
              WHERE notice_id = ? AND endpoint = ? AND state = 'waiting'",
-            word,
-            next_at,
-            error,
-            at,
-            notice,
+            columns.state.as_str(),
+            columns.next_at,
+            columns.error,
+            to_column(now),
+            attempt.notice.as_str(),
             attempt.endpoint
         )
         .execute(&mut *tx)
         .await
         .during(OPERATION)?;
-        if let (DeliveryState::Dead, 1, Some(error)) = (state, changed.rows_affected(), error) {
-            let detail = format!("message {notice} to {}: {error}", attempt.endpoint);
-            given_up(&mut tx, leader, detail, now).await?;
+        if let (1, Some(detail)) = (changed.rows_affected(), columns.given_up(attempt)) {
+            let event = about_deliveries(AuditKind::NoticeGivenUp, leader, detail, now);
+            audit::append(&mut tx, &event).await?;
         }
         tx.commit().await.during(OPERATION)
     }
@@ -248,8 +169,8 @@ impl Outbox for SqliteStore {
              d.last_error, d.updated_at \
              FROM outbox_deliveries AS d JOIN outbox AS o ON o.id = d.notice_id WHERE true",
         );
-        push_filter(&mut query, filter);
-        query.push(" ORDER BY d.seq DESC LIMIT ").push_bind(row::limit(filter.limit));
+        push_delivery_filter(&mut query, filter);
+        query.push(" ORDER BY d.seq DESC LIMIT ").push_bind(query::limit(filter.limit));
         let rows: Vec<DeliveryRow> =
             query.build_query_as().fetch_all(&self.readers).await.during("list deliveries")?;
         rows.into_iter().map(DeliveryRow::read).collect()
@@ -263,24 +184,17 @@ impl Outbox for SqliteStore {
     ) -> Result<u64> {
         const OPERATION: &str = "retry deliveries";
         let mut tx = self.write(OPERATION).await?;
-        let at = clock::to_column(now);
+        let at = to_column(now);
         let mut query = QueryBuilder::<Sqlite>::new("UPDATE outbox_deliveries AS d SET next_at = ");
         query.push_bind(at).push(", updated_at = ").push_bind(at);
         query.push(", state = 'waiting' WHERE d.state IN ('waiting', 'dead')");
-        push_filter(&mut query, filter);
+        push_delivery_filter(&mut query, filter);
         let changed = query.build().execute(&mut *tx).await.during(OPERATION)?.rows_affected();
         if changed == 0 {
             return Ok(0);
         }
-        let event = AuditEvent {
-            at: now,
-            kind: AuditKind::NoticeRetried,
-            actor: actor.to_owned(),
-            key: None,
-            action: None,
-            detail: format!("{changed} deliveries"),
-            data: None,
-        };
+        let (actor, detail) = (actor.to_owned(), format!("{changed} deliveries"));
+        let event = about_deliveries(AuditKind::NoticeRetried, actor, detail, now);
         audit::append(&mut tx, &event).await?;
         tx.commit().await.during(OPERATION)?;
         Ok(changed)
@@ -294,7 +208,7 @@ impl Outbox for SqliteStore {
         now: Timestamp,
     ) -> Result<Tidied> {
         const OPERATION: &str = "tidy the outbox";
-        let (give_up, forget) = (clock::to_column(give_up), clock::to_column(forget));
+        let (give_up, forget) = (to_column(give_up), to_column(forget));
         let needed = sqlx::query_scalar!(
             r#"SELECT EXISTS (SELECT 1 FROM outbox_deliveries
                               WHERE state = 'waiting' AND updated_at < ?1)
@@ -309,7 +223,7 @@ impl Outbox for SqliteStore {
             return Ok(Tidied::default());
         }
         let (mut tx, leader) = self.write_fenced(fence, OPERATION).await?;
-        let at = clock::to_column(now);
+        let at = to_column(now);
         let dead = sqlx::query!(
             "UPDATE outbox_deliveries SET state = 'dead', updated_at = ? WHERE state = 'waiting' \
              AND updated_at < ?",
@@ -322,7 +236,8 @@ impl Outbox for SqliteStore {
         .rows_affected();
         if dead > 0 {
             let detail = format!("{dead} messages that were not delivered in time");
-            given_up(&mut tx, leader, detail, now).await?;
+            let event = about_deliveries(AuditKind::NoticeGivenUp, leader, detail, now);
+            audit::append(&mut tx, &event).await?;
         }
         sqlx::query!(
             "DELETE FROM outbox_deliveries WHERE notice_id IN (SELECT id FROM outbox WHERE at < ?)",
@@ -339,10 +254,4 @@ impl Outbox for SqliteStore {
         tx.commit().await.during(OPERATION)?;
         Ok(Tidied { given_up: dead, forgotten })
     }
-}
-
-async fn given_up(tx: &mut Tx, actor: String, detail: String, now: Timestamp) -> Result<()> {
-    let kind = AuditKind::NoticeGivenUp;
-    let event = AuditEvent { at: now, kind, actor, key: None, action: None, detail, data: None };
-    audit::append(tx, &event).await
 }

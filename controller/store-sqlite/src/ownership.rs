@@ -1,12 +1,13 @@
 //! What is on record as ours.
 
 use async_trait::async_trait;
-use skep_core::action::Source;
-use skep_core::identity::{ClusterId, ObjectKey, SwarmId};
+use skep_core::identity::{ClusterId, ObjectKey};
 use skep_store::{OwnedObject, Ownership, OwnershipChange, Result};
+use skep_store_sql::instant::to_column;
+use skep_store_sql::{OwnedRow, keys_json};
 
 use crate::error::IntoStoreError as _;
-use crate::{SqliteStore, Tx, clock, row};
+use crate::{SqliteStore, Tx};
 
 /// Changes the record, in the transaction of the outcome that it follows from.
 pub(crate) async fn apply(
@@ -16,38 +17,29 @@ pub(crate) async fn apply(
 ) -> Result<()> {
     match change {
         OwnershipChange::Record(object) => {
-            let tenant = object.key.tenant.as_str();
-            let cluster = object.key.cluster.as_str();
-            let kind = object.key.kind.as_str();
-            let id = object.id.as_str();
-            let source = object.source.as_str();
-            let since = clock::to_column(object.since);
             sqlx::query!(
                 "INSERT INTO ownership (tenant, cluster, object_kind, object_name, object_id, \
                  source, since) VALUES (?, ?, ?, ?, ?, ?, ?) \
                  ON CONFLICT DO UPDATE SET object_id = excluded.object_id, \
                  source = excluded.source, since = excluded.since",
-                tenant,
-                cluster,
-                kind,
+                object.key.tenant.as_str(),
+                object.key.cluster.as_str(),
+                object.key.kind.as_str(),
                 object.key.name,
-                id,
-                source,
-                since
+                object.id.as_str(),
+                object.source.as_str(),
+                to_column(object.since)
             )
             .execute(&mut **tx)
             .await
         }
         OwnershipChange::Forget(key) => {
-            let tenant = key.tenant.as_str();
-            let cluster = key.cluster.as_str();
-            let kind = key.kind.as_str();
             sqlx::query!(
                 "DELETE FROM ownership \
                  WHERE tenant = ? AND cluster = ? AND object_kind = ? AND object_name = ?",
-                tenant,
-                cluster,
-                kind,
+                key.tenant.as_str(),
+                key.cluster.as_str(),
+                key.kind.as_str(),
                 key.name
             )
             .execute(&mut **tx)
@@ -58,40 +50,16 @@ pub(crate) async fn apply(
     Ok(())
 }
 
-/// A row of `ownership`.
-struct OwnedRow {
-    tenant: String,
-    cluster: String,
-    object_kind: String,
-    object_name: String,
-    object_id: String,
-    source: String,
-    since: i64,
-}
-
-impl OwnedRow {
-    fn read(self) -> Result<OwnedObject> {
-        const WHAT: &str = "ownership record";
-        Ok(OwnedObject {
-            key: row::key(self.tenant, self.cluster, &self.object_kind, self.object_name, WHAT)?,
-            id: SwarmId::new(self.object_id),
-            source: row::word(&self.source, Source::from_word, WHAT)?,
-            since: clock::from_column(self.since, WHAT)?,
-        })
-    }
-}
-
 const READ: &str = "read the ownership records";
 
 #[async_trait]
 impl Ownership for SqliteStore {
     async fn owned(&self, cluster: &ClusterId) -> Result<Vec<OwnedObject>> {
-        let cluster = cluster.as_str();
         let rows = sqlx::query_as!(
             OwnedRow,
             "SELECT tenant, cluster, object_kind, object_name, object_id, source, since \
              FROM ownership WHERE cluster = ? ORDER BY object_name, object_kind, tenant",
-            cluster
+            cluster.as_str()
         )
         .fetch_all(&self.readers)
         .await
@@ -100,14 +68,13 @@ impl Ownership for SqliteStore {
     }
 
     async fn owned_of(&self, keys: &[ObjectKey]) -> Result<Vec<OwnedObject>> {
-        let keys = row::keys_json(keys);
         let rows = sqlx::query_as!(
             OwnedRow,
             "SELECT tenant, cluster, object_kind, object_name, object_id, source, since \
              FROM ownership WHERE (tenant, cluster, object_kind, object_name) IN \
              (SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM json_each(?)) \
              ORDER BY object_name, object_kind, tenant, cluster",
-            keys
+            keys_json(keys)
         )
         .fetch_all(&self.readers)
         .await

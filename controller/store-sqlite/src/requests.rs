@@ -2,73 +2,34 @@
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use skep_core::audit::{AuditData, AuditEvent, AuditKind};
 use skep_core::identity::{ActionId, ObjectKey, RequestId};
-use skep_core::request::{NewRequest, RequestState, ServiceRequest};
+use skep_core::request::{NewRequest, ServiceRequest};
 use skep_store::{Error, Fence, RequestFilter, RequestOutcome, Requests, Result};
+use skep_store_sql::instant::to_column;
+use skep_store_sql::{Answer, AskedRow, RequestRow, events, filed, json};
 use sqlx::{QueryBuilder, Sqlite};
 
 use crate::error::IntoStoreError as _;
-use crate::transition::Head;
-use crate::{SqliteStore, Tx, audit, clock, row};
+use crate::{SqliteStore, Tx, audit, query, transition};
 
 const WHAT: &str = "request";
 
-/// A row of `requests`.
-#[derive(sqlx::FromRow)]
-struct RequestRow {
-    id: String,
-    tenant: String,
-    cluster: String,
-    object_kind: String,
-    object_name: String,
-    verb: String,
-    actor: String,
-    reason: Option<String>,
-    state: String,
-    action_id: Option<String>,
-    detail: String,
-    created_at: i64,
-    updated_at: i64,
-}
-
-impl RequestRow {
-    fn read(self) -> Result<ServiceRequest> {
-        Ok(ServiceRequest {
-            id: RequestId::new(self.id),
-            key: row::key(self.tenant, self.cluster, &self.object_kind, self.object_name, WHAT)?,
-            verb: serde_json::from_str(&self.verb)
-                .map_err(|error| row::json_error(&error, WHAT))?,
-            actor: self.actor,
-            reason: self.reason,
-            state: row::word(&self.state, RequestState::from_word, WHAT)?,
-            action: self.action_id.map(ActionId::new),
-            detail: self.detail,
-            created_at: clock::from_column(self.created_at, WHAT)?,
-            updated_at: clock::from_column(self.updated_at, WHAT)?,
-        })
-    }
-}
-
 /// The open request for the same thing, if there is one.
-async fn open_twin(
+async fn twin(
     tx: &mut Tx,
     key: &ObjectKey,
     verb: &str,
     operation: &'static str,
 ) -> Result<Option<ServiceRequest>> {
-    let tenant = key.tenant.as_str();
-    let cluster = key.cluster.as_str();
-    let kind = key.kind.as_str();
     sqlx::query_as!(
         RequestRow,
         "SELECT id, tenant, cluster, object_kind, object_name, verb, actor, reason, state, \
          action_id, detail, created_at, updated_at FROM requests \
          WHERE tenant = ? AND cluster = ? AND object_kind = ? AND object_name = ? AND verb = ? \
          AND state = 'open'",
-        tenant,
-        cluster,
-        kind,
+        key.tenant.as_str(),
+        key.cluster.as_str(),
+        key.kind.as_str(),
         key.name,
         verb
     )
@@ -85,58 +46,26 @@ async fn insert(
     verb: &str,
     now: Timestamp,
     operation: &'static str,
-) -> Result<ServiceRequest> {
-    let id = new.id.as_str();
-    let tenant = new.key.tenant.as_str();
-    let cluster = new.key.cluster.as_str();
-    let kind = new.key.kind.as_str();
-    let at = clock::to_column(now);
+) -> Result<()> {
     sqlx::query!(
         "INSERT INTO requests (id, tenant, cluster, object_kind, object_name, verb, actor, \
          reason, state, detail, created_at, updated_at) \
          VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'open', '', ?, ?)",
-        id,
-        tenant,
-        cluster,
-        kind,
+        new.id.as_str(),
+        new.key.tenant.as_str(),
+        new.key.cluster.as_str(),
+        new.key.kind.as_str(),
         new.key.name,
         verb,
         new.actor,
         new.reason,
-        at,
-        at
+        to_column(now),
+        to_column(now)
     )
     .execute(&mut **tx)
     .await
     .during(operation)?;
-    let said = new.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
-    let event = AuditEvent {
-        at: now,
-        kind: AuditKind::Requested,
-        actor: new.actor.clone(),
-        key: Some(new.key.clone()),
-        action: None,
-        detail: format!("{} (request {id}){said}", new.verb),
-        data: Some(AuditData::Request {
-            request: new.id.clone(),
-            asks: Some(new.verb.to_string()),
-            reason: new.reason.clone(),
-        }),
-    };
-    audit::append(tx, &event).await?;
-    let at = clock::from_column(at, WHAT)?;
-    Ok(ServiceRequest {
-        id: new.id.clone(),
-        key: new.key.clone(),
-        verb: new.verb.clone(),
-        actor: new.actor.clone(),
-        reason: new.reason.clone(),
-        state: RequestState::Open,
-        action: None,
-        detail: String::new(),
-        created_at: at,
-        updated_at: at,
-    })
+    Ok(())
 }
 
 /// Files a request, unless the very same is open: then that one is the answer.
@@ -146,11 +75,13 @@ pub(crate) async fn file(
     now: Timestamp,
     operation: &'static str,
 ) -> Result<ServiceRequest> {
-    let verb = serde_json::to_string(&new.verb).map_err(|error| row::json_error(&error, WHAT))?;
-    match open_twin(tx, &new.key, &verb, operation).await? {
-        Some(first) => Ok(first),
-        None => insert(tx, new, &verb, now, operation).await,
+    let verb = json(serde_json::to_string(&new.verb), WHAT)?;
+    if let Some(first) = twin(tx, &new.key, &verb, operation).await? {
+        return Ok(first);
     }
+    insert(tx, new, &verb, now, operation).await?;
+    audit::append(tx, &events::requested(new, now)).await?;
+    filed(new, now)
 }
 
 /// Answers an open request, with its row of the audit trail.
@@ -162,56 +93,32 @@ pub(crate) async fn resolve(
     now: Timestamp,
     operation: &'static str,
 ) -> Result<()> {
-    let id = request.as_str();
-    let row = sqlx::query!(
+    let row = sqlx::query_as!(
+        AskedRow,
         "SELECT tenant, cluster, object_kind, object_name, state FROM requests WHERE id = ?",
-        id
+        request.as_str()
     )
     .fetch_optional(&mut **tx)
     .await
     .during(operation)?
-    .ok_or_else(|| Error::NotFound { what: WHAT, id: id.to_owned() })?;
-    if row.state != RequestState::Open.as_str() {
-        return Err(Error::Conflict { what: WHAT, id: id.to_owned(), current: row.state });
+    .ok_or_else(|| Error::NotFound { what: WHAT, id: request.to_string() })?;
+    let key = row.open(request)?;
+    let answer = Answer::new(outcome);
+    if let Some(action) = answer.action {
+        Answer::fits(request, &key, &transition::object_of(tx, action, operation).await?)?;
     }
-    let key = row::key(row.tenant, row.cluster, &row.object_kind, row.object_name, WHAT)?;
-    let (state, kind, action, detail) = match outcome {
-        RequestOutcome::Filed(action) => {
-            if Head::load(tx, action, operation).await?.key != key {
-                let why = "the action that answers it is about another object";
-                return Err(Error::Refused { what: WHAT, id: id.to_owned(), why });
-            }
-            (RequestState::Filed, AuditKind::RequestFiled, Some(action), "")
-        }
-        RequestOutcome::Refused(why) => {
-            (RequestState::Refused, AuditKind::RequestRefused, None, why.as_str())
-        }
-    };
-    let state = state.as_str();
-    let action_id = action.map(ActionId::as_str);
-    let updated_at = clock::to_column(now);
     sqlx::query!(
         "UPDATE requests SET state = ?, action_id = ?, detail = ?, updated_at = ? WHERE id = ?",
-        state,
-        action_id,
-        detail,
-        updated_at,
-        id
+        answer.state.as_str(),
+        answer.action.map(ActionId::as_str),
+        answer.detail,
+        to_column(now),
+        request.as_str()
     )
     .execute(&mut **tx)
     .await
     .during(operation)?;
-    let said = if detail.is_empty() { String::new() } else { format!(": {detail}") };
-    let event = AuditEvent {
-        at: now,
-        kind,
-        actor: actor.to_owned(),
-        key: Some(key),
-        action: action.cloned(),
-        detail: format!("request {id}{said}"),
-        data: Some(AuditData::Request { request: request.clone(), asks: None, reason: None }),
-    };
-    audit::append(tx, &event).await
+    audit::append(tx, &answer.event(request, key, actor, now)).await
 }
 
 #[async_trait]
@@ -228,6 +135,7 @@ impl Requests for SqliteStore {
     }
 
     async fn requests(&self, filter: &RequestFilter) -> Result<Vec<ServiceRequest>> {
+        const OPERATION: &str = "list requests";
         let mut query = QueryBuilder::<Sqlite>::new(
             "SELECT id, tenant, cluster, object_kind, object_name, verb, actor, reason, state, \
              action_id, detail, created_at, updated_at FROM requests WHERE true",
@@ -235,14 +143,10 @@ impl Requests for SqliteStore {
         if let Some(state) = filter.state {
             query.push(" AND state = ").push_bind(state.as_str());
         }
-        if !filter.ids.is_empty() {
-            let ids: serde_json::Value = filter.ids.iter().map(RequestId::as_str).collect();
-            query.push(" AND id IN (SELECT value FROM json_each(");
-            query.push_bind(ids.to_string()).push("))");
-        }
-        query.push(" ORDER BY seq LIMIT ").push_bind(row::limit(filter.limit));
+        query::push_words(&mut query, "id", filter.ids.iter().map(RequestId::as_str));
+        query.push(" ORDER BY seq LIMIT ").push_bind(query::limit(filter.limit));
         let rows: Vec<RequestRow> =
-            query.build_query_as().fetch_all(&self.readers).await.during("list requests")?;
+            query.build_query_as().fetch_all(&self.readers).await.during(OPERATION)?;
         rows.into_iter().map(RequestRow::read).collect()
     }
 

@@ -2,9 +2,10 @@
 
 use async_trait::async_trait;
 use skep_store::{Fence, LastGoodContent, Result, Sources, content_context};
+use skep_store_sql::instant::{from_column, to_column};
 
+use crate::SqliteStore;
 use crate::error::IntoStoreError as _;
-use crate::{SqliteStore, clock};
 
 const WHAT: &str = "source content";
 
@@ -13,9 +14,6 @@ impl Sources for SqliteStore {
     async fn put_last_good(&self, fence: &Fence, content: &LastGoodContent) -> Result<()> {
         const OPERATION: &str = "store the last good content of a source";
         let (mut tx, _) = self.write_fenced(fence, OPERATION).await?;
-        let loaded_at = clock::to_column(content.loaded_at);
-        let context = content_context(&content.source);
-        let sealed = self.protection.seal(WHAT, &context, &content.content)?;
         sqlx::query!(
             "INSERT INTO source_contents (source, digest, content, loaded_at) \
              VALUES (?, ?, ?, ?) \
@@ -23,8 +21,8 @@ impl Sources for SqliteStore {
              content = excluded.content, loaded_at = excluded.loaded_at",
             content.source,
             content.digest,
-            sealed,
-            loaded_at
+            self.protection.seal(WHAT, &content_context(&content.source), &content.content)?,
+            to_column(content.loaded_at)
         )
         .execute(&mut *tx)
         .await
@@ -33,19 +31,20 @@ impl Sources for SqliteStore {
     }
 
     async fn last_good(&self, source: &str) -> Result<Option<LastGoodContent>> {
+        const OPERATION: &str = "read the last good content of a source";
         let row = sqlx::query!(
             "SELECT source, digest, content, loaded_at FROM source_contents WHERE source = ?",
             source
         )
         .fetch_optional(&self.readers)
         .await
-        .during("read the last good content of a source")?;
+        .during(OPERATION)?;
         row.map(|row| {
             Ok(LastGoodContent {
                 digest: row.digest,
                 content: self.protection.open(WHAT, &content_context(&row.source), row.content)?,
                 source: row.source,
-                loaded_at: clock::from_column(row.loaded_at, WHAT)?,
+                loaded_at: from_column(row.loaded_at, WHAT)?,
             })
         })
         .transpose()

@@ -2,9 +2,10 @@
 
 use jiff::Timestamp;
 use skep_store::{Fence, Result, WaitNote};
+use skep_store_sql::instant::to_column;
 
+use crate::SqliteStore;
 use crate::error::IntoStoreError as _;
-use crate::{SqliteStore, clock};
 
 pub(crate) async fn note(
     store: &SqliteStore,
@@ -16,21 +17,20 @@ pub(crate) async fn note(
     if notes.is_empty() {
         return Ok(());
     }
+    // In one order, as whoever decides about many actions does.
+    let mut ordered: Vec<_> = notes.iter().collect();
+    ordered.sort_by(|a, b| a.action.as_str().cmp(b.action.as_str()));
     let (mut tx, _) = store.write_fenced(fence, OPERATION).await?;
-    let now = clock::to_column(now);
-    for note in notes {
-        let id = note.action.as_str();
+    for note in ordered {
         match &note.wait {
             Some(wait) => {
-                let (code, reason) = (wait.code.as_str(), wait.reason.as_str());
-                let since = clock::to_column(wait.since);
                 sqlx::query!(
                     "UPDATE actions SET wait_code = ?, wait_reason = ?, wait_since = ? \
                      WHERE id = ? AND state = 'granted'",
-                    code,
-                    reason,
-                    since,
-                    id
+                    wait.code.as_str(),
+                    wait.reason.as_str(),
+                    to_column(wait.since),
+                    note.action.as_str()
                 )
                 .execute(&mut *tx)
                 .await
@@ -41,8 +41,8 @@ pub(crate) async fn note(
                     "UPDATE actions SET wait_code = NULL, wait_reason = NULL, wait_since = NULL, \
                      runnable_since = ? WHERE id = ? AND state = 'granted' \
                      AND wait_code IS NOT NULL",
-                    now,
-                    id
+                    to_column(now),
+                    note.action.as_str()
                 )
                 .execute(&mut *tx)
                 .await

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use skep_store::Store;
-use skep_store::conformance::{Harness, protection};
+use skep_store::conformance::{Harness, Tampering, protection};
 use skep_store_sqlite::{ClockShift, Location, OpenOptions, SqliteStore};
+use sqlx::{Connection as _, SqliteConnection};
 use tempfile::TempDir;
 
 struct Database {
@@ -35,7 +36,29 @@ impl Harness for Database {
     }
 }
 
+#[async_trait]
+impl Tampering for Database {
+    async fn tamper(&self, statements: &[&str]) {
+        let path = self.folder.path().join("skep.db");
+        let location = format!("sqlite:{}", path.display());
+        let mut connection = SqliteConnection::connect(&location).await.unwrap();
+        let triggers = [
+            "audit_refuses_update",
+            "audit_refuses_delete",
+            "audit_refuses_replace",
+            "audit_refuses_unchained",
+        ];
+        let without = triggers.map(|trigger| format!("DROP TRIGGER IF EXISTS {trigger}"));
+        for statement in without.iter().map(String::as_str).chain(statements.iter().copied()) {
+            let statement = sqlx::AssertSqlSafe(statement.to_owned());
+            sqlx::raw_sql(statement).execute(&mut connection).await.unwrap();
+        }
+        connection.close().await.unwrap();
+    }
+}
+
 skep_store::conformance_tests!(Database::new());
+skep_store::tamper_tests!(Database::new());
 
 /// The database in memory is the same code on one connection; each promise holds there too, with
 /// clones of the store in the place of processes.

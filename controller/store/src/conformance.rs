@@ -29,6 +29,7 @@ mod replacements;
 mod requests;
 mod revisions;
 mod rollouts;
+pub mod tamper;
 mod trail;
 mod waits;
 
@@ -49,6 +50,14 @@ pub trait Harness: Send + Sync {
 
     /// Moves the database's clock forward, for all that have opened it.
     fn advance(&self, by: Duration);
+}
+
+/// A database that its owner goes around the program to change.
+#[async_trait]
+pub trait Tampering: Harness {
+    /// Runs statements as whoever owns the database can: no trigger and no constraint of the
+    /// audit trail is in the way.
+    async fn tamper(&self, statements: &[&str]);
 }
 
 /// The list of all behaviours, handed to a macro. A behaviour that is missing here is dead code,
@@ -314,5 +323,30 @@ macro_rules! behaviour_tests {
                 }
             )+
         })+
+    };
+}
+
+/// Makes the tests of [`tamper`]. The argument is an expression for a future of a [`Tampering`] on
+/// a new, empty database that several processes can open.
+#[macro_export]
+macro_rules! tamper_tests {
+    ($harness:expr) => {
+        $crate::tamper_tests! { @each $harness;
+            every_attack_is_found_and_named
+            the_first_broken_row_is_named_first
+            a_writer_puts_no_seal_under_what_somebody_else_has_made
+        }
+    };
+    (@each $harness:expr; $($name:ident)+) => {
+        mod tamper {
+            use super::*;
+
+            $(
+                #[tokio::test]
+                async fn $name() {
+                    $crate::conformance::tamper::$name(async || $harness.await).await;
+                }
+            )+
+        }
     };
 }

@@ -46,7 +46,7 @@ pub async fn take_snapshot(engine: &dyn Engine, clock: &dyn Clock) -> Result<Sna
     let mut read = Vec::with_capacity(services.len());
     for reported in services {
         let mut service = service(reported)?;
-        service.tasks = summaries.remove(&service.id).unwrap_or_default();
+        service.tasks = tasks::of(&service, &mut summaries);
         read.push(service);
     }
     Ok(Snapshot {
@@ -75,7 +75,7 @@ pub async fn read_services(
     }
     let mut summaries = summaries_of(engine, &services).await?;
     for service in &mut services {
-        service.tasks = summaries.remove(&service.id).unwrap_or_default();
+        service.tasks = tasks::of(service, &mut summaries);
     }
     Ok(services)
 }

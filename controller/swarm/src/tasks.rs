@@ -8,7 +8,8 @@
 use std::collections::BTreeMap;
 
 use skep_core::identity::SwarmId;
-use skep_core::observed::{TaskFailure, TaskSummary};
+use skep_core::observed::{ObservedService, TaskFailure, TaskSummary};
+use skep_core::redact::redact;
 
 use crate::engine::Task;
 
@@ -22,6 +23,24 @@ pub(crate) fn summaries(tasks: &[Task]) -> BTreeMap<SwarmId, TaskSummary> {
         by_service.entry(&task.service).or_default().push(task);
     }
     by_service.into_iter().map(|(service, tasks)| (service.clone(), summary(&tasks))).collect()
+}
+
+/// The summary of one service, taken out of all of them.
+pub(crate) fn of(
+    service: &ObservedService,
+    summaries: &mut BTreeMap<SwarmId, TaskSummary>,
+) -> TaskSummary {
+    let mut summary = summaries.remove(&service.id).unwrap_or_default();
+    hide_secrets(service, &mut summary);
+    summary
+}
+
+/// What the engine says about a failure may quote the command or the environment of the task; the
+/// values that nobody may read are taken out.
+pub(crate) fn hide_secrets(service: &ObservedService, summary: &mut TaskSummary) {
+    if let Some(failure) = &mut summary.last_failure {
+        failure.error = redact(&failure.error, service.spec.as_json().as_bytes());
+    }
 }
 
 fn summary(tasks: &[&Task]) -> TaskSummary {
@@ -113,6 +132,22 @@ mod tests {
     fn counts(tasks: &[Task]) -> (u32, u32, u32) {
         let summary = summaries(tasks).remove(&SwarmId::new("s")).unwrap();
         (summary.running, summary.starting, summary.failed)
+    }
+
+    #[test]
+    fn a_failure_that_quotes_the_environment_is_told_without_it() {
+        let mut failed = task(1, "n", "failed", "shutdown", 1);
+        failed.error = Some("exec: \"--token=hunter2\": TOKEN hunter3 in env".to_owned());
+        let reported = serde_json::json!({
+            "ID": "s", "Version": {"Index": 1}, "UpdatedAt": "2026-01-01T00:00:00Z",
+            "Spec": {"Name": "a", "TaskTemplate": {"ContainerSpec": {
+                "Env": ["TOKEN=hunter3"], "Command": ["--token=hunter2"],
+            }}},
+        });
+        let service = crate::observe::service(reported).unwrap();
+        let summary = of(&service, &mut summaries(&[failed]));
+        let told = "exec: \"--token=(masked)\": TOKEN (masked) in env";
+        assert_eq!(summary.last_error(), Some(told));
     }
 
     #[test]

@@ -107,6 +107,12 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// Planted secrets cannot be searched for.
+    #[error("the planted secrets cannot be searched for: {why}")]
+    Canaries {
+        /// What is wrong with them.
+        why: String,
+    },
     /// The engine refused a request.
     #[error("the engine answered {status} to {request}: {body}")]
     Refused {

@@ -38,15 +38,26 @@ const ENGINE: [Requirement; 4] = [
     Requirement { program: "iptables", package: "iptables" },
 ];
 
+/// What the tests of repositories run: git's own programs, a server of SSH, and both ways to sign.
+const GIT: [Requirement; 5] = [
+    Requirement { program: "git", package: "git" },
+    Requirement { program: "ssh", package: "openssh-client" },
+    Requirement { program: "ssh-keygen", package: "openssh-client" },
+    Requirement { program: "sshd", package: "openssh-server" },
+    Requirement { program: "gpg", package: "gnupg" },
+];
+
 const REGISTRY: Requirement =
     Requirement { program: "docker-registry", package: "docker-registry" };
 
 /// Services of those packages that must not be enabled by their installation.
-const SERVICES: [(&str, &str); 4] = [
+const SERVICES: [(&str, &str); 6] = [
     ("dockerd", "docker.service"),
     ("dockerd", "docker.socket"),
     ("containerd", "containerd.service"),
     ("docker-registry", "docker-registry.service"),
+    ("sshd", "ssh.service"),
+    ("sshd", "ssh.socket"),
 ];
 
 /// What the installation did, for a closing message.
@@ -107,6 +118,19 @@ pub fn registry(permission: Permission, say: &mut dyn FnMut(&str)) -> Result<Ins
         Some(_) => Ok(Installed::default()),
         None => install(&[REGISTRY.program], &[REGISTRY.package], permission, say),
     }
+}
+
+/// Makes git and what it works with available, without a running server of SSH.
+///
+/// # Errors
+/// As [`engine`].
+pub fn git(permission: Permission, say: &mut dyn FnMut(&str)) -> Result<Installed, Error> {
+    let missing: Vec<_> =
+        GIT.into_iter().filter(|need| find_program(need.program).is_none()).collect();
+    let mut packages: Vec<_> = missing.iter().map(|need| need.package).collect();
+    packages.dedup();
+    let programs: Vec<_> = missing.iter().map(|need| need.program).collect();
+    install(&programs, &packages, permission, say)
 }
 
 fn install(

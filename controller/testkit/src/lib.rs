@@ -13,6 +13,7 @@
 //! Engines need Linux and root. The set-up code blocks; call it from a test's
 //! own thread, or through `tokio::task::spawn_blocking` where that matters.
 
+pub mod canary;
 mod command;
 pub mod engine;
 mod error;

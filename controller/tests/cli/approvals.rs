@@ -139,8 +139,10 @@ fn what_moved_is_shown_beside_what_was_decided() {
 fn nobody_decides_in_a_machines_name() {
     let fleet = Fleet::new(1);
     for source in ["reconciler", "host:autoscaler", "GITOPS"] {
-        let run = fleet.run(&["approvals", "approve", "--all", "--source", source, "-o", "json"]);
-        assert_eq!(run.error(1)["code"], "SOURCE_RESERVED", "{run}");
+        for verb in ["approve", "deny"] {
+            let run = fleet.run(&["approvals", verb, "--all", "--source", source]);
+            assert!(run.code() == 64 && run.stderr().contains("a part of Skep"), "{run}");
+        }
     }
     let proposer = fleet.items(&["actions", "list"])[0]["actor"].as_str().unwrap().to_owned();
     let run = fleet.run(&["approvals", "approve", "--all", "--actor", &proposer, "-o", "json"]);

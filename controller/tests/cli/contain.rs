@@ -207,6 +207,11 @@ fn a_whole_domain_is_paused_and_killed_with_a_confirmation() {
     let swarm = Swarm::new();
     let paused = swarm.run(&["pause", "--domain", "finance"], &[LIVE]).json();
     assert_eq!((&paused["affected"], &paused["domain"]), (&json!(["alpha"]), &json!("finance")));
+    let listed = swarm.run(&["service", "list"], &[]).json();
+    for service in listed["items"].as_array().unwrap() {
+        let is_held = service["name"] == "alpha";
+        assert_eq!(service["contained"] == "paused", is_held, "{service}");
+    }
     let error = swarm.run(&["resume", "alpha"], &[LIVE]).error(1);
     assert_eq!(error["code"], "HELD_BY_DOMAIN");
     assert!(error["message"].as_str().unwrap().contains("--domain finance"), "{error}");

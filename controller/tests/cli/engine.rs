@@ -15,6 +15,9 @@ pub(crate) struct FakeEngine {
     replies: Replies,
 }
 
+/// Stands for a refusal that quotes the request.
+const QUOTES: &str = "(quotes)";
+
 type Replies = Arc<Mutex<BTreeMap<&'static str, String>>>;
 
 impl FakeEngine {
@@ -66,6 +69,11 @@ impl FakeEngine {
         self.says("refusal", &serde_json::json!({ "message": message }).to_string());
     }
 
+    /// The same, and its words are the request's: each refusal quotes what it was sent.
+    pub(crate) fn refuses_with_what_it_was_sent(&self) {
+        self.says("refusal", QUOTES);
+    }
+
     /// Requests that were no reads.
     pub(crate) fn writes(&self) -> Vec<String> {
         self.writes.lock().unwrap().clone()
@@ -96,8 +104,13 @@ fn serve(
         }
         if !request.starts_with("GET ") {
             writes.lock().unwrap().push(request);
-            let Some(refusal) = replies.lock().unwrap().get("refusal").cloned() else { return };
-            std::io::copy(&mut reader.by_ref().take(length), &mut std::io::sink()).unwrap();
+            let Some(mut refusal) = replies.lock().unwrap().get("refusal").cloned() else { return };
+            let mut body = Vec::new();
+            reader.by_ref().take(length).read_to_end(&mut body).unwrap();
+            if refusal == QUOTES {
+                let said = format!("invalid: {}", String::from_utf8_lossy(&body));
+                refusal = serde_json::json!({ "message": said }).to_string();
+            }
             let reply = format!(
                 "HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\n\
                  Content-Length: {}\r\n\r\n{refusal}",

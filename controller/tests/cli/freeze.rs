@@ -181,7 +181,7 @@ fn plan_status_and_approvals_say_that_it_is_frozen() {
     assert_eq!(home.run(&freeze).code(), 0);
 
     let plan = run(&["plan"]);
-    assert!(plan.stderr().contains("forbidden for deploy_service until it is lifted"), "{plan}");
+    assert!(plan.stderr().contains("forbidden, deploy_service, until it is lifted"), "{plan}");
     assert!(plan.stdout().contains("FROZEN by tester@"), "{plan}");
     assert!(plan.stdout().contains("lifts the freeze"), "{plan}");
     assert!(!plan.stderr().contains("files the requests"), "nothing can be filed: {plan}");
@@ -206,4 +206,29 @@ fn plan_status_and_approvals_say_that_it_is_frozen() {
     assert_eq!(pass["processed"], 0, "{pass}");
     let waiting = pass["waiting"].as_array().unwrap();
     assert!(waiting.iter().any(|one| one["code"] == "FROZEN"), "{pass}");
+}
+
+#[test]
+fn what_was_filed_before_the_freeze_says_what_keeps_it() {
+    let home = Home::new();
+    let engine = FakeEngine::start(&home);
+    let registry = home.file("fleet.yml", crate::fleet::REGISTRY);
+    let variables = [("DOCKER_HOST", engine.host.as_str()), ("FLEET_REGISTRY_PATH", &registry)];
+    let run = |arguments: &[&str]| home.run_with(arguments, &variables);
+    assert_eq!(run(&["reconcile", "--once"]).code(), 0);
+    let before = items(&run(&["actions", "list", "-o", "json"]).json());
+    assert!(before.iter().all(|action| action["frozen"].is_null()), "{before:?}");
+    assert_eq!(home.run(&["freeze", "--target", "alpha", "--reason", "release week"]).code(), 0);
+
+    let listed = run(&["actions", "list"]);
+    let rows = listed.stdout();
+    let line = rows.lines().find(|line| line.contains("alpha")).unwrap();
+    assert!(line.contains("frozen by tester@") && line.contains("skep unfreeze"), "{listed}");
+    let after = items(&run(&["actions", "list", "-o", "json"]).json());
+    for action in &after {
+        assert_eq!(action["target"] == "alpha", !action["frozen"].is_null(), "{action}");
+    }
+    let alpha = after.iter().find(|action| action["target"] == "alpha").unwrap();
+    let shown = run(&["actions", "show", alpha["id"].as_str().unwrap()]);
+    assert!(shown.stdout().contains("release week"), "{shown}");
 }

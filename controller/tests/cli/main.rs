@@ -18,6 +18,7 @@ mod dlq;
 mod engine;
 mod errors;
 mod fleet;
+mod follow;
 mod freeze;
 mod manual;
 mod policy;
@@ -28,6 +29,7 @@ mod shell;
 mod stack;
 mod store;
 mod telemetry;
+mod unusable;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

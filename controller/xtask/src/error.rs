@@ -52,6 +52,16 @@ pub(crate) enum Error {
         /// What writes them.
         command: &'static str,
     },
+    /// A name that nothing has.
+    #[error("no {what} is named {name:?}; see {see}")]
+    Unknown {
+        /// What was looked for.
+        what: &'static str,
+        /// Its name, as given.
+        name: String,
+        /// What shows the names.
+        see: &'static str,
+    },
     /// Rules of this repository are broken.
     #[error("{} of this repository's rules broken:\n{}", .0.len(), .0.join("\n"))]
     Rules(Vec<String>),

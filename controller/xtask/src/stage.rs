@@ -1,6 +1,6 @@
 //! Stages of a chore: named, timed, and summed up at the end.
 
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use skep_testkit::process::RecordedProcess;
@@ -98,14 +98,20 @@ pub(crate) fn run(command: &mut Command) -> Result<(), Error> {
     let program = command.get_program().to_string_lossy().into_owned();
     let spawned = command.stdin(Stdio::null()).spawn();
     let mut child = spawned.map_err(|source| Error::Spawn { program: program.clone(), source })?;
+    let status = wait(&mut child, &program)?;
+    if status.success() { Ok(()) } else { Err(Error::Child { line: line(command), status }) }
+}
+
+/// Waits for a child. When somebody interrupts, it is asked to end, and killed if it does not.
+pub(crate) fn wait(child: &mut Child, program: &str) -> Result<ExitStatus, Error> {
     let mut interrupted: Option<Instant> = None;
     let mut told = false;
     loop {
-        let ended =
-            child.try_wait().map_err(|source| Error::Spawn { program: program.clone(), source })?;
+        let ended = child
+            .try_wait()
+            .map_err(|source| Error::Spawn { program: program.to_owned(), source })?;
         match ended {
-            Some(status) if status.success() => return Ok(()),
-            Some(status) => return Err(Error::Child { line: line(command), status }),
+            Some(status) => return Ok(status),
             None => std::thread::sleep(POLL),
         }
         if !interrupt::asked() {

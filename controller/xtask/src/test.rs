@@ -94,6 +94,7 @@ fn tools(permission: Permission) -> Result<String, Error> {
     let mut installed = install::engine(permission, say)?.packages;
     installed.extend(install::postgres(permission, say)?.packages);
     installed.extend(install::registry(permission, say)?.packages);
+    installed.extend(install::git(permission, say)?.packages);
     if find_program("cargo-nextest").is_none() {
         let line = ["install", "cargo-nextest", "--locked"];
         if permission == Permission::Forbidden {

@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::label::is_reserved_source;
 use crate::action::{Source, words};
 
 words! {
@@ -75,15 +76,6 @@ impl MayNotDecide {
             Self::Proposer => "who proposed it by itself does not decide about it",
         }
     }
-}
-
-/// Whether this label speaks in a machine's name: one of its sources, alone or behind a host.
-#[must_use]
-pub fn is_reserved_source(label: &str) -> bool {
-    let label = label.trim().to_lowercase();
-    let last = label.rsplit(':').next().unwrap_or_default().trim();
-    let names = |word: &str| word == label || word == last;
-    Source::ALL.iter().any(|source| source.is_machine() && names(source.as_str()))
 }
 
 /// Whether somebody may decide about an action with this source and actor.

@@ -2,6 +2,7 @@
 
 mod interleavings;
 mod moves;
+mod overdue;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;

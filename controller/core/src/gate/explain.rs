@@ -45,13 +45,13 @@ pub struct Hypothesis<'a> {
     pub now: Timestamp,
 }
 
-/// A parameter that is not `NAME=VALUE`.
+/// A parameter that is not `NAME=VALUE`. It is not repeated: what was meant may be a secret value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not NAME=VALUE; write for example replicas=3")]
-pub struct InvalidParameter(
-    /// The text.
-    pub String,
-);
+#[error("parameter {position} is not NAME=VALUE; write for example replicas=3")]
+pub struct InvalidParameter {
+    /// Which of them, from 1.
+    pub position: usize,
+}
 
 /// The fleet that budgets are explained for: of a hundred services every percentage is at least
 /// one.
@@ -68,7 +68,11 @@ pub fn explain(
     let values: Vec<(String, Value)> = hypothesis
         .parameters
         .iter()
-        .map(|text| parameter(hypothesis.kind, text))
+        .enumerate()
+        .map(|(index, text)| {
+            let wrong = InvalidParameter { position: index + 1 };
+            parameter(hypothesis.kind, text).ok_or(wrong)
+        })
         .collect::<Result<_, _>>()?;
     let mut request = Request::without_step(
         hypothesis.kind,
@@ -92,15 +96,12 @@ pub fn explain(
 }
 
 /// On a command line everything is text; it is read as what the kind expects.
-fn parameter(kind: &str, text: &str) -> Result<(String, Value), InvalidParameter> {
-    let (name, value) = text
-        .split_once('=')
-        .filter(|(name, _)| !name.is_empty())
-        .ok_or_else(|| InvalidParameter(text.to_owned()))?;
+fn parameter(kind: &str, text: &str) -> Option<(String, Value)> {
+    let (name, value) = text.split_once('=').filter(|(name, _)| !name.is_empty())?;
     let as_text = || Value::from(value);
     let value = match shape_of(kind, name) {
         Some(Shape::Text) => as_text(),
         Some(Shape::Count) | None => serde_json::from_str(value).unwrap_or_else(|_| as_text()),
     };
-    Ok((name.to_owned(), value))
+    Some((name.to_owned(), value))
 }

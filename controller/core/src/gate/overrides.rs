@@ -113,7 +113,7 @@ impl Override {
     #[must_use]
     pub fn described(&self) -> String {
         let (name, tier, scope) = (self.name(), self.rule.tier.as_str(), self.scope());
-        format!("{name}: {tier} for {scope} {}: {}", self.until(), self.reason)
+        format!("{name}: {tier}, {scope}, {}: {}", self.until(), self.reason)
     }
 
     fn until(&self) -> String {
@@ -124,7 +124,8 @@ impl Override {
     }
 
     /// Why an action that it covers is denied, with the way out.
-    pub(super) fn why_frozen(&self) -> String {
+    #[must_use]
+    pub fn why_frozen(&self) -> String {
         format!(
             "frozen by {} {}: {}; lift it with: skep unfreeze {}",
             self.actor,

@@ -2,9 +2,9 @@
 //! is left where it is, under `ignore:`, and never written to a file.
 
 use serde_json::Value;
-use skep_crds::value::looks_secret;
 
 use crate::plan::pointer::escape;
+use crate::secrecy::{behind, looks_secret, secret_parts};
 
 /// Takes everything that looks like a secret out of a canonical spec; gives the pointers.
 pub(super) fn take(canonical: &mut Value) -> Vec<String> {
@@ -19,7 +19,8 @@ fn walk(value: &mut Value, pointer: &str, found: &mut Vec<String>) -> bool {
         Value::String(text) => is_secret(pointer, text),
         Value::Array(items) => {
             // A list without keys can only be left alone as a whole.
-            items.iter_mut().any(|item| walk(item, pointer, &mut Vec::new()))
+            has_argument(items)
+                || items.iter_mut().any(|item| walk(item, pointer, &mut Vec::new()))
                 || items.iter_mut().any(|item| contains(item, pointer))
         }
         Value::Object(map) => {
@@ -40,20 +41,25 @@ fn walk(value: &mut Value, pointer: &str, found: &mut Vec<String>) -> bool {
     }
 }
 
+/// Whether a list of arguments has a secret behind the flag for it.
+fn has_argument(items: &[Value]) -> bool {
+    items.windows(2).any(|pair| {
+        let [Value::String(flag), Value::String(next)] = pair else { return false };
+        behind(flag, next).is_some_and(|part| !part.starts_with('$'))
+    })
+}
+
 /// Whether something below looks like a secret.
 fn contains(value: &mut Value, pointer: &str) -> bool {
     let mut found = Vec::new();
     walk(value, pointer, &mut found) || !found.is_empty()
 }
 
-/// Keys that name secrets and are none.
-const NAMES: [&str; 3] = ["SecretName", "SecretID", "SecretRef"];
-
 fn is_secret(pointer: &str, text: &str) -> bool {
     let key = pointer.rsplit('/').next().unwrap_or_default();
     let secret_key =
         if pointer.contains("/Labels/") { names_a_secret(key) } else { looks_secret(key) };
-    !text.is_empty() && !NAMES.contains(&key) && (secret_key || assigns_a_secret(text))
+    !text.is_empty() && (secret_key || assigns_a_secret(text))
 }
 
 /// Labels have names such as `org.opencontainers.image.authors`: only whole words count.
@@ -78,23 +84,7 @@ fn names_a_secret(label: &str) -> bool {
     label.split(['.', '-', '_', '/']).any(|word| WORDS.contains(&word) || word == "basicauth")
 }
 
-/// Whether a text is a URL with a password, or says `token=…`. What begins with `$` is looked up
-/// by the program itself.
+/// Whether a text holds a secret. What begins with `$` is looked up by the program itself.
 pub(super) fn assigns_a_secret(text: &str) -> bool {
-    let assigns = text.split([',', ' ', ';', '&', '?']).any(|part| {
-        part.split_once('=').is_some_and(|(key, value)| {
-            !value.is_empty() && !value.starts_with('$') && looks_secret(key)
-        })
-    });
-    assigns || has_password(text)
-}
-
-fn has_password(text: &str) -> bool {
-    text.split("://").skip(1).any(|rest| {
-        let authority = rest.split(['/', '?', '#', ' ']).next().unwrap_or_default();
-        authority
-            .rsplit_once('@')
-            .and_then(|(user, _)| user.split_once(':'))
-            .is_some_and(|(_, password)| !password.is_empty() && !password.starts_with('$'))
-    })
+    secret_parts(text).iter().any(|part| !part.starts_with('$'))
 }

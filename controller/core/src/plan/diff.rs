@@ -13,6 +13,7 @@ use super::{Change, Edit};
 use crate::desired::SecretValues;
 use crate::image::ImageReference;
 use crate::labels;
+use crate::secrecy::{behind, holds_secret, looks_secret};
 
 /// How secret values appear in changes: as a keyed fingerprint, so that two values can be told
 /// apart without either being shown or guessed.
@@ -61,40 +62,39 @@ impl Masking {
         self.masked_under(key, is_within(pointer, ENV), value, secrets)
     }
 
+    fn mask(&self, text: &str, secrets: &SecretValues) -> Value {
+        let real = secrets.resolve(text).unwrap_or(text);
+        Value::String(format!("(masked {})", self.fingerprint(real)))
+    }
+
     /// Masks every value of the environment, and elsewhere what looks like a secret: options of
     /// log and volume drivers, labels and arguments hold passwords and tokens more often than
     /// they should.
     fn masked_under(&self, key: &str, all: bool, value: &Value, secrets: &SecretValues) -> Value {
         match value {
-            Value::String(text) if all || looks_secret(key) || assigns_a_secret(text) => {
-                let real = secrets.resolve(text).unwrap_or(text);
-                Value::String(format!("(masked {})", self.fingerprint(real)))
+            Value::String(text) if all || looks_secret(key) || holds_secret(text) => {
+                self.mask(text, secrets)
             }
             Value::Object(map) => map
                 .iter()
                 .map(|(key, value)| (key.clone(), self.masked_under(key, all, value, secrets)))
                 .collect(),
             Value::Array(items) => {
-                items.iter().map(|item| self.masked_under(key, all, item, secrets)).collect()
+                // An argument may be the value of the flag before it.
+                let before = std::iter::once("")
+                    .chain(items.iter().map(|item| item.as_str().unwrap_or_default()));
+                let masked = |(item, before): (&Value, &str)| match item {
+                    Value::String(text) if behind(before, text).is_some() => {
+                        self.mask(text, secrets)
+                    }
+                    item => self.masked_under(key, all, item, secrets),
+                };
+                items.iter().zip(before).map(masked).collect()
             }
             // A variable that is inherited from the engine's environment has no value.
             Value::String(_) | Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
         }
     }
-}
-
-/// True for texts such as `addr=10.0.0.1,password=x` or `--token=x`.
-pub(crate) fn assigns_a_secret(text: &str) -> bool {
-    text.split([',', ' ', ';', '&', '?']).any(|part| {
-        part.split_once('=').is_some_and(|(key, value)| !value.is_empty() && looks_secret(key))
-    })
-}
-
-/// Keys of the engine's spec that are names and paths of secrets, never their content.
-const NAMES_OF_SECRETS: &[&str] = &["SecretName", "SecretID", "SecretRef"];
-
-pub(crate) fn looks_secret(key: &str) -> bool {
-    !NAMES_OF_SECRETS.contains(&key) && skep_crds::value::looks_secret(key)
 }
 
 const ENV: &str = "/TaskTemplate/ContainerSpec/Env";

@@ -32,7 +32,6 @@ pub use self::bind::{BindError, BoundRequest, Late, bind, bind_containment};
 pub use self::classify::{DOWN_GRACE, Finding, Fresh, PlanInput, plan, plan_key, plan_with};
 pub(crate) use self::diff::{IMAGE, REPLICAS};
 pub use self::diff::{Masking, diff_between};
-pub(crate) use self::diff::{assigns_a_secret, looks_secret};
 pub(crate) use self::image::PLATFORMS;
 pub use self::image::{IMAGE_UNRESOLVED, declared_tag, needs_resolution};
 pub use self::index::PlanIndex;

@@ -5,9 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use skep_core::action::{Action, ActionState, ActuatorMode};
-use skep_core::approval::{
-    Approval, ApprovalStatus, Clocks, Decider, MayNotDecide, is_reserved_source, may_decide,
-};
+use skep_core::approval::{Approval, ApprovalStatus, Clocks, Decider, MayNotDecide, may_decide};
 use skep_core::identity::{ActionId, ApprovalId, BatchId};
 use skep_runtime::SystemRandom;
 use skep_store::{
@@ -105,16 +103,10 @@ impl Verdict {
         args: DeciderArgs,
         clocks: Option<Clocks>,
     ) -> Result<Self> {
-        let source = args.source.unwrap_or_else(identity::source);
-        if is_reserved_source(&source) {
-            let message =
-                format!("--source {source:?} is one of Skep's own sources; nothing was decided");
-            return Err(Failure::new(codes::SOURCE_RESERVED, message)
-                .next("leave --source away, or name where you are, for example ops:alice"));
-        }
+        let source = identity::source_of(&args.operator);
         let actor = args.actor.unwrap_or_else(|| identity::actor(&session.environment));
-        if actor.trim().is_empty() || source.trim().is_empty() {
-            return Err(Failure::usage("--actor and --source must not be empty"));
+        if actor.trim().is_empty() {
+            return Err(Failure::usage("--actor must not be empty"));
         }
         let (comment, expected_revision) = (args.comment, args.expected_revision);
         Ok(Self { decision, actor, source, comment, expected_revision, clocks, halts: false })

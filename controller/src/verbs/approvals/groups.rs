@@ -17,6 +17,9 @@ use crate::output::{Style, plain, since, until};
 /// So many single requests still fit on a screen; more are shown in groups.
 pub(super) const MOST_SINGLE: usize = 12;
 
+/// Where a step says which image it brings.
+const IMAGE: &str = "/TaskTemplate/ContainerSpec/Image";
+
 /// One group as it is shown.
 #[derive(Debug, Serialize)]
 pub(super) struct GroupView<'a> {
@@ -77,6 +80,12 @@ pub(super) fn groups<'a>(
 impl GroupView<'_> {
     /// The change in a few words, as it is made to the first target.
     fn summary(&self) -> String {
+        if self.class == DriftClass::Missing
+            && let Some(change) = self.changes.iter().find(|change| change.path == IMAGE)
+            && let Some(image) = change.after.as_str()
+        {
+            return format!("new, from {}", plain(image));
+        }
         let Some(first) = self.changes.first() else { return plain(self.reason) };
         let mut text = String::new();
         change_line(&mut text, first, Style::new(false));

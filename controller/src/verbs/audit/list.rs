@@ -8,11 +8,12 @@ use skep_core::audit::{AuditData, AuditEvent, AuditKind};
 use skep_store::{AuditFilter, Store};
 
 use crate::args::ListAuditArgs;
-use crate::error::{Result, exit};
+use crate::error::{Failure, Result, exit};
 use crate::output::table::Columns;
 use crate::output::{Format, Items, plain};
 use crate::verbs::Session;
 use crate::verbs::view::short;
+use crate::{codes, signals};
 
 /// How often new rows are looked for.
 const POLL: Duration = Duration::from_secs(1);
@@ -55,7 +56,7 @@ pub(super) async fn run(session: &Session, args: &ListAuditArgs) -> Result<u8> {
         Some(id) => Some(store.action(id).await?.id),
         None => None,
     };
-    let mut filter = AuditFilter {
+    let filter = AuditFilter {
         action,
         name: args.service.clone(),
         kinds: args.kind.iter().filter_map(|word| AuditKind::from_word(word)).collect(),
@@ -65,12 +66,10 @@ pub(super) async fn run(session: &Session, args: &ListAuditArgs) -> Result<u8> {
         limit: args.limit,
         ..AuditFilter::default()
     };
-    let items: Vec<_> = store.audit(&filter).await?.into_iter().map(Row::new).collect();
     if args.follow {
-        filter.after = items.first().map(|row| row.sequence);
-        items.iter().rev().try_for_each(|row| line(session, row))?;
         return follow(session, store.as_ref(), filter).await;
     }
+    let items: Vec<_> = store.audit(&filter).await?.into_iter().map(Row::new).collect();
     session.printer.data(&Items { items }, |list, style| {
         let mut columns = Columns::new(["ROW", "AT", "WHAT", "BY", "SERVICE", "ACTION", "DETAIL"]);
         for row in &list.items {
@@ -108,25 +107,33 @@ fn line(session: &Session, row: &Row) -> Result<()> {
     }
 }
 
-/// Shows rows as they come. Numbers of a Postgres trail become visible out of order; a row that
-/// is committed late and has a lower number is in the next list, not here.
+/// Shows the list, and then rows as they come. Numbers of a Postgres trail become visible out of
+/// order; a row that is committed late and has a lower number is in the next list, not here.
 async fn follow(session: &Session, store: &dyn Store, mut filter: AuditFilter) -> Result<u8> {
-    filter.limit = 0;
+    let shutdown = signals::shutdown().map_err(|error| Failure::of(codes::INTERNAL, &error))?;
+    // Before the list: what is recorded meanwhile is looked for at once and not at the next change.
     let mut seen = store.change_counter().await?;
     loop {
-        tokio::select! {
-            _ = tokio::signal::ctrl_c() => return Ok(exit::OK),
-            () = tokio::time::sleep(POLL) => {}
-        }
-        let now = store.change_counter().await?;
-        if now == seen {
-            continue;
-        }
-        seen = now;
         let rows = store.audit(&filter).await?;
         filter.after = rows.first().map(|(seq, _)| *seq).or(filter.after);
+        // The limit is about what was there before.
+        filter.limit = 0;
         for row in rows.into_iter().rev().map(Row::new) {
             line(session, &row)?;
+        }
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => return Ok(exit::OK),
+                () = tokio::time::sleep(POLL) => {}
+            }
+            if session.printer.is_closed() {
+                return Ok(exit::OK);
+            }
+            let now = store.change_counter().await?;
+            if now != seen {
+                seen = now;
+                break;
+            }
         }
     }
 }

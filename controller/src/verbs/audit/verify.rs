@@ -164,7 +164,8 @@ fn text(report: &Report, style: Style) -> String {
     let mut text = String::new();
     let Report { rows, intact_rows, rows_before_chains, chains, findings, .. } = report;
     // Writing to a String cannot fail.
-    let _ = writeln!(text, "{intact_rows} of {rows} rows are intact, in {chains} chains");
+    let chains = if *chains == 1 { "1 chain".to_owned() } else { format!("{chains} chains") };
+    let _ = writeln!(text, "{intact_rows} of {rows} rows are intact, in {chains}");
     if *rows_before_chains > 0 {
         let _ = writeln!(
             text,

@@ -36,7 +36,7 @@ pub(super) async fn kill(session: &Session, args: &ContainArgs) -> Result<u8> {
     let engine = wiring::connect(&session.config, &session.environment).await?;
     let protected = wiring::protected(&session.config)?;
     let fleet = FleetName::new(session.config.text(table::FLEET).unwrap_or("default"));
-    let actor = identity::actor(&session.environment);
+    let actor = identity::actor_from(&session.environment, &args.operator);
     let work = WithoutStore {
         engine: engine.as_ref(),
         random: &SystemRandom,

@@ -6,7 +6,7 @@ use skep_core::hold::{Hold, HoldKind};
 use skep_core::identity::ObjectKey;
 
 use super::{find, look};
-use crate::args::FleetArgs;
+use crate::args::{FleetArgs, OperatorArgs};
 use crate::codes;
 use crate::error::{Failure, Result, exit};
 use crate::identity;
@@ -42,6 +42,7 @@ impl HoldView {
 pub(super) async fn accept(
     session: &Session,
     fleet: &FleetArgs,
+    operator: &OperatorArgs,
     name: &str,
     time: jiff::SignedDuration,
     reason: Option<&str>,
@@ -62,7 +63,7 @@ pub(super) async fn accept(
         kind: HoldKind::Accepted,
         difference: Some(difference),
         until: Some(now.checked_add(time).unwrap_or(Timestamp::MAX)),
-        actor: identity::actor(&session.environment),
+        actor: identity::actor_from(&session.environment, operator),
         reason: reason.unwrap_or("accepted by hand").to_owned(),
         placed_at: now,
     };
@@ -74,6 +75,7 @@ pub(super) async fn accept(
 pub(super) async fn retry(
     session: &Session,
     fleet: &FleetArgs,
+    operator: &OperatorArgs,
     names: &[String],
     reason: Option<&str>,
 ) -> Result<u8> {
@@ -86,7 +88,7 @@ pub(super) async fn retry(
             kind: HoldKind::Retry,
             difference: None,
             until: None,
-            actor: identity::actor(&session.environment),
+            actor: identity::actor_from(&session.environment, operator),
             reason: reason.unwrap_or("tried again by hand").to_owned(),
             placed_at: Timestamp::now(),
         };

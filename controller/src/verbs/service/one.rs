@@ -215,7 +215,7 @@ fn text(status: &Status<'_>, style: Style) -> String {
         text,
         "{}  {}  {}  {}  {}",
         style.bold(&plain(&row.name)),
-        row.state,
+        row.shown_state(),
         row.replicas.shown(),
         row.owner,
         plain(row.image.as_deref().unwrap_or_default()),

@@ -6,6 +6,7 @@ use std::fmt;
 use serde::Serialize;
 use serde_json::Value;
 use skep_core::action::{Action, ActionKind, ActionState};
+use skep_core::containment::ContainmentState;
 use skep_core::desired::{DesiredService, Provenance};
 use skep_core::identity::ServiceName;
 use skep_core::observed::ObservedService;
@@ -28,6 +29,8 @@ pub(super) struct Row {
     pub(super) health: Option<Health>,
     /// What it answered, when it was asked.
     pub(super) mcp: Option<Mcp>,
+    /// Whether people hold it, when they do.
+    pub(super) contained: Option<ContainmentState>,
     /// What differs, when something does.
     pub(super) class: Option<DriftClass>,
     /// How many tasks run, and how many should.
@@ -181,6 +184,14 @@ impl Row {
         self
     }
 
+    /// The word for how it is, and whether it is so because people hold it.
+    pub(super) fn shown_state(&self) -> String {
+        match self.contained {
+            Some(held) => format!("{} ({held})", self.state),
+            None => self.state.to_owned(),
+        }
+    }
+
     /// The word, with the reason where it is an answer's.
     pub(super) fn shown_health(&self) -> String {
         let word = self.health.map_or("-", Health::as_str);
@@ -206,6 +217,10 @@ impl Row {
             state: "unknown",
             health: None,
             mcp: None,
+            contained: planned
+                .contained
+                .held(name, planned.contained.domain(Some(&planned.desired), name))
+                .map(|held| held.state),
             class: step.map(|step| step.class),
             replicas: Replicas { running: 0, wanted: Some(0) },
             image: None,

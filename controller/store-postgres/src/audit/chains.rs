@@ -1,9 +1,10 @@
 //! What is sealed beside the rows: the ends of the chains, their number, and the checkpoint.
 
-use skep_core::audit::{
-    AuditRecord, ChainHead, Checkpoint, Legacy, Link, Mac, Roster, Start, TrailSeals,
-};
-use skep_store::{Error, Protection, Result};
+use std::ops::ControlFlow;
+
+use skep_core::audit::{AuditRecord, ChainHead, Checkpoint, Legacy, Link, Roster, TrailSeals};
+use skep_store::{Protection, Result};
+use skep_store_sql::chains::{self as shared, ChainRow, CheckpointRow, LinkRow, RosterRow};
 use sqlx::PgConnection;
 
 use super::{OPERATION, trail};
@@ -12,17 +13,9 @@ use crate::lanes::Lane;
 use crate::write::Write;
 use crate::{PostgresStore, connect};
 
-/// What is said when a writer finds a seal that nobody with the key has made. It refuses to go
-/// on: its own seal must not stand under what somebody else has made of the trail.
-fn broken(what: &'static str, why: &'static str) -> Error {
-    let hint = format!("{why}; `skep audit verify` says what else is wrong");
-    Error::Corrupt { what, source: hint.into() }
-}
-
 /// The transaction's chain, and a number for its next row. The number is part of what is hashed,
 /// so it is known before the row is written.
 pub(super) async fn current(tx: &mut Write) -> Result<(ChainHead, i64)> {
-    const WHAT: &str = "end of the audit trail";
     let row = sqlx::query!(
         r#"SELECT chain, number, writer, follows, link, length, last_seq, last, seal,
            nextval(pg_get_serial_sequence('audit', 'seq')) AS "next!"
@@ -31,26 +24,21 @@ pub(super) async fn current(tx: &mut Write) -> Result<(ChainHead, i64)> {
     )
     .fetch_optional(&mut **tx)
     .await
-    .during(OPERATION)?;
-    let Some(row) = row else {
-        return Err(broken(WHAT, "the end of the chain that this process writes is gone"));
-    };
-    let head = ChainHead {
+    .during(OPERATION)?
+    .ok_or_else(shared::end_gone)?;
+    let head = ChainRow {
         chain: row.chain,
         number: row.number,
         writer: row.writer,
-        start: Start { follows: row.follows, link: Mac::from_stored(row.link) },
+        follows: row.follows,
+        link: row.link,
         length: row.length,
         last_seq: row.last_seq,
-        last: Mac::from_stored(row.last),
-        seal: Mac::from_stored(row.seal),
-    };
-    if !head.is_intact(tx.protection().audit()) {
-        return Err(broken(WHAT, "it was not sealed with this installation's key"));
+        last: row.last,
+        seal: row.seal,
     }
-    if tx.lane().at_least().is_some_and(|length| head.length < length) {
-        return Err(broken(WHAT, "it is older than what this process has written"));
-    }
+    .read();
+    shared::check_end(&head, tx.protection().audit(), tx.lane().at_least().unwrap_or(0))?;
     Ok((head, row.next))
 }
 
@@ -79,22 +67,15 @@ async fn begin_chain(
     protection: &Protection,
     lane: &Lane,
 ) -> Result<()> {
-    const WHAT: &str = "list of the audit trail's chains";
-    let key = protection.audit();
     // Those who begin a chain at once wait here for each other, and for nobody else.
     sqlx::query!("SELECT one FROM audit_roster FOR UPDATE")
         .fetch_optional(&mut *connection)
         .await
         .during(OPERATION)?;
     let seals = (checkpoint(connection).await?, roster(connection).await?);
-    let (Some(checkpoint), Some(roster)) = seals else {
-        return Err(broken(WHAT, "it is gone"));
-    };
-    if !checkpoint.is_intact(key) || !roster.is_intact(key, &checkpoint) {
-        return Err(broken(WHAT, "it was not sealed with this installation's key"));
-    }
-    let number = roster.chains.saturating_add(1);
-    let roster = Roster::of(key, number, &checkpoint);
+    let newest = newest(connection).await?;
+    let own = (lane.chain.as_str(), lane.writer());
+    let (roster, head) = shared::begin_chain(protection.audit(), own, seals, newest)?;
     sqlx::query!(
         "UPDATE audit_roster SET chains = $1, seal = $2",
         roster.chains,
@@ -103,8 +84,6 @@ async fn begin_chain(
     .execute(&mut *connection)
     .await
     .during(OPERATION)?;
-    let start = Start::after(newest(connection).await?, &checkpoint);
-    let head = ChainHead::start(key, &lane.chain, number, lane.writer(), start);
     sqlx::query!(
         "INSERT INTO audit_chains (chain, number, writer, follows, link, length, last_seq, last, \
          seal) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
@@ -125,22 +104,21 @@ async fn begin_chain(
 }
 
 async fn newest(connection: &mut PgConnection) -> Result<Option<Link>> {
-    let row = sqlx::query!("SELECT seq, mac FROM audit ORDER BY seq DESC LIMIT 1")
+    let row = sqlx::query_as!(LinkRow, "SELECT seq, mac FROM audit ORDER BY seq DESC LIMIT 1")
         .fetch_optional(&mut *connection)
         .await
         .during(OPERATION)?;
-    Ok(row.map(|row| Link { seq: row.seq, mac: row.mac.map(Mac::from_stored) }))
+    Ok(row.map(LinkRow::read))
 }
 
 /// Moves the end of a chain to its new last row.
 pub(super) async fn move_on(tx: &mut Write, head: &ChainHead) -> Result<()> {
-    let (last, seal) = (head.last.as_bytes(), head.seal.as_bytes());
     sqlx::query!(
         "UPDATE audit_chains SET length = $1, last_seq = $2, last = $3, seal = $4 WHERE chain = $5",
         head.length,
         head.last_seq,
-        last,
-        seal,
+        head.last.as_bytes(),
+        head.seal.as_bytes(),
         head.chain
     )
     .execute(&mut **tx)
@@ -149,49 +127,34 @@ pub(super) async fn move_on(tx: &mut Write, head: &ChainHead) -> Result<()> {
     Ok(())
 }
 
-pub(super) async fn checkpoint(connection: &mut PgConnection) -> Result<Option<Checkpoint>> {
-    let row = sqlx::query!("SELECT rows, last_seq, digest, seal FROM audit_checkpoint")
-        .fetch_optional(connection)
-        .await
-        .during(OPERATION)?;
-    Ok(row.map(|row| Checkpoint {
-        rows: row.rows,
-        last_seq: row.last_seq,
-        digest: Mac::from_stored(row.digest),
-        seal: Mac::from_stored(row.seal),
-    }))
+async fn checkpoint(connection: &mut PgConnection) -> Result<Option<Checkpoint>> {
+    let row =
+        sqlx::query_as!(CheckpointRow, "SELECT rows, last_seq, digest, seal FROM audit_checkpoint")
+            .fetch_optional(connection)
+            .await
+            .during(OPERATION)?;
+    Ok(row.map(CheckpointRow::read))
 }
 
-pub(super) async fn roster(connection: &mut PgConnection) -> Result<Option<Roster>> {
-    let row = sqlx::query!("SELECT chains, seal FROM audit_roster")
+async fn roster(connection: &mut PgConnection) -> Result<Option<Roster>> {
+    let row = sqlx::query_as!(RosterRow, "SELECT chains, seal FROM audit_roster")
         .fetch_optional(connection)
         .await
         .during(OPERATION)?;
-    Ok(row.map(|row| Roster { chains: row.chains, seal: Mac::from_stored(row.seal) }))
+    Ok(row.map(RosterRow::read))
 }
 
 /// Everything that is sealed beside the rows.
 pub(super) async fn seals(connection: &mut PgConnection) -> Result<TrailSeals> {
-    let rows = sqlx::query!(
+    let rows = sqlx::query_as!(
+        ChainRow,
         "SELECT chain, number, writer, follows, link, length, last_seq, last, seal \
          FROM audit_chains ORDER BY number"
     )
     .fetch_all(&mut *connection)
     .await
     .during(trail::OPERATION)?;
-    let heads = rows
-        .into_iter()
-        .map(|row| ChainHead {
-            chain: row.chain,
-            number: row.number,
-            writer: row.writer,
-            start: Start { follows: row.follows, link: Mac::from_stored(row.link) },
-            length: row.length,
-            last_seq: row.last_seq,
-            last: Mac::from_stored(row.last),
-            seal: Mac::from_stored(row.seal),
-        })
-        .collect();
+    let heads = rows.into_iter().map(ChainRow::read).collect();
     let checkpoint = checkpoint(connection).await?;
     Ok(TrailSeals { checkpoint, roster: roster(connection).await?, heads })
 }
@@ -215,27 +178,24 @@ pub(crate) async fn ensure_roots(
     let mut legacy = Legacy::default();
     trail::each(connection, None, &mut |record: AuditRecord| {
         legacy.add(&record);
-        std::ops::ControlFlow::Continue(())
+        ControlFlow::Continue(())
     })
     .await?;
-    let checkpoint = legacy.checkpoint(protection.audit());
-    let roster = Roster::of(protection.audit(), 0, &checkpoint);
-    let (digest, seal) = (checkpoint.digest.as_bytes(), checkpoint.seal.as_bytes());
+    let (checkpoint, roster) = shared::roots(protection.audit(), legacy);
     sqlx::query!(
         "INSERT INTO audit_checkpoint (one, rows, last_seq, digest, seal) VALUES (1, $1, $2, $3, $4)",
         checkpoint.rows,
         checkpoint.last_seq,
-        digest,
-        seal
+        checkpoint.digest.as_bytes(),
+        checkpoint.seal.as_bytes()
     )
     .execute(&mut *connection)
     .await
     .during(OPERATION)?;
-    let seal = roster.seal.as_bytes();
     sqlx::query!(
         "INSERT INTO audit_roster (one, chains, seal) VALUES (1, $1, $2)",
         roster.chains,
-        seal
+        roster.seal.as_bytes()
     )
     .execute(&mut *connection)
     .await
@@ -243,11 +203,8 @@ pub(crate) async fn ensure_roots(
     Ok(())
 }
 
-/// Whether the database was first opened with this key. One of the two seals is enough: the other
-/// may have been damaged, which is for `audit verify` to say.
+/// Whether the database was first opened with this key.
 pub(crate) async fn fits(connection: &mut PgConnection, protection: &Protection) -> Result<bool> {
-    let key = protection.audit();
-    let Some(checkpoint) = checkpoint(connection).await? else { return Ok(true) };
-    let roster = roster(connection).await?;
-    Ok(checkpoint.is_intact(key) || roster.is_none_or(|roster| roster.is_intact(key, &checkpoint)))
+    let seals = (checkpoint(connection).await?, roster(connection).await?);
+    Ok(shared::fits(protection.audit(), seals.0.as_ref(), seals.1.as_ref()))
 }

@@ -2,8 +2,9 @@
 
 use std::ops::ControlFlow;
 
-use skep_core::audit::{AuditRecord, Chained, Mac};
+use skep_core::audit::AuditRecord;
 use skep_store::{Result, TrailReader};
+use skep_store_sql::chains::RecordRow;
 use sqlx::SqliteConnection;
 
 use super::chains;
@@ -34,7 +35,8 @@ pub(super) async fn each(
 ) -> Result<()> {
     let mut after = from.map_or(i64::MIN, |from| from.saturating_sub(1));
     loop {
-        let rows = sqlx::query!(
+        let rows = sqlx::query_as!(
+            RecordRow,
             "SELECT seq, at, kind, actor, tenant, cluster, object_kind, object_name, action_id, \
              detail, data, form, chain, position, follows, link, mac FROM audit \
              WHERE seq > ? ORDER BY seq LIMIT ?",
@@ -47,34 +49,7 @@ pub(super) async fn each(
         let Some(last) = rows.last() else { return Ok(()) };
         after = last.seq;
         for row in rows {
-            // A row that has lost any of these is in no chain any more.
-            let place = (row.form, row.chain, row.position, row.link, row.mac);
-            let chained = match place {
-                (Some(form), Some(chain), Some(position), Some(link), Some(mac)) => Some(Chained {
-                    form,
-                    chain,
-                    position,
-                    follows: row.follows,
-                    link: Mac::from_stored(link),
-                    mac: Mac::from_stored(mac),
-                }),
-                _ => None,
-            };
-            let record = AuditRecord {
-                seq: row.seq,
-                at: row.at,
-                kind: row.kind,
-                actor: row.actor,
-                tenant: row.tenant,
-                cluster: row.cluster,
-                object_kind: row.object_kind,
-                object_name: row.object_name,
-                action: row.action_id,
-                detail: row.detail,
-                data: row.data,
-                chained,
-            };
-            if take(record).is_break() {
+            if take(row.read()).is_break() {
                 return Ok(());
             }
         }

@@ -1,23 +1,21 @@
 //! What the behaviours are told with: a leader, actions in every state, and everything that a
 //! database shows, to prove that a refused write left nothing.
 
+mod leader;
+mod proposals;
+
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::json;
-use skep_core::action::{
-    Action, ActionEvent, ActionKind, ActionState, ActuatorMode, IntentPhase, Source,
-};
-use skep_core::approval::{Approval, ApprovalStatus};
-use skep_core::audit::{AuditEvent, AuditKind};
+use skep_core::action::{ActionEvent, IntentPhase, Source};
 use skep_core::canonical::Digest;
 use skep_core::desired::Provenance;
 use skep_core::hold::{Hold, HoldKind};
 use skep_core::identity::{
-    ActionId, ApprovalId, ClusterId, IntentId, ObjectKey, PlanId, RequestId, ServiceName, SwarmId,
-    TermId,
+    ActionId, ApprovalId, ClusterId, IntentId, ObjectKey, RequestId, ServiceName, SwarmId, TermId,
 };
 use skep_core::letter::LetterReason;
 use skep_core::plan::Change;
@@ -27,13 +25,14 @@ use skep_core::retry::Failure;
 use skep_core::revision::{NewRevision, RevisionOrigin};
 use skep_core::seal::Sealed;
 
+pub(super) use self::leader::{Leader, leader};
+pub(super) use self::proposals::{adoption, granted, pending, refusal};
 use super::Harness;
 use crate::{
-    ActionFilter, ApprovalFilter, AuditFilter, Closing, Decision, DecisionRequest, DecisionRow,
-    DeliveryFilter, Effects, Error, Failed, FailedAttempt, Fence, Intent, IntentOutcome,
-    LastGoodContent, Lease, LeaseRequest, LedgerFilter, LetterFilter, NewAction, OverrideFilter,
-    OwnedObject, OwnershipChange, ProposeOutcome, Protection, Refusal, RequestFilter, Result,
-    Store,
+    ActionFilter, ApprovalFilter, AuditFilter, Closing, Decision, DecisionRequest, DeliveryFilter,
+    Effects, Error, Failed, FailedAttempt, Intent, IntentOutcome, LastGoodContent, Lease,
+    LeaseRequest, LedgerFilter, LetterFilter, OverrideFilter, OwnedObject, OwnershipChange,
+    Protection, RequestFilter, Result, Store,
 };
 
 /// Another number each time, also in another process.
@@ -79,18 +78,6 @@ pub(super) async fn take_lease(store: &Arc<dyn Store>, name: &str) -> Lease {
     store.acquire_lease(&lease_request(name)).await.unwrap().unwrap()
 }
 
-/// A process that holds the lease.
-pub(super) struct Leader {
-    pub(super) store: Arc<dyn Store>,
-    pub(super) fence: Fence,
-}
-
-pub(super) async fn leader(harness: &dyn Harness) -> Leader {
-    let store = harness.connect().await;
-    let fence = take_lease(&store, "leader@host").await.fence;
-    Leader { store, fence }
-}
-
 /// Several processes on the database.
 pub(super) async fn processes(harness: &dyn Harness, count: usize) -> Vec<Arc<dyn Store>> {
     let mut stores = Vec::new();
@@ -98,193 +85,6 @@ pub(super) async fn processes(harness: &dyn Harness, count: usize) -> Vec<Arc<dy
         stores.push(harness.connect().await);
     }
     stores
-}
-
-/// An action that waits for a decision, with its request. `id` is also the tail of the request's
-/// id: `action_approval:a-<id>`.
-pub(super) fn pending(id: &str, name: &str) -> NewAction {
-    let mut new = granted(id, name);
-    let approval = ApprovalId::new(format!("action_approval:a-{id}"));
-    let action = &mut new.action;
-    action.state = ActionState::Pending;
-    action.granted_at = None;
-    action.start_by = None;
-    action.approval = Some(approval.clone());
-    new.approval = Some(Approval {
-        id: approval,
-        action: action.id.clone(),
-        kind: action.kind,
-        target: action.step.target.clone(),
-        plan: action.plan.clone(),
-        binding: action.binding.clone(),
-        status: ApprovalStatus::Pending,
-        revision: 1,
-        created_at: at(0),
-        expires_at: at(86_400),
-        decided_at: None,
-        decided_by: None,
-        decided_source: None,
-        batch: None,
-        comment: None,
-    });
-    new.decision.decision = "queue_approval".to_owned();
-    new
-}
-
-/// An action that a rule has allowed.
-pub(super) fn granted(id: &str, name: &str) -> NewAction {
-    let id = ActionId::new(id);
-    let target = ServiceName::new(name);
-    // From JSON: a field that is added to the step with a default does not concern the store.
-    let step = serde_json::from_value(json!({
-        "id": format!("0123abcd-{name}"),
-        "action": "deploy_service",
-        "target": name,
-        "object": null,
-        "class": "missing",
-        "reason": "declared, not there",
-        "wave": 0,
-        "risk": "low",
-        "changes": [{"path": "/Name", "before": null, "after": name}],
-        "operation": {"type": "create", "spec": {
-            "Name": name,
-            "TaskTemplate": {"ContainerSpec": {"Image": "mcp:1", "Env": ["LIMIT=9007199254740993"]}},
-            "Big": 9_007_199_254_740_993_i64,
-            "Text": "line\n\"quoted\" \u{1}\u{e9}\u{1f41d}",
-        }},
-        "blocked": null,
-        "confirm": null,
-        "source": "registry",
-        "domain": "default",
-        "provenance": {"source": "registry", "file": "fleet.yml", "line": 3, "column": 5,
-            "commit": null},
-        "digest": Digest::of_bytes(name.as_bytes()).as_str(),
-    }))
-    .unwrap();
-    NewAction {
-        action: Action {
-            id: id.clone(),
-            key: key(name),
-            kind: ActionKind::DeployService,
-            plan: PlanId::new("plan-1"),
-            step,
-            binding: Digest::of_bytes(b"binding"),
-            source: Source::Registry,
-            actor: "reconciler@host".to_owned(),
-            reason: "declared, not there".to_owned(),
-            mode: ActuatorMode::Swarm,
-            rule: "default (policy.yml)".to_owned(),
-            state: ActionState::Granted,
-            revision: 1,
-            approval: None,
-            detail: String::new(),
-            created_at: at(0),
-            updated_at: at(0),
-            granted_at: Some(at(0)),
-            start_by: Some(at(600)),
-            wait: None,
-            runnable_since: None,
-            moved: None,
-        },
-        approval: None,
-        decision: DecisionRow {
-            action: Some(id),
-            kind: ActionKind::DeployService,
-            target,
-            source: Source::Registry,
-            decision: "allow".to_owned(),
-            tier: "auto".to_owned(),
-            rule: "default".to_owned(),
-            cause: "allowed".to_owned(),
-            reason: "tier auto".to_owned(),
-            facts: None,
-            decided_at: at(0),
-        },
-        request: None,
-    }
-}
-
-/// A decision that kept an action from being proposed.
-pub(super) fn refusal(name: &str) -> Refusal {
-    let decision = DecisionRow {
-        action: None,
-        decision: "deny".to_owned(),
-        tier: "forbidden".to_owned(),
-        cause: "frozen".to_owned(),
-        reason: "frozen by alice".to_owned(),
-        ..granted("x", name).decision
-    };
-    Refusal { key: key(name), actor: "reconciler@host".to_owned(), decision }
-}
-
-/// An action of a kind that writes nothing to the engine.
-pub(super) fn adoption(id: &str, name: &str, kind: ActionKind) -> NewAction {
-    let mut new = granted(id, name);
-    new.action.kind = kind;
-    new.decision.kind = kind;
-    new
-}
-
-impl Leader {
-    /// Records a proposal whose key is free.
-    pub(super) async fn propose(&self, new: NewAction) -> Action {
-        let outcomes =
-            self.store.propose(&self.fence, std::slice::from_ref(&new), at(0)).await.unwrap();
-        assert_eq!(outcomes, [ProposeOutcome::Recorded]);
-        new.action
-    }
-
-    /// Records an action and begins it.
-    pub(super) async fn begin(&self, id: &str, name: &str) -> Intent {
-        self.propose(granted(id, name)).await;
-        let intent = intent(&format!("i-{id}"), id, name);
-        self.store.begin(&self.fence, 1, &intent, at(1)).await.unwrap();
-        intent
-    }
-
-    /// Records an action that replaces its service and begins with the removal.
-    pub(super) async fn begin_replacement(&self, id: &str, name: &str) -> Intent {
-        self.propose(granted(id, name)).await;
-        let intent = Intent {
-            object: Some(SwarmId::new("old-id")),
-            version: Some(7),
-            phase: IntentPhase::Remove,
-            ..intent(&format!("i-{id}"), id, name)
-        };
-        self.store.begin(&self.fence, 1, &intent, at(1)).await.unwrap();
-        intent
-    }
-
-    /// What the trail says about an action, newest first.
-    pub(super) async fn trail(&self, action: &str) -> Vec<AuditKind> {
-        let filter = AuditFilter { action: Some(ActionId::new(action)), ..Default::default() };
-        let rows = self.store.audit(&filter).await.unwrap();
-        rows.into_iter().map(|(_, event)| event.kind).collect()
-    }
-
-    /// The newest row of the trail.
-    pub(super) async fn last_event(&self) -> AuditEvent {
-        let filter = AuditFilter { limit: 1, ..Default::default() };
-        self.store.audit(&filter).await.unwrap().remove(0).1
-    }
-
-    pub(super) async fn close(
-        &self,
-        action: &str,
-        revision: i64,
-        event: ActionEvent,
-    ) -> Result<()> {
-        let closing = closing(action, revision, event);
-        if event == ActionEvent::Fail {
-            let failed = failed(LetterReason::RolloutFailed);
-            return self.store.fail_action(&self.fence, &closing, &failed, at(5)).await;
-        }
-        self.store.close_action(&self.fence, &closing, at(5)).await
-    }
-
-    pub(super) async fn state(&self, action: &str) -> ActionState {
-        self.store.action(action).await.unwrap().state
-    }
 }
 
 pub(super) fn intent(id: &str, action: &str, name: &str) -> Intent {

@@ -212,7 +212,12 @@ impl Watcher {
     async fn read_tasks(&mut self, known: &Snapshot) -> Result<(), Error> {
         let started = Instant::now();
         let tasks = self.engine.list_tasks(&Services::All).await?;
-        let summaries = tasks::summaries(&tasks);
+        let mut summaries = tasks::summaries(&tasks);
+        for service in known.services.values() {
+            if let Some(summary) = summaries.get_mut(&service.id) {
+                tasks::hide_secrets(service, summary);
+            }
+        }
         let now = Instant::now();
         self.schedule.tasks_listed(now - started, now);
         if content::tasks_differ(known, &summaries) {

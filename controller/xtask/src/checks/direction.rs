@@ -4,7 +4,7 @@
 use super::graph::Graph;
 
 /// `(crate, what must not be built into it, why)`, also through others.
-const BANNED: [(&str, &[&str], &str); 7] = [
+const BANNED: [(&str, &[&str], &str); 8] = [
     (
         "skep-core",
         &["tokio", "sqlx", "bollard", "axum", "hyper", "reqwest"],
@@ -37,6 +37,11 @@ const BANNED: [(&str, &[&str], &str); 7] = [
         "skep-probe",
         &["skep-core", "skep-crds", "skep-swarm", "skep-store", "reqwest", "axum"],
         "asking a server needs nothing of ours",
+    ),
+    (
+        "skep-git",
+        &["skep-swarm", "skep-store", "skep-runtime", "skep-http", "reqwest", "axum"],
+        "a repository is read without knowing what is done with it",
     ),
     ("skep-store", &["sqlx", "bollard", "axum"], "repositories are traits"),
     (

@@ -674,9 +674,19 @@ fn secrets_outside_of_the_environment_are_masked_too() {
     let mount =
         json!({"Type": "volume", "Target": "/x", "VolumeOptions": {"DriverConfig": driver}});
     set(&mut live.spec, "/TaskTemplate/ContainerSpec/Mounts", json!([mount]));
-    let arguments = json!(["--api-key=canary3", "serve"]);
+    let arguments = json!([
+        "--api-key=canary3",
+        "serve",
+        "--password",
+        "canary5",
+        "-H",
+        "X-Api-Key: canary6",
+        "postgres://me:canary7@db/x",
+    ]);
     set(&mut live.spec, "/TaskTemplate/ContainerSpec/Args", arguments);
     set(&mut live.spec, "/Labels/proxy.auth", json!("canary4"));
+    let health = json!({"Test": ["CMD-SHELL", "curl -u me:canary8 --token canary9 http://x/"]});
+    set(&mut live.spec, "/TaskTemplate/ContainerSpec/Healthcheck", health);
     let shown = json!(only_step(&world).changes).to_string();
     assert!(!shown.contains("canary"), "{shown}");
     assert!(shown.contains("https://x") && shown.contains("serve"), "{shown}");

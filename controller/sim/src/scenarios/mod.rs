@@ -1,5 +1,9 @@
 //! The scenarios of the sweep.
 
+mod containment;
+mod failures;
+mod removals;
+
 use std::time::Duration;
 
 use serde_json::json;
@@ -63,6 +67,12 @@ fn with(mut steps: Vec<Step>, more: impl IntoIterator<Item = Step>) -> Vec<Step>
 /// All of them.
 #[must_use]
 pub fn all() -> Vec<Scenario> {
+    let all = [changes(), containment::all(), removals::all(), failures::all()];
+    all.into_iter().flatten().collect()
+}
+
+/// Changes that end as they should, and decisions about them.
+fn changes() -> Vec<Scenario> {
     let scenario = |name, before, steps| Scenario { name, before, steps };
     let by_hand = |verb| approved(Ask("a", verb));
     vec![
