@@ -5,6 +5,7 @@ mod codes;
 mod config;
 mod database;
 mod error;
+mod git;
 mod identity;
 mod key;
 mod output;

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use skep_crds::stack::Variables;
 use skep_crds::value::Name;
-use skep_runtime::{NoRepositories, SourceSet};
+use skep_runtime::SourceSet;
 use skep_sources::StackSource;
 
-use crate::config::{Config, table};
+use crate::config::{Config, Environment, table};
 use crate::error::{Failure, Result};
+use crate::git::GitRepositories;
 
 /// What a command says when no setting names a source.
 pub(crate) const NOTHING_DECLARED: &str =
@@ -21,13 +22,16 @@ pub(crate) fn are_named(config: &Config) -> bool {
 }
 
 /// The sources that the settings name, and these stacks.
-pub(crate) fn of(config: &Config, local: Vec<StackSource>) -> SourceSet {
+pub(crate) fn of(config: &Config, environment: &Environment, local: Vec<StackSource>) -> SourceSet {
+    let search_path = environment.text("PATH").unwrap_or_default().into();
+    let kept = config.path(table::REPOSITORIES).cloned().unwrap_or_else(std::env::temp_dir);
+    let repositories = Arc::new(GitRepositories::new(search_path, kept));
     SourceSet::new(
         config.paths(table::REGISTRY).to_vec(),
         config.path(table::OVERLAY).cloned(),
         config.words(table::PROFILES).to_vec(),
     )
-    .with_stacks(config.paths(table::STACKS).to_vec(), Arc::new(NoRepositories))
+    .with_stacks(config.paths(table::STACKS).to_vec(), repositories)
     .with_local_stacks(local)
 }
 
@@ -53,8 +57,7 @@ pub(crate) fn local(arguments: &[String], variables: &Variables) -> Result<Vec<S
             None => stacks.push((name, vec![file.into()])),
         }
     }
-    let source = |(name, files): (Name, Vec<PathBuf>)| {
-        StackSource::local(name, &files, variables.clone())
-    };
+    let source =
+        |(name, files): (Name, Vec<PathBuf>)| StackSource::local(name, &files, variables.clone());
     Ok(stacks.into_iter().map(source).collect())
 }

@@ -12,9 +12,7 @@ use skep_core::plan::Masking;
 use skep_core::resolution::ResolveImage;
 use skep_core::seal::Sealer;
 use skep_images::{Credentials, Limits, Resolver};
-use skep_runtime::{
-    Controller, Options, Parts, PolicySource, Probing, SystemClock, SystemRandom,
-};
+use skep_runtime::{Controller, Options, Parts, PolicySource, Probing, SystemClock, SystemRandom};
 use skep_sources::StackSource;
 use skep_store::{Protection, Store};
 use skep_swarm::{DockerEngine, Engine, EngineAddress};
@@ -192,7 +190,7 @@ async fn assemble_with(
     access: Access,
     local: Vec<StackSource>,
 ) -> Result<Wired> {
-    let sources = sources::of(config, local);
+    let sources = sources::of(config, environment, local);
     let probing = probing(config, environment)?;
     let probe_address = probing.address.clone();
     let probing = config.is_on(table::PROBE).then_some(probing);

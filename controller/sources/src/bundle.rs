@@ -204,9 +204,13 @@ mod tests {
 
     #[test]
     fn bytes_that_are_no_text_and_the_commit_come_back() {
-        let commit =
-            Commit { id: "c0ffee".to_owned(), author: "a <a@b>".to_owned(), subject: String::new() };
-        let odd = SourceFile { role: Role::Named, path: "s".to_owned(), bytes: vec![0, 0xFF, b'a'] };
+        let commit = Commit {
+            id: "c0ffee".to_owned(),
+            author: "a <a@b>".to_owned(),
+            subject: String::new(),
+        };
+        let odd =
+            SourceFile { role: Role::Named, path: "s".to_owned(), bytes: vec![0, 0xFF, b'a'] };
         let bundle = SourceBundle { files: vec![odd], commit: Some(commit) };
         let bytes = bundle.to_bytes().expect("bytes");
         assert_eq!(SourceBundle::from_bytes(&bytes).expect("the same"), bundle);
@@ -216,7 +220,8 @@ mod tests {
 
     #[test]
     fn a_secret_may_become_shorter_and_a_stack_file_may_not_end_in_a_line() {
-        for (role, is_cut) in [(Role::Named, false), (Role::Variables, false), (Role::Stack, true)] {
+        for (role, is_cut) in [(Role::Named, false), (Role::Variables, false), (Role::Stack, true)]
+        {
             let before = bundle(vec![file(role, "a", "abc")]);
             let after = bundle(vec![file(role, "a", "ab")]);
             assert_eq!(after.cut_off_since(&before).is_some(), is_cut, "{role:?}");
@@ -239,8 +244,7 @@ mod tests {
 
     #[test]
     fn neither_debug_nor_errors_show_content() {
-        let bundle =
-            bundle(vec![file(Role::Registry, "a.yml", "env: {TOKEN: canary}")]);
+        let bundle = bundle(vec![file(Role::Registry, "a.yml", "env: {TOKEN: canary}")]);
         assert!(!format!("{bundle:?}").contains("canary"));
         let error =
             SourceBundle::from_bytes(br#"{"version":1,"files":"canary"}"#).expect_err("bad");

@@ -5,9 +5,9 @@
 //! keeps the last of them, across restarts too.
 
 mod bundle;
+mod checkout;
 mod error;
 mod file;
-mod checkout;
 mod last_good;
 mod references;
 mod registry;

@@ -30,12 +30,11 @@ pub fn resolve(value: &EnvValue) -> Result<String, String> {
 fn read_reference(path: &str) -> Result<String, String> {
     let bytes = read_file(Path::new(path), MAX_REFERENCE_BYTES).map_err(|error| match error {
         Error::Read { source, .. } => format!("the file {path}: {}", source.kind()),
-        _ => format!(
-            "the file {path} is not a regular file of at most {MAX_REFERENCE_BYTES} bytes"
-        ),
+        _ => {
+            format!("the file {path} is not a regular file of at most {MAX_REFERENCE_BYTES} bytes")
+        }
     })?;
-    let text =
-        String::from_utf8(bytes).map_err(|_| format!("the file {path}: it is not UTF-8"))?;
+    let text = String::from_utf8(bytes).map_err(|_| format!("the file {path}: it is not UTF-8"))?;
     // Editors end files with a line break that no token has.
     let text = text.strip_suffix('\n').map_or(&*text, |text| text.trim_end_matches('\r'));
     if text.is_empty() {

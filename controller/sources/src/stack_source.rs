@@ -11,13 +11,13 @@ use skep_crds::stacks::{GitOrigin, Origin, StackDeclaration, StackVariables};
 use skep_crds::value::{EnvValue, Name};
 use skep_yaml::{Location, Problem, Problems};
 
+use crate::Error;
 use crate::bundle::{Commit, Role, SourceBundle, SourceFile};
 use crate::checkout::Checkout;
 use crate::file::{MAX_FILE_BYTES, read_file};
 use crate::last_good::{Content, Source};
 use crate::references::resolve;
 use crate::stack::{LocalFiles, cleaned};
-use crate::Error;
 
 /// A declared stack.
 #[derive(Clone, Debug)]
@@ -183,12 +183,13 @@ impl StackSource {
         let variables = self.variables(&folder, read, &mut bundle)?;
         let recorder = Recorder { files, read: RefCell::default() };
         let invalid = |problems| Error::Invalid { problems };
-        let mut loaded =
-            stack::load(&sources, &folder, &variables, &recorder).map_err(invalid)?;
+        let mut loaded = stack::load(&sources, &folder, &variables, &recorder).map_err(invalid)?;
         let named = recorder.read.into_inner().into_iter();
-        bundle
-            .files
-            .extend(named.map(|(path, bytes)| SourceFile { role: Role::Named, path, bytes }));
+        bundle.files.extend(named.map(|(path, bytes)| SourceFile {
+            role: Role::Named,
+            path,
+            bytes,
+        }));
         self.hold_against_rules(&mut loaded)?;
         Ok(LoadedStack { loaded, digest: bundle.digest(), bundle })
     }

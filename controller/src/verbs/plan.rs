@@ -61,7 +61,10 @@ pub(super) fn sources_are_usable(sources: &[SourceStatus]) -> Result<()> {
     };
     let next = match first.name.strip_prefix("stack ") {
         Some(stack) => format!("correct it, then: skep stack sync {stack}"),
-        None => format!("correct it; for a registry: skep registry validate {}", first.name.replace(", ", " ")),
+        None => format!(
+            "correct it; for a registry: skep registry validate {}",
+            first.name.replace(", ", " ")
+        ),
     };
     let mut failure = Failure::new(codes::SOURCE_INVALID, message).next(next);
     for source in broken {

@@ -14,8 +14,8 @@ use crate::args::ServeArgs;
 use crate::config::table;
 use crate::database::Access;
 use crate::error::{Failure, Result, exit};
-use crate::telemetry::Telemetry;
 use crate::sources;
+use crate::telemetry::Telemetry;
 use crate::wiring::{self, Wired};
 use crate::{codes, signals};
 

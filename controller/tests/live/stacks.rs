@@ -83,9 +83,8 @@ fn round_trip(fleet: &Fleet, stack: &str) -> Result<(), String> {
     }
     let plan: Value = serde_json::from_slice(&output.stdout).unwrap();
     let steps = plan["steps"].as_array().unwrap();
-    let is_adopt = |step: &&Value| {
-        step["action"] == "adopt_service" && step["changes"] == json!([])
-    };
+    let is_adopt =
+        |step: &&Value| step["action"] == "adopt_service" && step["changes"] == json!([]);
     match steps.iter().find(|step| !is_adopt(step)) {
         Some(step) => Err(format!("{step:#}\n{shown}")),
         None if steps.is_empty() => Err("no step".to_owned()),
@@ -251,6 +250,85 @@ fn stacks_roll_out_in_their_order_and_a_broken_one_keeps_its_last_good() {
         let output = fleet.run(&[&["plan", "-q"][..], &arguments].concat(), &[]);
         output.status.success().then_some(())
     });
+    serve.stop();
+    fleet.finish();
+}
+
+fn git(fleet: &Fleet, arguments: &[&str]) -> String {
+    let output = Command::new("git")
+        .args(["-c", "user.name=Ada", "-c", "user.email=ada@example.com", "-C"])
+        .arg(fleet.path("repository"))
+        .args(arguments)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "git {arguments:?}: {}", text(&output));
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+fn commit(fleet: &Fleet, content: &str) -> String {
+    fs::write(fleet.path("repository/web.yml"), content).unwrap();
+    git(fleet, &["add", "web.yml"]);
+    git(fleet, &["commit", "--quiet", "--message", "Change the web"]);
+    git(fleet, &["rev-parse", "HEAD"])
+}
+
+#[test]
+fn a_commit_is_planned_approved_applied_and_on_record() {
+    let fleet = Fleet::new("gitops");
+    let network = fleet.service("net");
+    let body = json!({"Name": network, "Driver": "overlay"});
+    fleet.engine.call("POST", "/networks/create", Some(&body)).unwrap();
+    let web = |image: &str| {
+        format!(
+            "services:\n  web:\n    image: skep-test/mcp:{image}\n\
+             networks:\n  default: {{external: true, name: {network}}}\n"
+        )
+    };
+    fs::create_dir(fleet.path("repository")).unwrap();
+    git(&fleet, &["init", "--quiet", "--initial-branch", "main"]);
+    let first = commit(&fleet, &web("1"));
+    let path = fleet.path("stacks.yml");
+    let declared = format!(
+        "stacks:\n- name: {}\n  files: [web.yml]\n  interval: 1s\n  source: {{git: {{url: \"file://{}\", branch: main}}}}\n",
+        fleet.service("git"),
+        fleet.path("repository").display()
+    );
+    fs::write(&path, declared).unwrap();
+    let arguments = ["--stacks", path.to_str().unwrap()];
+    let live = [("FLEET_ACTUATOR", "swarm"), ("FLEET_RECONCILER_INTERVAL", "1s")];
+    let plan = fleet.json(&[&["plan"][..], &arguments].concat(), &[]);
+    let place = &plan["steps"][0]["provenance"];
+    assert_eq!((&place["file"], &place["line"]), (&json!("web.yml"), &json!(2)), "{plan:#}");
+    assert_eq!(place["commit"], first);
+    assert_eq!(place["author"], "Ada <ada@example.com>");
+
+    let serve = fleet.serve(&arguments, &live);
+    fleet.wait_for_approvals(&serve, 1);
+    fleet.approve_all();
+    fleet.wait_for_states(&serve, "succeeded", 1);
+    let service = fleet.service("git_web");
+    let before = fleet.inspect(&service);
+
+    // A broken commit changes nothing, and says where.
+    commit(&fleet, "services:\n  web:\n    imge: x\n");
+    wait(&serve, "the broken commit", || serve.log().contains("web.yml:3:5").then_some(()));
+    let output = fleet.run(&[&["plan", "-o", "json"][..], &arguments].concat(), &[]);
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output));
+    let plan: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(steps(&plan), [], "{plan:#}");
+
+    // The next one recovers; one image is one write.
+    let writes = fleet.mutations().len();
+    let third = commit(&fleet, &web("2"));
+    let pending = fleet.wait_for_approvals(&serve, 1);
+    assert_eq!(pending[0]["target"], service, "{pending:?}");
+    fleet.approve_all();
+    fleet.wait_for_states(&serve, "succeeded", 2);
+    let after = fleet.inspect(&service);
+    assert_ne!(after["Version"], before["Version"]);
+    assert_eq!(fleet.mutations().len(), writes + 1, "{:?}", fleet.mutations());
+    let listed = items(&fleet.json(&[&["stack", "list"][..], &arguments].concat(), &[]));
+    assert_eq!((&listed[0]["state"], &listed[0]["commit"]), (&json!("ready"), &json!(third)));
     serve.stop();
     fleet.finish();
 }

@@ -174,9 +174,10 @@ impl Walk<'_> {
     fn hide(&mut self, node: &Node, text: &str) {
         let path: Vec<&str> = self.path.iter().map(String::as_str).collect();
         let key = match path.as_slice() {
-            ["services", service, "environment", "[]"] => {
-                text.split_once('=').map(|(key, _)| (*service, key)).filter(|(_, key)| !key.contains('$'))
-            }
+            ["services", service, "environment", "[]"] => text
+                .split_once('=')
+                .map(|(key, _)| (*service, key))
+                .filter(|(_, key)| !key.contains('$')),
             ["services", service, "environment", key] => Some((*service, *key)),
             [top, ..] if top.starts_with("x-") => return,
             _ => None,
@@ -185,7 +186,8 @@ impl Walk<'_> {
             self.found.hidden.insert((service.to_owned(), key.to_owned()));
             return;
         }
-        let message = "a value that came by reference may only stand in the environment of a service";
+        let message =
+            "a value that came by reference may only stand in the environment of a service";
         let hint = "use a secret of the stack here, or give the variable its value literally";
         let problem =
             self.problem(node, "VARIABLE_BY_REFERENCE", message.to_owned(), Some(hint.to_owned()));

@@ -8,7 +8,6 @@ use skep_yaml::{
     Scalar, Sink, Style, parse_with,
 };
 
-use super::{Service, Stack};
 use super::interpolate::{Found, interpolate};
 use super::merge::Merge;
 use super::places::Places;
@@ -16,6 +15,7 @@ use super::read::{Key, NEWEST, Others, Read, Rules, check_keys};
 use super::resolve::Resolve;
 use super::values::Extras;
 use super::variables::Variables;
+use super::{Service, Stack};
 use super::{check, resolve};
 
 /// One file, read.
@@ -165,14 +165,8 @@ pub fn load(
         contents = resolve::contents(stack, files, &places, &mut problems);
     }
     warnings.sort();
-    let loaded = merged.map(|stack| Loaded {
-        stack,
-        warnings,
-        places,
-        variables: names,
-        contents,
-        hidden,
-    });
+    let loaded =
+        merged.map(|stack| Loaded { stack, warnings, places, variables: names, contents, hidden });
     problems.into_result(&file, loaded)
 }
 

@@ -6,7 +6,8 @@ use skep_yaml::{Location, Parsed, Problem, Problems, did_you_mean};
 
 use super::document::{GitDocument, OriginDocument, StackDocument, StacksDocument};
 use super::{
-    GitCredentials, GitOrigin, GitSigners, Origin, Revision, StackDeclaration, StackVariables, Stacks,
+    GitCredentials, GitOrigin, GitSigners, Origin, Revision, StackDeclaration, StackVariables,
+    Stacks,
 };
 use crate::format::{Spanned, read_document};
 use crate::registry::DEFAULT_DOMAIN;
@@ -74,7 +75,8 @@ fn dependencies(stacks: &[Spanned<StackDocument>], problems: &mut Problems) {
                 edges.insert(name);
                 continue;
             }
-            let message = format!("the stack \"{own}\" depends on \"{name}\", which is not declared");
+            let message =
+                format!("the stack \"{own}\" depends on \"{name}\", which is not declared");
             let hint = did_you_mean(name, names()).map(|word| format!("did you mean \"{word}\"?"));
             problems.push(problem(&wanted.location, "UNKNOWN_STACK", message, hint));
         }

@@ -4,8 +4,7 @@ use skep_yaml::MapCursor;
 
 use super::fields::{
     Commit, DeclaredVariables, FailureWord, FilePath, GitUrl, Host, KeyReference, LintLevels,
-    Network,
-    RefName, RelativePath, RolloutWord,
+    Network, RefName, RelativePath, RolloutWord,
 };
 use crate::format::{Flag, Spanned, Text, Whole, mapping};
 use crate::value::{Duration, Name};
@@ -132,12 +131,20 @@ mapping! {
 fn one_origin(read: &OriginDocument, map: &MapCursor<'_>) -> Option<()> {
     match (&read.path, &read.git) {
         (Some(_), Some(_)) => {
-            map.cursor().refuse_with("CONFLICTING_KEYS", "the source is both a path and git", "keep one");
+            map.cursor().refuse_with(
+                "CONFLICTING_KEYS",
+                "the source is both a path and git",
+                "keep one",
+            );
             None
         }
         (None, None) => {
             let hint = "write path: FOLDER, or git: {url: …}";
-            map.cursor().refuse_with("MISSING_KEY", "the source names neither a path nor git", hint);
+            map.cursor().refuse_with(
+                "MISSING_KEY",
+                "the source names neither a path nor git",
+                hint,
+            );
             None
         }
         _ => Some(()),

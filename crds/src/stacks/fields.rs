@@ -75,7 +75,8 @@ impl Format for GitUrl {
         }
         let Some(rest) = SCHEMES.iter().find_map(|scheme| text.strip_prefix(scheme)) else {
             // `user@host:path`, which has no scheme and none of git's helpers (`ext::…`).
-            let host = text.split_once(':').map(|(host, path)| (host, path.starts_with([':', '/'])));
+            let host =
+                text.split_once(':').map(|(host, path)| (host, path.starts_with([':', '/'])));
             return match host {
                 Some((host, false)) if host.contains('@') && !host.contains('/') => Some(text),
                 _ => refuse("not an address that is fetched from"),

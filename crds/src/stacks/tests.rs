@@ -16,7 +16,10 @@ fn the_least_stack_is_careful() {
     let stacks = read("stacks: [{name: web, files: [web.yml]}]");
     let web = stacks.get("web").expect("web");
     assert_eq!(web.source, Origin::Folder(".".to_owned()));
-    assert_eq!((web.prune, web.on_failure, web.rollout), (false, OnFailure::Stop, FirstRollout::AllAtOnce));
+    assert_eq!(
+        (web.prune, web.on_failure, web.rollout),
+        (false, OnFailure::Stop, FirstRollout::AllAtOnce)
+    );
     assert_eq!((&*web.domain, web.interval.as_nanos()), ("default", 120_000_000_000));
     assert!(web.lint.is_none());
 }
@@ -54,7 +57,10 @@ stacks:
     let web = stacks.get("web").expect("web");
     let Origin::Git(git) = &web.source else { panic!("{:?}", web.source) };
     assert_eq!(git.revision, Revision::Tag("v1".to_owned()));
-    assert_eq!((git.folder.as_str(), git.allowed_networks.as_slice()), ("deploy", &["10.0.0.0/8".to_owned()][..]));
+    assert_eq!(
+        (git.folder.as_str(), git.allowed_networks.as_slice()),
+        ("deploy", &["10.0.0.0/8".to_owned()][..])
+    );
     assert_eq!(git.allowed_hosts, ["*.example.com"]);
     assert_eq!(web.variables.values["TAG"], EnvValue::Literal("1.10".to_owned()));
     assert_eq!(web.variables.values["PASSWORD"], EnvValue::FromEnv("WEB_PASSWORD".to_owned()));
@@ -66,10 +72,14 @@ stacks:
 
 #[test]
 fn each_problem_names_its_place_and_what_to_do() {
-    let one = |fields: &str| refused(&format!("stacks:\n- name: web\n  files: [w.yml]\n  {fields}"));
+    let one =
+        |fields: &str| refused(&format!("stacks:\n- name: web\n  files: [w.yml]\n  {fields}"));
     let git = |fields: &str| one(&format!("source: {{git: {{{fields}}}}}"));
     for (said, expected) in [
-        (refused("stacks: [{name: web}]"), "stacks.yml:1:10: stacks[0]: the key \"files\" is missing"),
+        (
+            refused("stacks: [{name: web}]"),
+            "stacks.yml:1:10: stacks[0]: the key \"files\" is missing",
+        ),
         (refused("stacks: [{name: web, files: []}]"), "has no files"),
         (refused("stacks: [{name: w, files: [/etc/x]}]"), "below the source"),
         (refused("stacks: [{name: w, files: [a/../../x]}]"), "below the source"),

@@ -51,10 +51,7 @@ pub fn services_of<'a>(snapshot: &'a Snapshot, stack: &str) -> Vec<(String, &'a 
 
 /// A stack file of these services.
 #[must_use]
-pub fn compose(
-    services: &[(String, &ObservedService)],
-    snapshot: &Snapshot,
-) -> ImportedStack {
+pub fn compose(services: &[(String, &ObservedService)], snapshot: &Snapshot) -> ImportedStack {
     let names = NetworkNames::of(snapshot);
     let mut used = Used::default();
     let mut out = Map::new();
@@ -109,7 +106,8 @@ impl Used {
     /// The name of a variable for a value of the environment.
     fn variable(&mut self, service: &str, key: &str, value: &str) -> String {
         let plain = |text: &str| -> String {
-            let fine = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' };
+            let fine =
+                |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' };
             text.chars().map(fine).collect()
         };
         // A digit may not come first, and no variable may have the name of a key: docker gives an

@@ -113,7 +113,9 @@ impl<'a> Merge<'a> {
                         message: format!(
                             "the stack {stack} comes after the stack {unknown}, which is not known"
                         ),
-                        hint: format!("correct it: skep stack list, then skep stack sync {unknown}"),
+                        hint: format!(
+                            "correct it: skep stack list, then skep stack sync {unknown}"
+                        ),
                     });
                 }
             }

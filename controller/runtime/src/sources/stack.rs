@@ -226,8 +226,7 @@ impl Stacked {
             return;
         };
         if self.kept.source().repository().is_none() {
-            self.named =
-                loaded.bundle.files.iter().map(|file| PathBuf::from(&file.path)).collect();
+            self.named = loaded.bundle.files.iter().map(|file| PathBuf::from(&file.path)).collect();
         }
         match declared(self.declaration(), loaded, merge) {
             Ok(declared) => merge.stack(status, Some(declared), after),

@@ -78,9 +78,10 @@ impl StackSet {
 
     /// Files with what they were like at the last refresh.
     pub(super) fn watched(&self) -> Vec<(Vec<PathBuf>, Stamp)> {
-        let files = self.files.iter().map(|listed| {
-            (vec![listed.kept.source().path().to_owned()], listed.stamp.clone())
-        });
+        let files = self
+            .files
+            .iter()
+            .map(|listed| (vec![listed.kept.source().path().to_owned()], listed.stamp.clone()));
         let stacks = self.stacks.values().map(|stack| (stack.watched(), stack.stamp.clone()));
         files.chain(stacks).collect()
     }

@@ -88,7 +88,10 @@ fn a_stack_is_built_again_from_its_bytes() {
     assert!(matches!(refreshed.state, SourceState::Stale { .. }), "{:?}", refreshed.state);
     let again = refreshed.value.expect("a value");
     assert!(again.is_same(&value));
-    assert_eq!(again.loaded.contents.of(&again.loaded.stack.secrets["key"].file), Some(&[0, 0xFF, 1][..]));
+    assert_eq!(
+        again.loaded.contents.of(&again.loaded.stack.secrets["key"].file),
+        Some(&[0, 0xFF, 1][..])
+    );
 }
 
 #[test]

@@ -74,7 +74,8 @@ impl Local {
     /// Everything that it would refuse, with the place.
     pub(super) fn is_acceptable(&self, planned: &Planned) -> Result<()> {
         let steps = planned.plan.steps.iter();
-        let own = steps.filter(|step| self.services.iter().any(|name| name == step.target.as_str()));
+        let own =
+            steps.filter(|step| self.services.iter().any(|name| name == step.target.as_str()));
         let refused: Vec<(String, String)> = own
             .filter_map(|step| {
                 let service = planned.desired.services.get(&step.target)?;
@@ -104,8 +105,8 @@ fn refusal(planned: &Planned, step: &Step, service: &DesiredService) -> Option<(
         label.as_str().map(str::to_owned)
     };
     let live = planned.snapshot.services.get(&step.target)?;
-    let is_foreign = step.operation == Operation::Adopt
-        && namespace(&live.spec) != namespace(&service.spec);
+    let is_foreign =
+        step.operation == Operation::Adopt && namespace(&live.spec) != namespace(&service.spec);
     is_foreign.then(|| {
         let text = format!(
             "{place}: a service {} exists already and is of no stack of this name; remove or rename \

@@ -80,11 +80,7 @@ fn short(commit: &str) -> &str {
 }
 
 /// How a stack stands.
-pub(super) fn row(
-    planned: &Planned,
-    origin: &StackOrigin,
-    kept: Option<&LastGoodContent>,
-) -> Row {
+pub(super) fn row(planned: &Planned, origin: &StackOrigin, kept: Option<&LastGoodContent>) -> Row {
     let name = origin.source_name();
     let status = planned.desired.sources.iter().find(|status| status.name == name);
     let stack = planned.desired.stacks.get(&origin.name);

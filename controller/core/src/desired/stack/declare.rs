@@ -84,10 +84,9 @@ pub fn declare(
             declaring.object(ObjectKind::Network, network.name, &path, network.request)
         })
         .collect();
-    for (kind, section, files) in [
-        (ObjectKind::Config, "configs", configs),
-        (ObjectKind::Secret, "secrets", own_secrets),
-    ] {
+    for (kind, section, files) in
+        [(ObjectKind::Config, "configs", configs), (ObjectKind::Secret, "secrets", own_secrets)]
+    {
         for FileObject { key, name, spec, data } in files {
             let has_data = spec.get("Driver").is_none();
             let object = declaring.object(kind, name, &format!("{section}.{key}"), spec);
@@ -184,10 +183,11 @@ impl Declaring<'_> {
             // Every engine has these.
             .filter(|(name, _)| super::service::takes_aliases(name))
             .map(|(name, key)| (ObjectKind::Network, name.clone(), format!("networks.{key}")));
-        let used = |references: fn(&skep_crds::stack::Service) -> &[skep_crds::stack::FileReference]| {
-            let all = own.services.values().flat_map(move |service| references(service));
-            all.map(|reference| reference.source.as_str()).collect::<BTreeSet<_>>()
-        };
+        let used =
+            |references: fn(&skep_crds::stack::Service) -> &[skep_crds::stack::FileReference]| {
+                let all = own.services.values().flat_map(move |service| references(service));
+                all.map(|reference| reference.source.as_str()).collect::<BTreeSet<_>>()
+            };
         let secrets = used(|service| &service.secrets.0).into_iter().filter_map(|key| {
             let secret = own.secrets.get(key).filter(|secret| secret.external.is)?;
             let name = self.scope.named(key, Some(&secret.name));

@@ -52,18 +52,23 @@ pub(super) fn service(name: &str, spec: &Value, names: &NetworkNames, used: &mut
     put("dns", container.pointer("/DNSConfig/Nameservers").map(text));
     put("dns_search", container.pointer("/DNSConfig/Search").map(text));
     put("ulimits", container.get("Ulimits").map(ulimits));
-    put("credential_spec", container.pointer("/Privileges/CredentialSpec").map(|it| {
-        credential_spec(it, used)
-    }));
-    put("logging", at("/TaskTemplate/LogDriver").map(|it| {
-        fields(it, &[("driver", "Name"), ("options", "Options")])
-    }));
-    put("secrets", files(&container, "Secrets", "SecretName", |name| {
-        key_of(name, &mut used.secrets)
-    }));
-    put("configs", files(&container, "Configs", "ConfigName", |name| {
-        key_of(name, &mut used.configs)
-    }));
+    put(
+        "credential_spec",
+        container.pointer("/Privileges/CredentialSpec").map(|it| credential_spec(it, used)),
+    );
+    put(
+        "logging",
+        at("/TaskTemplate/LogDriver")
+            .map(|it| fields(it, &[("driver", "Name"), ("options", "Options")])),
+    );
+    put(
+        "secrets",
+        files(&container, "Secrets", "SecretName", |name| key_of(name, &mut used.secrets)),
+    );
+    put(
+        "configs",
+        files(&container, "Configs", "ConfigName", |name| key_of(name, &mut used.configs)),
+    );
     put("volumes", mounts(&container, used));
     put("networks", networks(name, at("/TaskTemplate/Networks"), names, used));
     put("ports", ports(at("/EndpointSpec/Ports")));
@@ -141,9 +146,11 @@ fn environment(service: &str, container: &Value, used: &mut Used) -> Option<Valu
 }
 
 fn own_labels(all: &Value) -> Value {
-    let own = all.as_object().into_iter().flatten().filter(|(key, _)| {
-        !labels::is_ours(key) && !key.starts_with(labels::STACK_PREFIX)
-    });
+    let own = all
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter(|(key, _)| !labels::is_ours(key) && !key.starts_with(labels::STACK_PREFIX));
     Value::Object(own.map(|(key, value)| (key.clone(), text(value))).collect())
 }
 
@@ -337,8 +344,7 @@ fn deploy(spec: &Value) -> Value {
 }
 
 fn rollout(config: &Value) -> Value {
-    let mut out =
-        fields(config, &[("failure_action", "FailureAction"), ("order", "Order")]);
+    let mut out = fields(config, &[("failure_action", "FailureAction"), ("order", "Order")]);
     set(&mut out, "parallelism", config.get("Parallelism").cloned());
     set(&mut out, "delay", config.get("Delay").and_then(time));
     set(&mut out, "monitor", config.get("Monitor").and_then(time));
@@ -354,7 +360,8 @@ fn resources(all: &Value) -> Value {
         let mut written = json!({});
         let number = |field: &str| block.get(field).and_then(Value::as_i64).filter(|n| *n != 0);
         // Nine digits are a processor.
-        let cpus = number("NanoCPUs").map(|n| format!("{}.{:09}", n / 1_000_000_000, n % 1_000_000_000));
+        let cpus =
+            number("NanoCPUs").map(|n| format!("{}.{:09}", n / 1_000_000_000, n % 1_000_000_000));
         set(&mut written, "cpus", cpus.map(Value::from));
         set(&mut written, "memory", number("MemoryBytes").map(|bytes| json!(format!("{bytes}b"))));
         set(&mut written, "pids", number("Pids").map(Value::from));
@@ -381,9 +388,9 @@ fn restart(policy: &Value) -> Value {
 
 fn placement(all: &Value) -> Value {
     let mut out = fields(all, &[("constraints", "Constraints")]);
-    let spreads = list(all.get("Preferences")).iter().filter_map(|one| {
-        Some(json!({"spread": text(one.pointer("/Spread/SpreadDescriptor")?)}))
-    });
+    let spreads = list(all.get("Preferences"))
+        .iter()
+        .filter_map(|one| Some(json!({"spread": text(one.pointer("/Spread/SpreadDescriptor")?)})));
     set(&mut out, "preferences", Some(spreads.collect()).filter(says_something));
     let most = all.get("MaxReplicas").filter(|most| most.as_u64() != Some(0));
     set(&mut out, "max_replicas_per_node", most.cloned());
