@@ -34,8 +34,6 @@ pub struct StackSource {
 pub struct LoadedStack {
     /// What its files say.
     pub loaded: Loaded,
-    /// `sha256:…` of what the files say.
-    pub digest: String,
     /// The files.
     pub bundle: SourceBundle,
 }
@@ -191,7 +189,7 @@ impl StackSource {
             bytes,
         }));
         self.hold_against_rules(&mut loaded)?;
-        Ok(LoadedStack { loaded, digest: bundle.digest(), bundle })
+        Ok(LoadedStack { loaded, bundle })
     }
 
     /// What is around, then files, then single values.
@@ -295,8 +293,7 @@ impl Content for LoadedStack {
 
     fn is_same(&self, other: &Self) -> bool {
         // The values of references are in no file.
-        self.digest == other.digest
-            && self.bundle.commit == other.bundle.commit
+        self.bundle == other.bundle
             && self.loaded.stack == other.loaded.stack
             && self.loaded.hidden == other.loaded.hidden
     }

@@ -20,8 +20,6 @@ pub struct StacksSource {
 pub struct LoadedStacks {
     /// The stacks.
     pub stacks: Stacks,
-    /// `sha256:…` of what the file says.
-    pub digest: String,
     /// The file.
     pub bundle: SourceBundle,
 }
@@ -60,7 +58,7 @@ fn build(bundle: SourceBundle) -> Result<LoadedStacks, Error> {
     };
     let stacks =
         Stacks::read(&file.path, &file.bytes).map_err(|problems| Error::Invalid { problems })?;
-    Ok(LoadedStacks { stacks, digest: bundle.digest(), bundle })
+    Ok(LoadedStacks { stacks, bundle })
 }
 
 impl Source for StacksSource {
@@ -82,6 +80,6 @@ impl Content for LoadedStacks {
     }
 
     fn is_same(&self, other: &Self) -> bool {
-        self.digest == other.digest
+        self.bundle == other.bundle
     }
 }

@@ -17,10 +17,10 @@ use crate::wiring::Wired;
 /// `skep plan`.
 pub(super) async fn run(session: &Session, args: &PlanArgs) -> Result<u8> {
     let local = local::stacks(session, args)?;
-    let only = local.only(&args.fleet.only);
     let Wired { controller, store, .. } =
-        session.controller_with(&only, "plan", local.sources.clone()).await?;
-    let planned = controller.plan().await?;
+        session.controller_with(&args.fleet.only, "plan", local.sources.clone()).await?;
+    let mut planned = controller.plan().await?;
+    local.restrict(&mut planned);
     for name in &args.fleet.only {
         known(&planned, name)?;
     }

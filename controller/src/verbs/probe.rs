@@ -171,7 +171,6 @@ mod tests {
             name: "a.yml".to_owned(),
             state,
             reason: Some("line 3".to_owned()),
-            digest: None,
             commit: None,
         };
         LoopStatus { sources: vec![source], ..LoopStatus::default() }

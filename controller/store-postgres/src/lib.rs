@@ -41,6 +41,7 @@ mod outbox;
 mod overrides;
 mod ownership;
 mod query;
+mod rekeying;
 mod requests;
 mod revisions;
 mod schema;

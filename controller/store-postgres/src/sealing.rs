@@ -90,19 +90,29 @@ impl ClearRows for Rows<'_> {
     }
 }
 
-/// Writes the tables anew, without the dead rows that held what was sealed. Another process may be
+/// Writes the tables anew, without the dead rows that held what was sealed or keyed. Another process may be
 /// in the way: then the next opening tries again, and nothing else waits for it. What the server
 /// has archived (its log, backups) is out of reach.
 pub(crate) async fn wipe(connection: &mut PgConnection) {
     let done = async {
-        if !is_unfinished(connection).await? {
+        let left: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM pg_class \
+             WHERE oid IN (to_regclass('unsealed_steps'), to_regclass('unkeyed_digests'))",
+        )
+        .fetch_one(&mut *connection)
+        .await
+        .during(OPERATION)?;
+        if left == 0 {
             return Ok(());
         }
         for statement in [
             "VACUUM FULL actions",
             "VACUUM FULL source_contents",
             "VACUUM FULL intents",
-            "DROP TABLE unsealed_steps",
+            "VACUUM FULL approvals",
+            "VACUUM FULL holds",
+            "VACUUM FULL outbox",
+            "DROP TABLE IF EXISTS unsealed_steps, unkeyed_digests",
         ] {
             sqlx::query(statement).execute(&mut *connection).await.during(OPERATION)?;
         }

@@ -133,8 +133,6 @@ pub struct SourceStatus {
     pub state: SourceState,
     /// Why, when it is not ready.
     pub reason: Option<String>,
-    /// The digest of the content that is in force, when there is one.
-    pub digest: Option<String>,
     /// The commit that the content is from, when it came from git.
     #[serde(default)]
     pub commit: Option<String>,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use skep_core::desired::{SourceState, SourceStatus};
+use skep_core::digester::Purpose;
 use skep_sources::{Content, LastGood, Source, SourceState as ReadState};
 use skep_store::LastGoodContent;
 
@@ -68,11 +69,10 @@ impl<S: Source> Kept<S> {
         let refreshed = self.last_good.accept(read);
         self.say(&refreshed.state);
         let bundle = refreshed.value.as_ref().map(|value| value.bundle());
-        let digest = bundle.map(skep_sources::SourceBundle::digest);
-        if let (Some(fence), Some(digest)) = (refresh.fence, &digest)
+        if let Some(fence) = refresh.fence
             && refreshed.state == ReadState::Ready
         {
-            self.keep(refresh, fence, digest).await?;
+            self.keep(refresh, fence).await?;
         }
         let (state, reason) = match refreshed.state {
             ReadState::Ready => (SourceState::Ready, None),
@@ -80,16 +80,11 @@ impl<S: Source> Kept<S> {
             ReadState::NeverLoaded { reason, .. } => (SourceState::NeverLoaded, Some(reason)),
         };
         let commit = bundle.and_then(|bundle| bundle.commit.as_ref()).map(|one| one.id.clone());
-        let status = SourceStatus { name: self.name.clone(), state, reason, digest, commit };
+        let status = SourceStatus { name: self.name.clone(), state, reason, commit };
         Ok(Read { status, value: refreshed.value })
     }
 
-    async fn keep(
-        &self,
-        refresh: &Refresh<'_>,
-        fence: &skep_store::Fence,
-        digest: &str,
-    ) -> Result<(), Error> {
+    async fn keep(&self, refresh: &Refresh<'_>, fence: &skep_store::Fence) -> Result<(), Error> {
         let content = match self.last_good.export() {
             Ok(Some(content)) => content,
             Ok(None) => return Ok(()),
@@ -98,12 +93,13 @@ impl<S: Source> Kept<S> {
                 return Ok(());
             }
         };
-        // Another commit with the same files is worth keeping too: it is what steps are traced to.
+        // The commit is part of it: another one with the same files is what steps are traced to.
+        let digest = refresh.digester.digest_bytes(Purpose::Content, &content).to_string();
         let stored = refresh.store.last_good(&self.name).await?;
-        if stored.is_some_and(|stored| stored.digest == digest && stored.content == content) {
+        if stored.is_some_and(|stored| stored.digest == digest) {
             return Ok(());
         }
-        let (source, digest) = (self.name.clone(), digest.to_owned());
+        let source = self.name.clone();
         let kept = LastGoodContent { source, digest, content, loaded_at: refresh.now };
         Ok(refresh.store.put_last_good(fence, &kept).await?)
     }

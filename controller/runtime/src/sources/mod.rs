@@ -20,6 +20,7 @@ use std::time::SystemTime;
 
 use jiff::Timestamp;
 use skep_core::desired::Desired;
+use skep_core::digester::Digester;
 use skep_core::plan::Masking;
 use skep_sources::StackSource;
 use skep_store::{Fence, Store};
@@ -49,6 +50,7 @@ pub(crate) struct Refresh<'a> {
     /// With one, new content is stored as the last good one.
     pub(crate) fence: Option<&'a Fence>,
     pub(crate) masking: &'a Masking,
+    pub(crate) digester: &'a Digester,
     pub(crate) now: Timestamp,
 }
 

@@ -207,7 +207,6 @@ impl Stacked {
             name: self.kept.name.clone(),
             state: SourceState::Stale,
             reason: Some("its repository has not answered yet".to_owned()),
-            digest: value.as_ref().map(|value| value.digest.clone()),
             commit: value.as_ref().and_then(|value| value.commit()).map(|one| one.id.clone()),
         };
         self.declare(status, value.as_ref(), merge);

@@ -16,6 +16,7 @@ struct World {
     folder: tempfile::TempDir,
     store: SqliteStore,
     masking: Masking,
+    digester: Digester,
 }
 
 impl World {
@@ -25,6 +26,7 @@ impl World {
             folder,
             store: SqliteStore::open_in_memory(protection()).await.unwrap(),
             masking: Masking::new(b"key".to_vec()),
+            digester: Digester::new(&[7; 32]).unwrap(),
         };
         files.iter().for_each(|(name, text)| world.write(name, text));
         world
@@ -44,8 +46,10 @@ impl World {
     }
 
     async fn desired(&self, sources: &mut SourceSet) -> Arc<Desired> {
-        let (store, masking, now) = (&self.store, &self.masking, Timestamp::UNIX_EPOCH);
-        sources.refresh(&Refresh { store, fence: None, masking, now }).await.unwrap()
+        let (store, masking, digester) = (&self.store, &self.masking, &self.digester);
+        let now = Timestamp::UNIX_EPOCH;
+        let refresh = Refresh { store, fence: None, masking, digester, now };
+        sources.refresh(&refresh).await.unwrap()
     }
 }
 

@@ -1,6 +1,5 @@
 //! Stacks that a plan is asked for by their files, and what docker would refuse of them.
 
-use skep_core::desired::DesiredService;
 use skep_core::labels;
 use skep_core::plan::{Operation, Step};
 use skep_runtime::Planned;
@@ -13,23 +12,21 @@ use crate::error::{Failure, Result};
 use crate::sources;
 use crate::verbs::Session;
 use crate::verbs::problem::ProblemView;
-use crate::verbs::stack::variables;
+use crate::verbs::stack::{own, variables};
 
 /// The stacks of `--stack`.
 pub(super) struct Local {
     pub(super) sources: Vec<StackSource>,
-    services: Vec<String>,
 }
 
 /// Loads the stacks that the arguments name, so that what is wrong with them is told before
 /// anybody is asked.
 pub(super) fn stacks(session: &Session, args: &PlanArgs) -> Result<Local> {
     if args.stack.is_empty() {
-        return Ok(Local { sources: Vec::new(), services: Vec::new() });
+        return Ok(Local { sources: Vec::new() });
     }
     let variables = variables(&args.variables, Around::Process)?;
     let sources = sources::local(&args.stack, &variables)?;
-    let mut services = Vec::new();
     for source in &sources {
         let name = &source.declaration().name;
         let read = source.load().map_err(|error| match error.problems() {
@@ -43,9 +40,8 @@ pub(super) fn stacks(session: &Session, args: &PlanArgs) -> Result<Local> {
         for warning in &read.loaded.warnings {
             session.printer.warn(&ProblemView::new(warning).text());
         }
-        services.extend(read.loaded.stack.services.keys().map(|key| format!("{name}_{key}")));
     }
-    Ok(Local { sources, services })
+    Ok(Local { sources })
 }
 
 fn invalid(stack: &str, problems: &Problems) -> Failure {
@@ -63,9 +59,15 @@ impl Local {
         self.sources.is_empty()
     }
 
-    /// The services that the plan is about: those that are named, else those of the stacks.
-    pub(super) fn only(&self, named: &[String]) -> Vec<String> {
-        if named.is_empty() { self.services.clone() } else { named.to_vec() }
+    /// Leaves what the plan is about: the stacks, when there are some.
+    pub(super) fn restrict(&self, planned: &mut Planned) {
+        if !self.is_empty() {
+            own::restrict(planned, &self.names());
+        }
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.sources.iter().map(|source| source.declaration().name.to_string()).collect()
     }
 
     /// Whether docker would deploy the stacks.
@@ -73,15 +75,12 @@ impl Local {
     /// # Errors
     /// Everything that it would refuse, with the place.
     pub(super) fn is_acceptable(&self, planned: &Planned) -> Result<()> {
+        if self.is_empty() {
+            return Ok(());
+        }
         let steps = planned.plan.steps.iter();
-        let own =
-            steps.filter(|step| self.services.iter().any(|name| name == step.target.as_str()));
-        let refused: Vec<(String, String)> = own
-            .filter_map(|step| {
-                let service = planned.desired.services.get(&step.target)?;
-                refusal(planned, step, service)
-            })
-            .collect();
+        let refused: Vec<(String, String)> =
+            steps.filter_map(|step| refusal(planned, step)).collect();
         let Some((code, _)) = refused.first() else { return Ok(()) };
         let code = codes::CODES.iter().find(|known| known.word == code);
         let message = "docker would refuse to deploy this".to_owned();
@@ -93,8 +92,8 @@ impl Local {
     }
 }
 
-fn refusal(planned: &Planned, step: &Step, service: &DesiredService) -> Option<(String, String)> {
-    let place = &service.provenance;
+fn refusal(planned: &Planned, step: &Step) -> Option<(String, String)> {
+    let place = step.provenance.as_ref()?;
     if let Some(blocked) = &step.blocked {
         let text = format!("{place}: {}: {} ({})", step.target, blocked.message, blocked.hint);
         return Some((blocked.code.clone(), text));
@@ -104,6 +103,7 @@ fn refusal(planned: &Planned, step: &Step, service: &DesiredService) -> Option<(
         let label = spec.value().pointer("/Labels")?.get(labels::STACK_NAMESPACE)?.clone();
         label.as_str().map(str::to_owned)
     };
+    let service = planned.desired.services.get(&step.target)?;
     let live = planned.snapshot.services.get(&step.target)?;
     let is_foreign =
         step.operation == Operation::Adopt && namespace(&live.spec) != namespace(&service.spec);

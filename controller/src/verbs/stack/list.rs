@@ -6,6 +6,7 @@ use skep_core::desired::{SourceState, SourceStatus};
 use skep_runtime::{Planned, StackOrigin};
 use skep_store::LastGoodContent;
 
+use super::own::belongs;
 use crate::args::FleetArgs;
 use crate::error::{Result, exit};
 use crate::output::table::Columns;
@@ -85,12 +86,8 @@ pub(super) fn row(planned: &Planned, origin: &StackOrigin, kept: Option<&LastGoo
     let status = planned.desired.sources.iter().find(|status| status.name == name);
     let stack = planned.desired.stacks.get(&origin.name);
     let services = stack.map(|stack| &stack.services);
-    let drifted = planned
-        .plan
-        .steps
-        .iter()
-        .filter(|step| services.is_some_and(|services| services.contains(&step.target)))
-        .count();
+    let drifted =
+        planned.plan.steps.iter().filter(|step| belongs(planned, &origin.name, step)).count();
     let declared = services.map_or(0, std::collections::BTreeSet::len);
     Row {
         name: origin.name.clone(),

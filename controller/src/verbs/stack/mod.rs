@@ -5,6 +5,7 @@ mod import;
 mod lint;
 mod list;
 mod one;
+pub(super) mod own;
 pub(super) mod reference;
 mod render;
 mod variables;

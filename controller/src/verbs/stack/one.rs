@@ -6,6 +6,7 @@ use skep_runtime::{Planned, StackOrigin};
 use skep_store::ActionFilter;
 
 use super::list::row;
+use super::own::{belongs, restrict};
 use crate::args::{DiffStackArgs, SyncStackArgs};
 use crate::codes;
 use crate::database::Access;
@@ -20,7 +21,7 @@ pub(super) async fn diff(session: &Session, args: &DiffStackArgs) -> Result<u8> 
     let mut planned = controller.plan().await?;
     let stacks = controller.stacks().await;
     let origin = find(&stacks, &args.name)?;
-    restrict(&mut planned, origin);
+    restrict(&mut planned, std::slice::from_ref(&origin.name));
     let plan: &Plan = &planned.plan;
     let filter = ActionFilter { latest_per_key: true, ..ActionFilter::default() };
     let latest = store.actions(&filter).await?;
@@ -50,10 +51,12 @@ pub(super) async fn sync(session: &Session, args: &SyncStackArgs) -> Result<u8> 
         return Ok(exit::OK);
     }
     drop(wired);
-    let stack = planned.desired.stacks.get(&origin.name);
-    let only: Vec<String> =
-        stack.iter().flat_map(|stack| &stack.services).map(ToString::to_string).collect();
-    let mut options = wiring::options(&session.config, &only, "stack sync")?;
+    let services = planned.desired.stacks.get(&origin.name).map(|stack| stack.services.clone());
+    let steps = planned.plan.steps.iter().filter(|step| belongs(&planned, &origin.name, step));
+    let mut only = services.unwrap_or_default();
+    only.extend(steps.map(|step| step.target.clone()));
+    let mut options = wiring::options(&session.config, &[], "stack sync")?;
+    options.only = Some(only);
     options.wait_for_rollouts = !args.no_wait;
     let (config, environment) = (&session.config, &session.environment);
     let wired = wiring::assemble(config, environment, options, Access::Write).await?;
@@ -70,19 +73,6 @@ fn find<'a>(stacks: &'a [StackOrigin], name: &str) -> Result<&'a StackOrigin> {
         Some(near) => format!("did you mean {near}?"),
         None => "skep stack list".to_owned(),
     }))
-}
-
-/// Leaves the steps of one stack.
-fn restrict(planned: &mut Planned, origin: &StackOrigin) {
-    let services =
-        planned.desired.stacks.get(&origin.name).map(|s| s.services.clone()).unwrap_or_default();
-    planned.plan.steps.retain(|step| services.contains(&step.target));
-    planned
-        .plan
-        .waiting
-        .retain(|one| one.target.as_ref().is_some_and(|name| services.contains(name)));
-    let unchanged = services.len().saturating_sub(planned.plan.steps.len());
-    planned.plan.summary = skep_core::plan::Summary::count(&planned.plan.steps, unchanged);
 }
 
 /// An error when the stack cannot be used as it is now.
