@@ -4,7 +4,7 @@
 use async_trait::async_trait;
 use skep_store::{Protection, Result};
 use skep_store_sql::sealing::{self as shared, ClearBody, ClearRows};
-use sqlx::PgConnection;
+use sqlx::{PgConnection, Row as _};
 
 use crate::connect::OPERATION;
 use crate::error::IntoStoreError as _;
@@ -27,12 +27,10 @@ pub(crate) async fn seal_clear_rows(
 }
 
 async fn is_unfinished(connection: &mut PgConnection) -> Result<bool> {
-    let tables: i64 = sqlx::query_scalar(
-        "SELECT count(*) FROM pg_class WHERE oid = to_regclass('unsealed_steps')",
-    )
-    .fetch_one(&mut *connection)
-    .await
-    .during(OPERATION)?;
+    // Also asked outside of a transaction, where a pooler may lose a prepared statement.
+    let asked = "SELECT count(*) FROM pg_class WHERE oid = to_regclass('unsealed_steps')";
+    let row = sqlx::raw_sql(asked).fetch_one(&mut *connection).await;
+    let tables: i64 = row.and_then(|row| row.try_get(0)).during(OPERATION)?;
     Ok(tables > 0)
 }
 
@@ -114,7 +112,7 @@ pub(crate) async fn wipe(connection: &mut PgConnection) {
             "VACUUM FULL outbox",
             "DROP TABLE IF EXISTS unsealed_steps, unkeyed_digests",
         ] {
-            sqlx::query(statement).execute(&mut *connection).await.during(OPERATION)?;
+            sqlx::raw_sql(statement).execute(&mut *connection).await.during(OPERATION)?;
         }
         Ok::<_, skep_store::Error>(())
     };
