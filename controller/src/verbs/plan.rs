@@ -4,6 +4,7 @@ mod local;
 
 use jiff::Timestamp;
 use skep_core::desired::{SourceState, SourceStatus};
+use skep_core::identity::StepId;
 use skep_store::ActionFilter;
 
 use super::{Session, freeze};
@@ -19,8 +20,13 @@ pub(super) async fn run(session: &Session, args: &PlanArgs) -> Result<u8> {
     let local = local::stacks(session, args)?;
     let Wired { controller, store, .. } =
         session.controller_with(&args.fleet.only, "plan", local.sources.clone()).await?;
-    let mut planned = controller.plan().await?;
+    let (mut planned, verdicts) = controller.plan_judged().await?;
+    let all: Vec<_> = planned.plan.steps.iter().map(|step| step.id.clone()).collect();
     local.restrict(&mut planned);
+    // Each verdict is about one step.
+    let is_left = |id: &StepId| planned.plan.steps.iter().any(|step| step.id == *id);
+    let judged = all.into_iter().zip(verdicts).filter(|(id, _)| is_left(id));
+    let verdicts: Vec<_> = judged.map(|(_, verdict)| verdict).collect();
     for name in &args.fleet.only {
         known(&planned, name)?;
     }
@@ -30,8 +36,10 @@ pub(super) async fn run(session: &Session, args: &PlanArgs) -> Result<u8> {
     let holds = store.holds(&plan.cluster_id).await?;
     let now = Timestamp::now();
     let freezes = freeze::in_force(store.as_ref(), now).await?;
-    let view =
-        PlanView::new(plan, &latest).with_holds(plan, &holds, now).with_freezes(plan, &freezes);
+    let view = PlanView::new(plan, &latest)
+        .with_holds(plan, &holds, now)
+        .with_freezes(plan, &freezes)
+        .with_warnings(&verdicts);
     session.printer.data(&view, PlanView::text)?;
     freeze::warn(session, &freezes);
     // The plan is shown all the same: it is made from what was last valid.

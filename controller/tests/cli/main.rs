@@ -11,6 +11,7 @@
 
 mod approvals;
 mod audit;
+mod batches;
 mod canary;
 mod config;
 mod contain;

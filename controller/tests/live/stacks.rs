@@ -42,9 +42,8 @@ fn fixed_ports_what_docker_deployed_is_adopted_and_nothing_else() {
         }
         let plan: Value = serde_json::from_slice(&planned.stdout).unwrap();
         for step in items(&json!({"items": plan["steps"]})) {
-            let is_adopt = step["action"] == "adopt_service" && step["changes"] == json!([]);
             adopted += 1;
-            if !is_adopt {
+            if !is_adopt(&step) {
                 different.push(format!("{name}: {step:#}"));
             }
         }
@@ -60,6 +59,13 @@ fn fixed_ports_what_docker_deployed_is_adopted_and_nothing_else() {
     fleet.finish();
 }
 
+/// Whether a step puts something on record and writes nothing.
+fn is_adopt(step: &Value) -> bool {
+    step["action"].as_str().unwrap().starts_with("adopt_")
+        && step["changes"] == json!([])
+        && step["blocked"].is_null()
+}
+
 /// Imports a running stack and plans the file that was written.
 fn round_trip(fleet: &Fleet, stack: &str) -> Result<(), String> {
     let file = fleet.path(&format!("{stack}.yml"));
@@ -73,7 +79,8 @@ fn round_trip(fleet: &Fleet, stack: &str) -> Result<(), String> {
     let mode = fs::metadata(env_file).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode, 0o600);
     let shown = fs::read_to_string(&file).unwrap();
-    if written["warnings"] != json!([]) {
+    let is_told = |warning: &Value| warning.as_str().unwrap().contains("has line breaks");
+    if !written["warnings"].as_array().unwrap().iter().all(is_told) {
         return Err(format!("{:#}\n{shown}", written["warnings"]));
     }
     let given = format!("--stack={stack}={}", file.display());
@@ -83,8 +90,6 @@ fn round_trip(fleet: &Fleet, stack: &str) -> Result<(), String> {
     }
     let plan: Value = serde_json::from_slice(&output.stdout).unwrap();
     let steps = plan["steps"].as_array().unwrap();
-    let is_adopt =
-        |step: &&Value| step["action"] == "adopt_service" && step["changes"] == json!([]);
     match steps.iter().find(|step| !is_adopt(step)) {
         Some(step) => Err(format!("{step:#}\n{shown}")),
         None if steps.is_empty() => Err("no step".to_owned()),

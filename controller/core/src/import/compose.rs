@@ -54,6 +54,8 @@ pub fn services_of<'a>(snapshot: &'a Snapshot, stack: &str) -> Vec<(String, &'a 
 pub fn compose(services: &[(String, &ObservedService)], snapshot: &Snapshot) -> ImportedStack {
     let names = NetworkNames::of(snapshot);
     let mut used = Used::default();
+    used.config_names =
+        snapshot.configs.iter().map(|(name, id)| (id.as_str().to_owned(), name.clone())).collect();
     let mut out = Map::new();
     for (name, live) in services {
         let spec = live.spec.value();
@@ -98,6 +100,8 @@ struct Used {
     volume_options: BTreeMap<String, Value>,
     secrets: BTreeMap<String, String>,
     configs: BTreeMap<String, String>,
+    /// Names of all configs by id.
+    config_names: BTreeMap<String, String>,
     variables: BTreeMap<String, String>,
     warnings: BTreeSet<String>,
 }

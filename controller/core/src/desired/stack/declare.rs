@@ -60,7 +60,9 @@ pub fn declare(
     let asked = stack(about.name, loaded)?;
     let scope = Scope { name: about.name.as_str(), stack: &loaded.stack };
     let place = |path: &str| {
-        let location = loaded.places.of(path);
+        // Nobody writes the default network down; it is there for the services.
+        let written = if loaded.places.of(path).line == 0 { "services" } else { path };
+        let location = loaded.places.of(written);
         Provenance {
             source: Source::Gitops,
             file: location.file.to_string(),

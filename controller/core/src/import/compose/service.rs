@@ -191,8 +191,9 @@ fn ulimits(all: &Value) -> Value {
 fn credential_spec(spec: &Value, used: &mut Used) -> Value {
     let mut out = fields(spec, &[("file", "File"), ("registry", "Registry")]);
     if let Some(config) = spec.get("Config").and_then(Value::as_str).filter(|it| !it.is_empty()) {
-        // The id or the name; those that files refer to know the name.
-        let key = key_of(config, &mut used.configs);
+        // A live spec has the id.
+        let name = used.config_names.get(config).cloned().unwrap_or_else(|| config.to_owned());
+        let key = key_of(&name, &mut used.configs);
         set(&mut out, "config", Some(json!(key)));
     }
     out
