@@ -140,6 +140,7 @@ impl World {
             observed: &self.observed,
             owned: &self.owned,
             owned_objects: &self.nothing,
+            pruned_today: 0,
             known_clusters: &self.clusters,
             images: &AS_WRITTEN,
             masking: &self.masking,

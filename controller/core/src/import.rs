@@ -318,6 +318,7 @@ impl Draft<'_> {
                 observed: self.snapshot,
                 owned: &Owned::new(),
                 owned_objects: &Owned::new(),
+                pruned_today: 0,
                 known_clusters: &[],
                 masking: &Masking::new(Vec::new()),
                 digester: &digester,

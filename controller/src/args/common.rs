@@ -69,8 +69,15 @@ pub(crate) struct PolicyArgs {
     pub(crate) policy: Option<String>,
 }
 
+// The address may hold a password.
+impl std::fmt::Debug for StoreArgs {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("StoreArgs(hidden)")
+    }
+}
+
 /// The store.
-#[derive(Debug, Clone, Default, Args)]
+#[derive(Clone, Default, Args)]
 pub(crate) struct StoreArgs {
     /// The database: sqlite:PATH, created when missing, or postgres://USER@HOST/DATABASE.
     #[arg(long, value_name = "URI", help_heading = "Store")]

@@ -15,7 +15,7 @@ use crate::wiring::Wired;
 /// `skep plan`.
 pub(super) async fn run(session: &Session, args: &PlanArgs) -> Result<u8> {
     let Wired { controller, store, .. } = session.controller(&args.fleet.only, "plan").await?;
-    let planned = controller.plan().await?;
+    let (planned, verdicts) = controller.plan_judged().await?;
     for name in &args.fleet.only {
         known(&planned, name)?;
     }
@@ -25,8 +25,10 @@ pub(super) async fn run(session: &Session, args: &PlanArgs) -> Result<u8> {
     let holds = store.holds(&plan.cluster_id).await?;
     let now = Timestamp::now();
     let freezes = freeze::in_force(store.as_ref(), now).await?;
-    let view =
-        PlanView::new(plan, &latest).with_holds(plan, &holds, now).with_freezes(plan, &freezes);
+    let view = PlanView::new(plan, &latest)
+        .with_holds(plan, &holds, now)
+        .with_freezes(plan, &freezes)
+        .with_warnings(&verdicts);
     session.printer.data(&view, PlanView::text)?;
     freeze::warn(session, &freezes);
     // The plan is shown all the same: it is made from what was last valid.

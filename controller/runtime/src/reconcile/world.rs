@@ -3,14 +3,18 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use jiff::Timestamp;
-use skep_core::action::Action;
+use jiff::{SignedDuration, Timestamp};
+use skep_core::action::{Action, ActionState};
 use skep_core::containment::Contained;
 use skep_core::desired::Desired;
 use skep_core::identity::{ClusterId, ObjectKey, ObjectKind, ServiceName};
 use skep_core::observed::{ObservedObject, ObservedService, Snapshot};
-use skep_core::plan::{Fresh, Owned, PlanIndex, PlanInput, declared_tag, resolved};
+use skep_core::plan::{
+    DriftClass, Fresh, Owned, PlanIndex, PlanInput, declared_tag, has_candidates, resolved,
+};
 use skep_core::resolution::{self, Resolutions};
+
+use skep_store::ActionFilter;
 
 use super::scope::Recorded;
 use crate::controller::Context;
@@ -24,6 +28,8 @@ pub(crate) struct World {
     pub(crate) owned: Arc<Owned>,
     /// The networks, configs and secrets on record as ours.
     pub(crate) owned_objects: Arc<Owned>,
+    /// How many objects went in the last 24 hours because nobody wanted them any more.
+    pruned_today: usize,
     pub(crate) known_clusters: Arc<[ClusterId]>,
     pub(crate) images: Arc<Resolutions>,
     /// What people paused and killed.
@@ -68,6 +74,7 @@ impl World {
             observed: &snapshot,
             owned: &owned,
             owned_objects: &owned_objects,
+            pruned_today: 0,
             known_clusters: &known_clusters,
             images: &Resolutions::NEVER,
             masking: &context.masking,
@@ -81,6 +88,9 @@ impl World {
         // versions that hold the declared content.
         let resolved = resolved(&input).map(Arc::new);
         let input = PlanInput { desired: resolved.as_ref().unwrap_or(&desired), ..input };
+        let pruned_today =
+            if has_candidates(&input) { pruned_since(context, &snapshot, now).await? } else { 0 };
+        let input = PlanInput { pruned_today, ..input };
         let index = PlanIndex::of(&input);
         let desired = resolved.unwrap_or_else(|| Arc::clone(&desired));
         let contained = Arc::new(context.store.contained(&snapshot.cluster).await?);
@@ -90,6 +100,7 @@ impl World {
             desired,
             owned,
             owned_objects,
+            pruned_today,
             known_clusters,
             images: Arc::new(Resolutions { mode, ..Resolutions::NEVER }),
             contained,
@@ -153,6 +164,7 @@ impl World {
             observed: &self.snapshot,
             owned: &self.owned,
             owned_objects: &self.owned_objects,
+            pruned_today: self.pruned_today,
             known_clusters: &self.known_clusters,
             images: &self.images,
             masking: &context.masking,
@@ -164,3 +176,25 @@ impl World {
         }
     }
 }
+
+/// How many objects were pruned in the last 24 hours, whoever led.
+async fn pruned_since(
+    context: &Context,
+    snapshot: &Snapshot,
+    now: Timestamp,
+) -> Result<usize, Error> {
+    let states = vec![ActionState::Executing, ActionState::Succeeded];
+    let filter = ActionFilter { states, ..ActionFilter::default() };
+    let since = now.checked_sub(DAY).unwrap_or(Timestamp::MIN);
+    let actions = context.store.actions(&filter).await?;
+    let pruned = actions.iter().filter(|action| {
+        action.kind.is_removal()
+            && action.step.class == DriftClass::Orphan
+            && action.step.request.is_none()
+            && action.key.cluster == snapshot.cluster
+            && action.updated_at >= since
+    });
+    Ok(pruned.count())
+}
+
+const DAY: SignedDuration = SignedDuration::from_hours(24);

@@ -94,6 +94,7 @@ impl Lab {
             observed: &swarm,
             owned: &owned,
             owned_objects: &Owned::new(),
+            pruned_today: 0,
             known_clusters: &[],
             masking: &Masking::new(*b"key"),
             digester: &Digester::new(&[7; 32]).unwrap(),
