@@ -48,3 +48,4 @@ pub use self::sources::{NoRepositories, Repositories, SourceSet, StackOrigin};
 pub use self::status::Status;
 pub use self::survey::Survey;
 pub use self::system::{SystemClock, SystemRandom};
+pub use self::wake::Wake;

@@ -211,6 +211,29 @@ settings! {
               ('env:NAME' or 'file:/abs/path'); behind another blank the former key, during a \
               rotation.",
     }
+    WEBHOOK_FORGEJO = "fleet_webhook_forgejo" {
+        variables: ["FLEET_WEBHOOK_FORGEJO"], flag: None, form: Form::Words, default: None,
+        blank: Blank::None, secret: true,
+        doc: "What Forgejo signs its webhooks with: a reference ('env:NAME' or 'file:/abs/path') to \
+              a secret of at least 16 characters; behind ',' the former one, during a rotation. \
+              Unset: its webhooks are refused.",
+    }
+    WEBHOOK_GITEA = "fleet_webhook_gitea" {
+        variables: ["FLEET_WEBHOOK_GITEA"], flag: None, form: Form::Words, default: None,
+        blank: Blank::None, secret: true,
+        doc: "The same for Gitea.",
+    }
+    WEBHOOK_GITHUB = "fleet_webhook_github" {
+        variables: ["FLEET_WEBHOOK_GITHUB"], flag: None, form: Form::Words, default: None,
+        blank: Blank::None, secret: true,
+        doc: "The same for GitHub.",
+    }
+    WEBHOOK_GITLAB = "fleet_webhook_gitlab" {
+        variables: ["FLEET_WEBHOOK_GITLAB"], flag: None, form: Form::Words, default: None,
+        blank: Blank::None, secret: true,
+        doc: "The same for GitLab: a signing token, which begins with 'whsec_', or a secret token, \
+              which proves who sends and not what is sent.",
+    }
     ACTION_TIMEOUT = "fleet_action_timeout" {
         variables: ["FLEET_ACTION_TIMEOUT"], flag: None, form: Form::Interval,
         default: Some("30m"),

@@ -23,6 +23,7 @@ mod shell;
 mod stack;
 mod store;
 mod view;
+mod webhooks;
 
 use std::sync::Arc;
 

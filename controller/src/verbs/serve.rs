@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use skep_http::{Limits, Server};
-use skep_runtime::Options;
+use skep_runtime::{Options, Wake};
 
 use super::probe::LiveProbe;
 use super::shell::VERSION;
 use super::view::Lateness;
-use super::{Session, notify};
+use super::{Session, notify, webhooks};
 use crate::args::ServeArgs;
 use crate::config::table;
 use crate::database::Access;
@@ -26,10 +26,13 @@ pub(super) async fn run(session: &Session, args: &ServeArgs, telemetry: &Telemet
     let shutdown = signals::shutdown().map_err(|error| Failure::of(codes::INTERNAL, &error))?;
     // The address first: a second process on the same machine then stops before it touches
     // anything else.
-    let server = Server::bind(config.listen(), Limits::default()).await?;
+    let wake = Wake::default();
+    let hooks = webhooks::of(config, wake.clone())?;
+    let server = Server::bind(config.listen(), Limits::default()).await?.with_webhooks(hooks);
     let address = server.address();
     let options = Options {
         notify: notify::endpoints(config)?,
+        wake,
         ..wiring::options(config, &args.fleet.only, "serve")?
     };
     let Wired { controller, store, engine, .. } =
