@@ -62,6 +62,7 @@ codes! {
     SOURCE_NEVER_LOADED = "A source has never been read, so what it declares is unknown.",
     ORPHAN = "A service of ours is no longer declared; it is left alone.",
     COMES_BACK = "The same difference is there again after every successful change; it is not written once more for ten minutes.",
+    SOURCE_MOVED = "A service is on record for one source and declared by another; it is not touched until a person moves it.",
     STILL_ROLLING_OUT = "Swarm is still rolling out changes of this pass when it ends.",
     STILL_GRANTED = "Approved actions are left that this pass did not start.",
     DEPENDENCY = "Approved, and waiting for a service that it depends on to be as declared, to run, and to answer as far as that is known.",

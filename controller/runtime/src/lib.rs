@@ -44,7 +44,7 @@ pub use self::options::Options;
 pub use self::policy::PolicySource;
 pub use self::readiness::{Probing, ReadinessReport, ask, ask_all};
 pub use self::report::{ActionReport, PassReport};
-pub use self::sources::SourceSet;
+pub use self::sources::{NoRepositories, Repositories, SourceSet, StackOrigin};
 pub use self::status::Status;
 pub use self::survey::Survey;
 pub use self::system::{SystemClock, SystemRandom};

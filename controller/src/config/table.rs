@@ -75,6 +75,18 @@ settings! {
         default: None,
         doc: "Only services of these profiles, separated by ','. Unset: every service.",
     }
+    STACKS = "fleet_stacks_path" {
+        variables: ["SKEP_STACKS"], flag: Some("--stacks"), form: Form::Paths,
+        default: None, blank: Blank::None,
+        doc: "Files that say which stacks there are and where their stack files come from, \
+              separated by ':'.",
+    }
+    REPOSITORIES = "fleet_repositories_path" {
+        variables: ["FLEET_REPOSITORIES_PATH"], flag: None, form: Form::Path,
+        default: Some("$XDG_STATE_HOME/skep/repositories"),
+        doc: "The folder that keeps what was fetched from the repositories of stacks. It can be \
+              thrown away at any time.",
+    }
     POLICY = "action_policy_path" {
         variables: ["ACTION_POLICY_PATH"], flag: Some("--policy"), form: Form::Path,
         default: None, blank: Blank::None,

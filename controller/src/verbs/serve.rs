@@ -14,6 +14,7 @@ use crate::args::ServeArgs;
 use crate::config::table;
 use crate::database::Access;
 use crate::error::{Failure, Result, exit};
+use crate::sources;
 use crate::telemetry::Telemetry;
 use crate::wiring::{self, Wired};
 use crate::{codes, signals};
@@ -36,7 +37,7 @@ pub(super) async fn run(session: &Session, args: &ServeArgs, telemetry: &Telemet
     };
     let Wired { controller, store, engine, .. } =
         wiring::assemble(config, &session.environment, options, Access::Write).await?;
-    let has_sources = !config.paths(table::REGISTRY).is_empty();
+    let has_sources = sources::are_named(config);
     let probe = LiveProbe {
         store,
         engine,
@@ -57,7 +58,7 @@ pub(super) async fn run(session: &Session, args: &ServeArgs, telemetry: &Telemet
         "serve.started"
     );
     if !has_sources {
-        tracing::warn!("serve.no_registry_named");
+        tracing::warn!("serve.no_source_named");
     }
     if !telemetry.json {
         session.printer.note(&format!(
