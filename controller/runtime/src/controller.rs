@@ -32,7 +32,7 @@ use crate::reconcile::gate::preview;
 use crate::reconcile::standing::{degraded, is_forgotten, retried_at};
 use crate::reconcile::{Memory, World};
 use crate::refusals::Refusals;
-use crate::sources::{Keys, SourceSet};
+use crate::sources::{Refresh, SourceSet, StackOrigin};
 use crate::status::Status;
 use crate::{Error, contain};
 
@@ -193,8 +193,14 @@ impl Context {
             return Ok(known);
         }
         let fence = leadership.map(Leadership::fence);
-        let keys = Keys { masking: &self.masking, digester: &self.digester };
-        let desired = sources.refresh(self.store.as_ref(), fence, keys, self.clock.now()).await?;
+        let refresh = Refresh {
+            store: self.store.as_ref(),
+            fence,
+            masking: &self.masking,
+            digester: &self.digester,
+            now: self.clock.now(),
+        };
+        let desired = sources.refresh(&refresh).await?;
         let not_ready =
             desired.sources.iter().filter(|source| source.state != SourceState::Ready).count();
         self.metrics.sources_not_ready.set(i64::try_from(not_ready).unwrap_or(i64::MAX));
@@ -383,6 +389,17 @@ impl Controller {
             degraded(last, step, world).filter(|_| !is_forgotten)
         };
         Ok(plan.steps.iter().filter_map(of_step).collect())
+    }
+
+    /// The declared stacks, as far as they have been looked at.
+    pub async fn stacks(&self) -> Vec<StackOrigin> {
+        self.context.sources.lock().await.stacks()
+    }
+
+    /// Asks for the source of a stack to be read at once; false when there is none of this name.
+    /// The running loop notices within a second.
+    pub async fn sync_stack(&self, name: &str) -> bool {
+        self.context.sources.lock().await.sync(name)
     }
 
     /// The state of the running loop; changes are announced.

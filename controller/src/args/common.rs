@@ -59,6 +59,9 @@ pub(crate) struct SourceArgs {
     /// Only services of this profile; may be repeated.
     #[arg(long, value_name = "NAME", help_heading = "What is declared")]
     pub(crate) profile: Vec<String>,
+    /// A file that says which stacks there are; may be repeated.
+    #[arg(long, value_name = "FILE", help_heading = "What is declared")]
+    pub(crate) stacks: Vec<String>,
 }
 
 /// The policy.
@@ -156,6 +159,7 @@ impl SourceArgs {
         given.many(table::REGISTRY, &self.registry);
         given.one(table::OVERLAY, self.overlay.as_deref());
         given.many(table::PROFILES, &self.profile);
+        given.many(table::STACKS, &self.stacks);
     }
 }
 

@@ -32,6 +32,7 @@ mod stack;
 mod store;
 mod telemetry;
 mod unusable;
+mod webhooks;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

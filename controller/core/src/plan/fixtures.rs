@@ -43,6 +43,7 @@ impl World {
                     name: "registry.yml".to_owned(),
                     state: SourceState::Ready,
                     reason: None,
+                    commit: None,
                 }],
                 ..Desired::default()
             },
@@ -140,6 +141,7 @@ pub(super) fn desired(name: &str) -> DesiredService {
             line: 4,
             column: 5,
             commit: None,
+            author: None,
         },
         spec: json!({
             "Name": name,

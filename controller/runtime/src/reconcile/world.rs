@@ -4,21 +4,47 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use skep_core::action::{Action, ActionState};
+use skep_core::action::{Action, ActionState, Source};
 use skep_core::containment::Contained;
 use skep_core::desired::Desired;
 use skep_core::identity::{ClusterId, ObjectKey, ObjectKind, ServiceName};
 use skep_core::observed::{ObservedObject, ObservedService, Snapshot};
 use skep_core::plan::{
-    DriftClass, Fresh, Owned, PlanIndex, PlanInput, declared_tag, has_candidates, resolved,
+    Blocked, DriftClass, Fresh, Owned, PlanIndex, PlanInput, declared_tag, has_candidates, resolved,
 };
 use skep_core::resolution::{self, Resolutions};
-
 use skep_store::ActionFilter;
 
 use super::scope::Recorded;
 use crate::controller::Context;
 use crate::{Error, images};
+
+/// What is on record for another kind of source than the one that declares it now waits for a
+/// person: a service that moves by itself is one that two owners fight over.
+fn moved(mut desired: Arc<Desired>, recorded: &Recorded) -> Arc<Desired> {
+    let is_declared = |source: Source| matches!(source, Source::Registry | Source::Gitops);
+    for object in recorded.objects.iter().filter(|one| one.key.kind == ObjectKind::Service) {
+        let name = ServiceName::new(object.key.name.as_str());
+        let Some(service) = desired.services.get(&name) else { continue };
+        let declared_by = service.provenance.source;
+        if object.source == declared_by || !is_declared(object.source) {
+            continue;
+        }
+        if let Some(service) = Arc::make_mut(&mut desired).services.get_mut(&name) {
+            service.blocked = Some(Blocked {
+                code: "SOURCE_MOVED".to_owned(),
+                message: format!(
+                    "it is on record as declared by {}, and now declared by {declared_by}",
+                    object.source
+                ),
+                hint: format!(
+                    "move it on purpose: skep service release {name}, then skep service adopt {name}"
+                ),
+            });
+        }
+    }
+    desired
+}
 
 /// The facts of one pass.
 #[derive(Debug, Clone)]
@@ -62,6 +88,7 @@ impl World {
             })
             .map(|object| (ServiceName::new(object.key.name.as_str()), object.id.clone()))
             .collect();
+        let desired = moved(desired, &recorded);
         let others = recorded.objects.iter();
         let others = others.filter(|object| object.key.kind != ObjectKind::Service);
         let owned_objects: Owned =

@@ -232,6 +232,7 @@ fn declared(spec: &Value) -> DesiredService {
             line: 1,
             column: 1,
             commit: None,
+            author: None,
         },
         spec: spec.clone().into(),
         running: true,
@@ -251,6 +252,7 @@ fn desired(service: DesiredService) -> Desired {
             name: "matrix.yml".to_owned(),
             state: SourceState::Ready,
             reason: None,
+            commit: None,
         }],
         ..Desired::default()
     }

@@ -30,6 +30,7 @@ fn place() -> Provenance {
         line: 3,
         column: 5,
         commit: None,
+        author: None,
     }
 }
 
