@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use skep_core::approval::Clocks;
 use skep_core::containment::Protected;
+use skep_core::digester::Digester;
 use skep_core::gate::Settings;
 use skep_core::identity::{FleetName, ServiceName};
 use skep_core::plan::Masking;
@@ -30,6 +31,8 @@ pub(crate) struct OpenStore {
     pub(crate) store: Arc<dyn Store>,
     /// How secret values are shown.
     pub(crate) masking: Masking,
+    /// What digests over values are made with.
+    pub(crate) digester: Digester,
     /// How specs are kept from whoever reads the database alone.
     pub(crate) sealer: Sealer,
     /// What the store is protected with.
@@ -64,10 +67,12 @@ pub(crate) async fn open_store(
     let named = Named::in_force(config, environment)?;
     let place = named.key(config.text(table::KEY), environment)?;
     let key = named.keyed(place.as_ref(), environment).await?;
-    let sealer = Sealer::new(&key).map_err(|error| Failure::of(codes::KEY_UNAVAILABLE, &error))?;
+    let unusable = |error| Failure::of(codes::KEY_UNAVAILABLE, &error);
+    let sealer = Sealer::new(&key).map_err(unusable)?;
+    let digester = Digester::new(&key).map_err(unusable)?;
     let protection = protection(&key)?;
     let store = named.open(access, &protection).await?.store();
-    Ok(OpenStore { store, masking: Masking::new(key), sealer, protection })
+    Ok(OpenStore { store, masking: Masking::new(key), digester, sealer, protection })
 }
 
 /// The key of the store that the settings name, without opening the store.
@@ -191,7 +196,8 @@ async fn assemble_with(
     let probe_address = probing.address.clone();
     let probing = config.is_on(table::PROBE).then_some(probing);
     let mut options = Options { probing, ..options };
-    let OpenStore { store, masking, sealer, .. } = open_store(config, environment, access).await?;
+    let OpenStore { store, masking, digester, sealer, .. } =
+        open_store(config, environment, access).await?;
     let engine = docker(config, environment).await?;
     own::protect(&engine, &mut options.protected, &needs(config, environment)).await;
     let engine: Arc<dyn Engine> = engine;
@@ -213,6 +219,7 @@ async fn assemble_with(
         sources,
         policy,
         masking: masking.clone(),
+        digester,
         sealer: sealer.clone(),
         clock: Arc::new(SystemClock),
         random: Arc::new(SystemRandom),

@@ -69,7 +69,7 @@ fn main() -> ExitCode {
 fn run(arguments: &Arguments, table: &mut Table) -> Result<()> {
     let wanted = |row: u8| arguments.rows.is_empty() || arguments.rows.contains(&row);
     if wanted(4) || wanted(5) {
-        planning::run(arguments.synthetic, table);
+        planning::run(arguments.synthetic, table)?;
     }
     if wanted(6) {
         idle::run(&Rig::start(&arguments.skep)?, table)?;

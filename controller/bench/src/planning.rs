@@ -8,6 +8,7 @@ use skep_core::action::Source;
 use skep_core::desired::{
     Desired, DesiredService, McpEndpoint, Provenance, SourceState, SourceStatus,
 };
+use skep_core::digester::Digester;
 use skep_core::identity::{ClusterId, ServiceName, SwarmId};
 use skep_core::observed::{
     ApiVersion, NodeCounts, ObservedNetwork, ObservedService, PublishedPort, Snapshot, TaskSummary,
@@ -17,14 +18,15 @@ use skep_core::plan::{Masking, Memo, Owned, PlanIndex, PlanInput, plan_key, plan
 use skep_core::resolution::Resolutions;
 use skep_core::spec::Spec;
 
+use crate::Result;
 use crate::table::{Table, ms};
 
 /// How often one key is planned.
 const KEYS: usize = 1000;
 
-pub(crate) fn run(count: usize, table: &mut Table) {
+pub(crate) fn run(count: usize, table: &mut Table) -> Result<()> {
     let before = resident();
-    let world = World::new(count);
+    let world = World::new(count)?;
     let mut memo = Memo::default();
     let input = world.input();
     let started = Instant::now();
@@ -60,6 +62,7 @@ pub(crate) fn run(count: usize, table: &mut Table) {
     let median = crate::table::at(&times, 0.5) * 1000.0;
     table.note(4, format!("plan of one key of {count}, median"), median, "µs", Some(100.0));
     table.note(5, format!("memory of a service of {count}"), each / 1024.0, "KiB", Some(4.0));
+    Ok(())
 }
 
 /// Resident bytes of this process; zero where the system does not say.
@@ -81,12 +84,14 @@ struct World {
     desired: Desired,
     observed: Snapshot,
     owned: Owned,
+    nothing: Owned,
     clusters: Vec<ClusterId>,
     masking: Masking,
+    digester: Digester,
 }
 
 impl World {
-    fn new(count: usize) -> Self {
+    fn new(count: usize) -> Result<Self> {
         let mut desired = BTreeMap::new();
         let mut live = Vec::with_capacity(count);
         let mut owned = Owned::new();
@@ -101,7 +106,6 @@ impl World {
             name: "registry.yml".to_owned(),
             state: SourceState::Ready,
             reason: None,
-            digest: None,
         };
         let network = ObservedNetwork {
             id: SwarmId::new("n1n1n1n1n1n1n1n1n1n1n1n1n"),
@@ -109,7 +113,7 @@ impl World {
             scope: "swarm".to_owned(),
         };
         let cluster = ClusterId::new("c1");
-        Self {
+        Ok(Self {
             desired: Desired { services: desired, sources: vec![source], ..Desired::default() },
             observed: Snapshot {
                 cluster: cluster.clone(),
@@ -119,12 +123,15 @@ impl World {
                 networks: BTreeMap::from([(network.id.clone(), network)]),
                 secrets: BTreeMap::new(),
                 configs: BTreeMap::new(),
+                objects: std::sync::Arc::default(),
                 nodes: NodeCounts { ready: 1, total: 1 },
             },
             owned,
+            nothing: Owned::new(),
             clusters: vec![cluster],
             masking: Masking::new(*b"key"),
-        }
+            digester: Digester::new(&[7; 32])?,
+        })
     }
 
     fn input(&self) -> PlanInput<'_> {
@@ -132,9 +139,11 @@ impl World {
             desired: &self.desired,
             observed: &self.observed,
             owned: &self.owned,
+            owned_objects: &self.nothing,
             known_clusters: &self.clusters,
             images: &AS_WRITTEN,
             masking: &self.masking,
+            digester: &self.digester,
             now: jiff::Timestamp::UNIX_EPOCH,
             fresh: None,
             only: None,

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use skep_core::digester::Digester;
 use skep_core::gate::Settings;
 use skep_core::plan::Masking;
 use skep_core::seal::Sealer;
@@ -58,6 +59,7 @@ async fn controller(rig: &Rig) -> Result<Controller> {
         sources: SourceSet::new(vec![rig.path("registry.yml")], None, Vec::new()),
         policy: PolicySource::shipped(Settings::default()),
         masking: Masking::new([1; 32]),
+        digester: Digester::new(&[1; 32])?,
         sealer: Sealer::new(&[1; 32])?,
         clock,
         random: Arc::new(SystemRandom),

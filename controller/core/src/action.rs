@@ -61,6 +61,36 @@ words! {
         AdoptService = "adopt_service",
         /// Take a service off record; writes nothing to the engine.
         ReleaseService = "release_service",
+        /// Make a network.
+        CreateNetwork = "create_network",
+        /// Make a config.
+        CreateConfig = "create_config",
+        /// Make a secret.
+        CreateSecret = "create_secret",
+        /// Change the labels of a network; no engine can do that yet.
+        UpdateNetwork = "update_network",
+        /// Change the labels of a config.
+        UpdateConfig = "update_config",
+        /// Change the labels of a secret.
+        UpdateSecret = "update_secret",
+        /// Delete a network.
+        RemoveNetwork = "remove_network",
+        /// Delete a config.
+        RemoveConfig = "remove_config",
+        /// Delete a secret.
+        RemoveSecret = "remove_secret",
+        /// Put an existing network on record as ours; writes nothing to the engine.
+        AdoptNetwork = "adopt_network",
+        /// Put an existing config on record as ours; writes nothing to the engine.
+        AdoptConfig = "adopt_config",
+        /// Put an existing secret on record as ours; writes nothing to the engine.
+        AdoptSecret = "adopt_secret",
+        /// Take a network off record; writes nothing to the engine.
+        ReleaseNetwork = "release_network",
+        /// Take a config off record; writes nothing to the engine.
+        ReleaseConfig = "release_config",
+        /// Take a secret off record; writes nothing to the engine.
+        ReleaseSecret = "release_secret",
     }
 }
 
@@ -68,7 +98,50 @@ impl ActionKind {
     /// True when carrying it out changes only Skep's own records.
     #[must_use]
     pub fn writes_nothing_to_the_engine(self) -> bool {
-        matches!(self, Self::AdoptService | Self::ReleaseService)
+        self.is_adoption() || self.is_release()
+    }
+
+    /// True when it puts something on record.
+    #[must_use]
+    pub fn is_adoption(self) -> bool {
+        matches!(
+            self,
+            Self::AdoptService | Self::AdoptNetwork | Self::AdoptConfig | Self::AdoptSecret
+        )
+    }
+
+    /// True when it takes something off record.
+    #[must_use]
+    pub fn is_release(self) -> bool {
+        matches!(
+            self,
+            Self::ReleaseService | Self::ReleaseNetwork | Self::ReleaseConfig | Self::ReleaseSecret
+        )
+    }
+
+    /// True when it deletes something.
+    #[must_use]
+    pub fn is_removal(self) -> bool {
+        matches!(
+            self,
+            Self::RemoveService | Self::RemoveNetwork | Self::RemoveConfig | Self::RemoveSecret
+        )
+    }
+
+    /// True when it is about a service, not about a network, config or secret.
+    #[must_use]
+    pub fn is_about_a_service(self) -> bool {
+        matches!(
+            self,
+            Self::DeployService
+                | Self::ScaleService
+                | Self::RestartService
+                | Self::StopService
+                | Self::RollbackService
+                | Self::RemoveService
+                | Self::AdoptService
+                | Self::ReleaseService
+        )
     }
 }
 
@@ -106,14 +179,16 @@ impl Source {
         match self {
             Self::Manual => true,
             Self::Registry | Self::Gitops => {
-                matches!(
-                    kind,
-                    K::DeployService
-                        | K::ScaleService
-                        | K::StopService
-                        | K::RemoveService
-                        | K::AdoptService
-                )
+                let of_a_stack = self == Self::Gitops && !kind.is_about_a_service();
+                (of_a_stack && !kind.is_release())
+                    || matches!(
+                        kind,
+                        K::DeployService
+                            | K::ScaleService
+                            | K::StopService
+                            | K::RemoveService
+                            | K::AdoptService
+                    )
             }
             Self::Reconciler => {
                 matches!(kind, K::StopService | K::RestartService | K::ScaleService)

@@ -20,10 +20,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use self::batch::{Batch, Halt, halted_because};
-pub use self::binding::binding;
+pub use self::binding::{FROM_BEFORE_KEYS, binding, binding_by, is_keyless, keyless};
 pub use self::clocks::{Clocks, deadline};
 pub use self::decider::{Decider, Decision, MayNotDecide, UnknownDecision, may_decide};
-pub use self::group::group_key;
+pub(crate) use self::group::group_key;
 pub use self::label::{InvalidLabel, is_reserved_source, source_label};
 pub use self::moved::{Moved, MovedField, PlannedNow, what_moved};
 pub use self::overdue::{Overdue, overdue};

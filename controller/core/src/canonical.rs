@@ -1,5 +1,7 @@
 //! One byte form per JSON value, and digests over it.
 //!
+//! What may hold a secret value gets a keyed digest, see [`crate::digester`].
+//!
 //! RFC 8785 (JCS) writes numbers as doubles and would give two different 64-bit integers the same
 //! bytes; engine specs hold nanoseconds and bytes as 64-bit integers. So: object keys sorted by
 //! their bytes, no white space, integers exact, strings as `serde_json` escapes them.
@@ -50,24 +52,30 @@ fn write_value(value: &Value, out: &mut Vec<u8>) {
     }
 }
 
-/// A SHA-256 digest, as 64 hexadecimal digits.
+/// A digest, as 64 hexadecimal digits: SHA-256, or what [`crate::digester`] makes with a key.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Digest(String);
 
 impl Digest {
-    /// The digest of a JSON value's canonical bytes.
+    /// The digest of a JSON value's canonical bytes, without a key: only over what nobody minds
+    /// others to guess.
     #[must_use]
     pub fn of_json(value: &Value) -> Self {
         Self::of_bytes(&canonical_json(value))
     }
 
-    /// The digest of bytes.
+    /// The digest of bytes, without a key, as above.
     #[must_use]
     pub fn of_bytes(bytes: &[u8]) -> Self {
+        Self::of_hash(&Sha256::digest(bytes))
+    }
+
+    /// A hash as its digits.
+    pub(crate) fn of_hash(hash: &[u8]) -> Self {
         use fmt::Write as _;
         let mut text = String::with_capacity(64);
-        for byte in Sha256::digest(bytes) {
+        for byte in hash {
             // Writing to a String cannot fail.
             let _ = write!(text, "{byte:02x}");
         }

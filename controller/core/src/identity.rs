@@ -76,7 +76,9 @@ text_type! {
     FleetName
 }
 text_type! {
-    /// The final name of a Swarm service.
+    /// The final name of a Swarm service. As the target of a step or the name in an [`ObjectKey`]
+    /// it may also be another object: then the kind stands before the name, as in `config/web_app`,
+    /// which no service can be called.
     ServiceName
 }
 text_type! {
@@ -130,6 +132,13 @@ text_type! {
 text_type! {
     /// One step of a plan: eight characters of its digest, then the target.
     StepId
+}
+
+impl Default for GroupKey {
+    /// No group.
+    fn default() -> Self {
+        Self::new("")
+    }
 }
 
 impl Default for TenantId {
@@ -215,6 +224,39 @@ impl ServiceName {
         }
         Ok(Self(value.to_owned()))
     }
+
+    /// A network, config or secret as a target.
+    #[must_use]
+    pub fn object(kind: ObjectKind, name: &str) -> Self {
+        match kind {
+            ObjectKind::Service => Self(name.to_owned()),
+            ObjectKind::Network | ObjectKind::Config | ObjectKind::Secret => {
+                Self(format!("{}/{name}", kind.as_str()))
+            }
+        }
+    }
+
+    /// What kind of object this target is.
+    #[must_use]
+    pub fn kind(&self) -> ObjectKind {
+        self.split().0
+    }
+
+    /// The name on the swarm, without the kind.
+    #[must_use]
+    pub fn bare(&self) -> &str {
+        self.split().1
+    }
+
+    fn split(&self) -> (ObjectKind, &str) {
+        let Some((word, name)) = self.0.split_once('/') else {
+            return (ObjectKind::Service, &self.0);
+        };
+        match ObjectKind::from_word(word) {
+            Some(kind) => (kind, name),
+            None => (ObjectKind::Service, &self.0),
+        }
+    }
 }
 
 /// The kinds of Swarm objects that Skep can own.
@@ -261,7 +303,7 @@ pub struct ObjectKey {
     pub cluster: ClusterId,
     /// Which kind of object.
     pub kind: ObjectKind,
-    /// Its final name.
+    /// Its final name; of anything but a service with the kind before it, see [`ServiceName`].
     pub name: String,
 }
 
@@ -269,24 +311,49 @@ impl ObjectKey {
     /// The key of a service of the default tenant.
     #[must_use]
     pub fn service(cluster: &ClusterId, name: &ServiceName) -> Self {
+        Self::of(cluster, name)
+    }
+
+    /// The key of the target of a step, of whatever kind, of the default tenant.
+    #[must_use]
+    pub fn of(cluster: &ClusterId, target: &ServiceName) -> Self {
         Self {
             tenant: TenantId::default(),
             cluster: cluster.clone(),
-            kind: ObjectKind::Service,
-            name: name.as_str().to_owned(),
+            kind: target.kind(),
+            name: target.as_str().to_owned(),
         }
+    }
+
+    /// The object as the target of a step.
+    #[must_use]
+    pub fn target(&self) -> ServiceName {
+        ServiceName::new(self.name.as_str())
     }
 }
 
 impl fmt::Display for ObjectKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.kind.as_str(), self.name)
+        write!(f, "{}/{}", self.kind.as_str(), self.target().bare())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_target_of_another_kind_is_no_service() {
+        let target = ServiceName::object(ObjectKind::Config, "web_app");
+        assert_eq!((target.as_str(), target.bare()), ("config/web_app", "web_app"));
+        assert_eq!(target.kind(), ObjectKind::Config);
+        assert!(ServiceName::parse(target.as_str()).is_err());
+        let key = ObjectKey::of(&ClusterId::new("c"), &target);
+        assert_eq!((key.kind, key.to_string()), (ObjectKind::Config, "config/web_app".to_owned()));
+        let service = ServiceName::object(ObjectKind::Service, "web");
+        assert_eq!((service.kind(), service.bare()), (ObjectKind::Service, "web"));
+        assert_eq!(ObjectKey::of(&ClusterId::new("c"), &service).to_string(), "service/web");
+    }
 
     #[test]
     fn service_names_follow_swarms_rule() {

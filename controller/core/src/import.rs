@@ -24,6 +24,7 @@ use skep_crds::value::{EnvValue, JsonPointer};
 pub use self::naming::{Naming, names};
 use self::words::Words;
 use crate::desired::{Desired, DesiredService, ResolvedReference, SecretValues, connector};
+use crate::digester::Digester;
 use crate::image::ImageReference;
 use crate::observed::{ObservedService, Snapshot};
 use crate::plan::{
@@ -308,13 +309,18 @@ impl Draft<'_> {
             secrets,
             ..Desired::default()
         };
+        // Where it differs is read here, and nothing else of the step.
+        let digester =
+            Digester::new(&[0; 32]).map_err(|error| Error::Unreadable(error.to_string()))?;
         let finding = plan_key(
             &PlanInput {
                 desired: &desired,
                 observed: self.snapshot,
                 owned: &Owned::new(),
+                owned_objects: &Owned::new(),
                 known_clusters: &[],
                 masking: &Masking::new(Vec::new()),
+                digester: &digester,
                 now: self.live.updated_at,
                 fresh: Some(Fresh { name: &name, live: Some(self.live) }),
                 only: None,

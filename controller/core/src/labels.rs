@@ -11,6 +11,8 @@ pub const FLEET: &str = "dev.skep.fleet";
 pub const SOURCE: &str = "dev.skep.source";
 /// The action that last changed it: proof that a lost reply was a success.
 pub const ACTION: &str = "dev.skep.action";
+/// A keyed digest of the content of a secret, which nobody can read again.
+pub const CONTENT: &str = "dev.skep.content";
 /// The name of the stack, as `docker stack deploy` writes it.
 pub const STACK_NAMESPACE: &str = "com.docker.stack.namespace";
 /// The image as the stack file names it, as `docker stack deploy` writes it.

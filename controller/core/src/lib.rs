@@ -10,6 +10,7 @@ pub mod audit;
 pub mod canonical;
 pub mod containment;
 pub mod desired;
+pub mod digester;
 pub mod gate;
 pub mod hold;
 pub mod identity;

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 pub use self::schedule::{GIVE_UP_AFTER, next_attempt};
 use crate::action::{Action, words};
-use crate::approval::{Approval, Batch, Halt, group_key};
+use crate::approval::{Approval, Batch, Halt};
 use crate::canonical::Digest;
 use crate::identity::{ActionId, NoticeId, ObjectKey};
 
@@ -188,7 +188,7 @@ fn of_request(action: &Action, approval: &Approval) -> Value {
     let mut data = of_action(action);
     if let Value::Object(data) = &mut data {
         data.insert("approval_id".to_owned(), json!(approval.id));
-        data.insert("group".to_owned(), json!(group_key(&action.step)));
+        data.insert("group".to_owned(), json!(action.step.group));
         data.insert("revision".to_owned(), json!(approval.revision));
         data.insert("expires_at".to_owned(), json!(approval.expires_at));
     }

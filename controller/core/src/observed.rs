@@ -1,14 +1,17 @@
 //! What the swarm looks like: one immutable snapshot, with its age and how far it can be trusted.
 
+mod objects;
 mod services;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub use self::objects::ObservedObject;
 pub use self::services::Services;
-use crate::identity::{ClusterId, ServiceName, SwarmId};
+use crate::identity::{ClusterId, ObjectKind, ServiceName, SwarmId};
 use crate::spec::Spec;
 
 /// Everything that one pass of planning may look at.
@@ -28,6 +31,9 @@ pub struct Snapshot {
     pub secrets: BTreeMap<String, SwarmId>,
     /// Ids of configs by name; names are unique in a swarm.
     pub configs: BTreeMap<String, SwarmId>,
+    /// Networks of the swarm, secrets and configs as the engine reports them, by target
+    /// ([`ServiceName::object`]).
+    pub objects: Arc<BTreeMap<ServiceName, Arc<ObservedObject>>>,
     /// Nodes of the swarm.
     pub nodes: NodeCounts,
 }
@@ -182,6 +188,44 @@ pub struct NodeCounts {
 }
 
 impl Snapshot {
+    /// The same snapshot with one network, config or secret as it was read later. Copies nothing
+    /// of the services.
+    #[must_use]
+    pub fn with_object(&self, target: &ServiceName, live: Option<ObservedObject>) -> Self {
+        let mut snapshot = self.clone();
+        let objects = Arc::make_mut(&mut snapshot.objects);
+        let gone = objects.remove(target);
+        let by_name = |snapshot: &mut Self, kind: ObjectKind| match kind {
+            ObjectKind::Config => Some(std::mem::take(&mut snapshot.configs)),
+            ObjectKind::Secret => Some(std::mem::take(&mut snapshot.secrets)),
+            ObjectKind::Network | ObjectKind::Service => None,
+        };
+        if let Some(gone) = gone {
+            snapshot.networks.remove(&gone.id);
+        }
+        let ids = by_name(&mut snapshot, target.kind());
+        if let Some(live) = &live
+            && live.kind == ObjectKind::Network
+        {
+            let (id, name, scope) = (live.id.clone(), live.name.clone(), live.scope().to_owned());
+            snapshot.networks.insert(id.clone(), ObservedNetwork { id, name, scope });
+        }
+        if let Some(mut ids) = ids {
+            ids.remove(target.bare());
+            if let Some(live) = &live {
+                ids.insert(live.name.clone(), live.id.clone());
+            }
+            match target.kind() {
+                ObjectKind::Config => snapshot.configs = ids,
+                _ => snapshot.secrets = ids,
+            }
+        }
+        if let Some(live) = live {
+            Arc::make_mut(&mut snapshot.objects).insert(target.clone(), Arc::new(live));
+        }
+        snapshot
+    }
+
     /// The id of the swarm-scoped network with this name.
     #[must_use]
     pub fn network_id(&self, name: &str) -> Option<&SwarmId> {

@@ -47,7 +47,8 @@ fn collect(value: &Value, key: &str, values: &mut Vec<String>) {
         Value::String(text) if key == "Env" => {
             values.extend(text.split_once('=').map(|(_, value)| value.to_owned()));
         }
-        Value::String(text) if looks_secret(key) => values.push(text.clone()),
+        // What a secret or config holds.
+        Value::String(text) if looks_secret(key) || key == "Data" => values.push(text.clone()),
         Value::String(text) => {
             values.extend(secret_parts(text).into_iter().map(str::to_owned));
         }

@@ -186,7 +186,10 @@ pub fn of_step(step: &Step, tag: &ImageReference) -> Option<Resolution> {
         Operation::Restart
         | Operation::RefreshCredentials
         | Operation::Adopt
-        | Operation::Release => return None,
+        | Operation::Release
+        | Operation::CreateObject { .. }
+        | Operation::UpdateLabels { .. }
+        | Operation::Remove => return None,
     };
     let written = ImageReference::parse(image?.as_str()?);
     if written.unpinned() != *tag {

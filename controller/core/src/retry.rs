@@ -82,14 +82,12 @@ impl Pace {
 #[must_use]
 pub fn is_destructive(step: &Step) -> bool {
     match step.action {
-        ActionKind::StopService | ActionKind::RemoveService => true,
+        ActionKind::StopService => true,
+        kind if kind.is_removal() => true,
         ActionKind::DeployService => matches!(step.operation, Operation::Replace { .. }),
         // To zero is a stop by another name.
         ActionKind::ScaleService => step.changes.iter().any(|change| change.after == 0),
-        ActionKind::RestartService
-        | ActionKind::RollbackService
-        | ActionKind::AdoptService
-        | ActionKind::ReleaseService => false,
+        _ => false,
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use skep_core::action::ActionState;
 use skep_core::containment::Contained;
 use skep_core::desired::{Desired, SourceState};
+use skep_core::digester::Digester;
 use skep_core::gate::Policy;
 use skep_core::identity::{IntentId, ObjectKey, ServiceName};
 use skep_core::observed::Snapshot;
@@ -30,7 +31,7 @@ use crate::reconcile::act::Attempt;
 use crate::reconcile::standing::{degraded, is_forgotten, retried_at};
 use crate::reconcile::{Memory, World};
 use crate::refusals::Refusals;
-use crate::sources::SourceSet;
+use crate::sources::{Keys, SourceSet};
 use crate::status::Status;
 use crate::{Error, contain};
 
@@ -48,6 +49,8 @@ pub struct Parts {
     pub images: Resolver,
     /// How secret values are shown and fingerprinted.
     pub masking: Masking,
+    /// What digests over values are made with.
+    pub digester: Digester,
     /// What specs are sealed with before they reach the store.
     pub sealer: Sealer,
     /// The wall clock.
@@ -64,6 +67,7 @@ pub(crate) struct Context {
     pub(crate) policy: Arc<PolicySource>,
     pub(crate) images: Arc<Resolver>,
     pub(crate) masking: Masking,
+    pub(crate) digester: Digester,
     pub(crate) sealer: Sealer,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Arc<dyn Random>,
@@ -188,8 +192,8 @@ impl Context {
             return Ok(known);
         }
         let fence = leadership.map(Leadership::fence);
-        let desired =
-            sources.refresh(self.store.as_ref(), fence, &self.masking, self.clock.now()).await?;
+        let keys = Keys { masking: &self.masking, digester: &self.digester };
+        let desired = sources.refresh(self.store.as_ref(), fence, keys, self.clock.now()).await?;
         let not_ready =
             desired.sources.iter().filter(|source| source.state != SourceState::Ready).count();
         self.metrics.sources_not_ready.set(i64::try_from(not_ready).unwrap_or(i64::MAX));
@@ -253,6 +257,7 @@ impl Controller {
             policy: Arc::new(parts.policy),
             images: Arc::new(parts.images),
             masking: parts.masking,
+            digester: parts.digester,
             sealer: parts.sealer,
             clock: parts.clock,
             random: parts.random,
@@ -302,6 +307,7 @@ impl Controller {
             policy: Arc::clone(&context.policy),
             images: Arc::clone(&context.images),
             masking: context.masking.clone(),
+            digester: context.digester.clone(),
             sealer: context.sealer.clone(),
             clock: Arc::clone(&context.clock),
             random: Arc::clone(&context.random),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use skep_core::action::{Action, ActionKind, ActuatorMode};
 use skep_core::identity::ServiceName;
+use skep_core::plan::missing_references;
 use skep_core::readiness::State;
 
 use crate::controller::Context;
@@ -33,6 +34,11 @@ pub(crate) fn waits_for(
         return None;
     }
     let service = world.desired.services.get(&action.step.target)?;
+    if let Some(missing) = missing_references(&world.snapshot, &service.spec.value()).next() {
+        let is_active = active.contains(&missing);
+        let reason = format!("waits for {missing}, which is not there yet");
+        return Some(Wait { reason, ends_soon: is_active });
+    }
     let readiness = Arc::clone(&context.readiness.borrow());
     service.depends_on.iter().find_map(|dependency| {
         let wanted = world.desired.services.get(dependency)?;

@@ -11,6 +11,7 @@
 //! is none.
 
 pub(crate) mod landed;
+mod object;
 mod replace;
 mod write;
 
@@ -51,6 +52,9 @@ pub(crate) async fn settle(
 ) -> Result<Attempt, Error> {
     if intent.phase != IntentPhase::Write {
         return send_and_settle(context, leadership, action, intent, Sending::Again).await;
+    }
+    if object::is_about(action) {
+        return object::Work { context, leadership, action, intent }.settle().await;
     }
     // A dry run writes nothing, not even the rest of what a live actuator began.
     if context.options.mode == ActuatorMode::DryRun {
@@ -93,6 +97,9 @@ pub(crate) async fn send_and_settle(
         return replace::Work { context, leadership, action, intent }.carry_on(sending).await;
     }
     may_write(context, leadership)?;
+    if object::is_about(action) {
+        return object::Work { context, leadership, action, intent }.send(sending).await;
+    }
     let work = Write { context, leadership, action, intent };
     // Counted from this process's first copy, so that one that is still under way can arrive.
     context.asking_since(&intent.id);
@@ -210,7 +217,7 @@ pub(crate) const OUTCOME_UNKNOWN: &str = "OUTCOME_UNKNOWN";
 /// The state of an action that the engine has accepted and Swarm rolls out.
 pub(crate) const ROLLING_OUT: &str = "rolling_out";
 
-async fn store(
+pub(crate) async fn store(
     context: &Context,
     leadership: &Leadership,
     action: &Action,

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use skep_core::desired::{
     Desired, DesiredService, ResolvedReference, SecretValues, SourceState, SourceStatus, connector,
 };
+use skep_core::digester::{Digester, Purpose};
 use skep_core::identity::ServiceName;
 use skep_core::plan::Masking;
 use skep_crds::registry::Registry;
@@ -21,6 +22,13 @@ use crate::Error;
 
 /// The most that a referenced file may hold: a token or a certificate, not a data set.
 const MAX_REFERENCE_BYTES: u64 = 64 * 1024;
+
+/// What values are told apart by, so that none is shown or stored.
+#[derive(Clone, Copy)]
+pub(crate) struct Keys<'a> {
+    pub(crate) masking: &'a Masking,
+    pub(crate) digester: &'a Digester,
+}
 
 /// The sources of a fleet.
 #[derive(Debug)]
@@ -82,7 +90,7 @@ impl SourceSet {
         &mut self,
         store: &dyn Store,
         fence: Option<&Fence>,
-        masking: &Masking,
+        keys: Keys<'_>,
         now: Timestamp,
     ) -> Result<Arc<Desired>, Error> {
         let Some(registered) = &mut self.registry else {
@@ -99,24 +107,23 @@ impl SourceSet {
         }
         let refreshed = registered.last_good.accept(read);
         registered.say(&refreshed.state);
-        if let (Some(fence), Some(loaded)) = (fence, &refreshed.value)
+        if let Some(fence) = fence
             && refreshed.state == ReadState::Ready
         {
-            registered.keep(store, fence, &loaded.digest, now).await?;
+            registered.keep(store, fence, keys.digester, now).await?;
         }
         if let Some(loaded) = &refreshed.value {
             registered.referenced = referenced_files(&loaded.registry);
         }
-        let digest = refreshed.value.as_ref().map(|loaded| loaded.digest.clone());
         let (state, reason) = match refreshed.state {
             ReadState::Ready => (SourceState::Ready, None),
             ReadState::Stale { reason, .. } => (SourceState::Stale, Some(reason)),
             ReadState::NeverLoaded { reason, .. } => (SourceState::NeverLoaded, Some(reason)),
         };
-        let status = SourceStatus { name: registered.name.clone(), state, reason, digest };
+        let status = SourceStatus { name: registered.name.clone(), state, reason };
         let mut desired = Desired { sources: vec![status], ..Desired::default() };
         if let Some(loaded) = &refreshed.value {
-            (desired.services, desired.secrets) = declared(&loaded.registry, masking);
+            (desired.services, desired.secrets) = declared(&loaded.registry, keys.masking);
         }
         Ok(Arc::new(desired))
     }
@@ -144,12 +151,9 @@ impl Registered {
         &mut self,
         store: &dyn Store,
         fence: &Fence,
-        digest: &str,
+        digester: &Digester,
         now: Timestamp,
     ) -> Result<(), Error> {
-        if store.last_good(&self.name).await?.is_some_and(|stored| stored.digest == digest) {
-            return Ok(());
-        }
         let content = match self.last_good.export() {
             Ok(Some(content)) => content,
             Ok(None) => return Ok(()),
@@ -158,8 +162,12 @@ impl Registered {
                 return Ok(());
             }
         };
+        let digest = digester.digest_bytes(Purpose::Content, &content).to_string();
+        if store.last_good(&self.name).await?.is_some_and(|stored| stored.digest == digest) {
+            return Ok(());
+        }
         let source = self.name.clone();
-        let kept = LastGoodContent { source, digest: digest.to_owned(), content, loaded_at: now };
+        let kept = LastGoodContent { source, digest, content, loaded_at: now };
         Ok(store.put_last_good(fence, &kept).await?)
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use skep_core::action::{Action, ActionState, ActuatorMode};
-use skep_core::identity::{ActionId, ClusterId, ServiceName};
+use skep_core::identity::{ActionId, ClusterId, ObjectKind, ServiceName};
 use skep_core::observed::Snapshot;
 use skep_core::plan::{Operation, Waiting};
 use skep_store::{ActionFilter, Intent};
@@ -389,6 +389,7 @@ async fn refresh(context: &Context, action: &Action, result: &Result<Attempt, Er
         return;
     }
     let refreshed = match (&action.step.object, &action.step.operation) {
+        _ if action.key.kind != ObjectKind::Service => reflector.refresh_now().await,
         // What was made has an id that is not known yet; a replacement has another one.
         (None, _) | (_, Operation::Replace { .. }) => {
             match context.engine.inspect_service(&action.key.name).await.and_then(observe::service)

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use skep_core::identity::SwarmId;
+use skep_core::identity::{ObjectKind, SwarmId};
 use skep_core::ports::Clock as _;
 use skep_swarm::Engine as _;
 use skep_swarm::fake::FakeSwarm;
@@ -22,6 +22,12 @@ pub enum Write {
     Update(SwarmId, u64, Bytes),
     /// Of a service.
     Remove(SwarmId),
+    /// Of a network, config or secret.
+    CreateObject(ObjectKind, Bytes),
+    /// Of the labels of a config or secret at a Version.
+    UpdateObject(ObjectKind, SwarmId, u64, Bytes),
+    /// Of a network, config or secret.
+    RemoveObject(ObjectKind, SwarmId),
 }
 
 impl Write {
@@ -33,6 +39,13 @@ impl Write {
                 swarm.update_service(id, *version, spec.clone(), None).await.is_ok()
             }
             Self::Remove(id) => swarm.remove_service(id).await.is_ok(),
+            Self::CreateObject(kind, request) => {
+                swarm.create_object(*kind, request.clone()).await.is_ok()
+            }
+            Self::UpdateObject(kind, id, version, request) => {
+                swarm.update_object(*kind, id, *version, request.clone()).await.is_ok()
+            }
+            Self::RemoveObject(kind, id) => swarm.remove_object(*kind, id).await.is_ok(),
         }
     }
 }

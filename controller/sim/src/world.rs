@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use skep_core::action::{ActionState, ActuatorMode};
+use skep_core::digester::Digester;
 use skep_core::gate::Settings;
 use skep_core::identity::{ClusterId, ObjectKey, ServiceName};
 use skep_core::plan::Masking;
@@ -221,6 +222,7 @@ impl World {
                 Limits::default(),
             ),
             masking: Masking::new(*b"key"),
+            digester: Digester::new(&[7; 32]).unwrap(),
             sealer: Sealer::new(&[7; 32]).unwrap(),
             clock,
             random: Arc::new(Seeded::new(self.random.next())),

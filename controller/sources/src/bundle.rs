@@ -3,7 +3,6 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use crate::Error;
 
@@ -60,26 +59,6 @@ struct StoredFile {
 const STORED_VERSION: u32 = 1;
 
 impl SourceBundle {
-    /// `sha256:` and the digest of what the files say, whatever they are called.
-    pub fn digest(&self) -> String {
-        let mut hash = Sha256::new();
-        for file in &self.files {
-            // Lengths keep the end of one file from being taken for the start of the next.
-            hash.update([match file.role {
-                Role::Registry => b'r',
-                Role::Overlay => b'o',
-            }]);
-            hash.update(file.bytes.len().to_be_bytes());
-            hash.update(&file.bytes);
-        }
-        hash.finalize().iter().fold("sha256:".to_owned(), |mut text, byte| {
-            use fmt::Write as _;
-            // Writing to a String cannot fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
-    }
-
     /// The first file that is the beginning of what it was in `before`, cut off within a line.
     pub(crate) fn cut_off_since<'a>(&'a self, before: &Self) -> Option<&'a SourceFile> {
         self.files.iter().find(|file| {
@@ -139,20 +118,6 @@ mod tests {
 
     fn file(role: Role, path: &str, text: &str) -> SourceFile {
         SourceFile { role, path: path.to_owned(), bytes: text.as_bytes().to_vec() }
-    }
-
-    #[test]
-    fn the_digest_is_that_of_the_content() {
-        let bundle = |files: Vec<SourceFile>| SourceBundle { files }.digest();
-        let one = bundle(vec![file(Role::Registry, "a", "xy")]);
-        assert!(one.starts_with("sha256:") && one.len() == 71, "{one}");
-        assert_eq!(one, bundle(vec![file(Role::Registry, "other-name", "xy")]));
-        assert_ne!(one, bundle(vec![file(Role::Overlay, "a", "xy")]));
-        assert_ne!(
-            one,
-            bundle(vec![file(Role::Registry, "a", "x"), file(Role::Registry, "b", "y")])
-        );
-        assert_ne!(one, bundle(vec![file(Role::Registry, "a", "xY")]));
     }
 
     #[test]

@@ -105,7 +105,7 @@ impl LastGood {
             Ok(loaded) => {
                 // The same content at other profiles is another value.
                 let same = self.value.as_ref().is_some_and(|value| {
-                    value.digest == loaded.digest && value.registry == loaded.registry
+                    value.bundle == loaded.bundle && value.registry == loaded.registry
                 });
                 if !same {
                     self.value = Some(Arc::new(loaded));

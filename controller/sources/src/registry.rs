@@ -23,8 +23,6 @@ pub struct RegistrySource {
 pub struct Loaded {
     /// The chosen connectors.
     pub registry: Registry,
-    /// `sha256:…` of what the files say.
-    pub digest: String,
     /// The files.
     pub bundle: SourceBundle,
     /// What is valid, but perhaps not meant.
@@ -88,7 +86,7 @@ impl RegistrySource {
         let all = Registry::read(&files, overlay.as_ref()).map_err(invalid)?;
         let registry = all.clone().select(&self.profiles).map_err(invalid)?;
         let warnings = warnings(&all, &registry);
-        Ok(Loaded { registry, digest: bundle.digest(), warnings, bundle })
+        Ok(Loaded { registry, warnings, bundle })
     }
 }
 
@@ -159,10 +157,10 @@ mod tests {
         assert!(loaded.warnings.has("PLAIN_SECRET"));
         assert!(!format!("{loaded:?} {}", loaded.warnings).contains("canary"));
         let without = source(folder.path(), false, &[]).load().expect("valid");
-        assert_ne!(loaded.digest, without.digest);
+        assert_ne!(loaded.bundle, without.bundle);
         let chosen = source(folder.path(), true, &["x"]).load().expect("valid");
         assert_eq!(chosen.registry.services.len(), 1);
-        assert_eq!(chosen.digest, loaded.digest, "the content is the same");
+        assert_eq!(chosen.bundle, loaded.bundle, "the content is the same");
         assert!(chosen.warnings.has("UNCHOSEN_DEPENDENCY"));
     }
 
@@ -191,7 +189,7 @@ mod tests {
         folder.close().expect("removed");
         let bundle = SourceBundle::from_bytes(&bytes).expect("the bundle");
         let again = source.rebuild(bundle.clone()).expect("valid");
-        assert_eq!((again.registry, again.digest), (loaded.registry, loaded.digest));
+        assert_eq!((again.registry, again.bundle), (loaded.registry, loaded.bundle));
         let other = RegistrySource::new(vec!["other.yml".into()], None, Vec::new());
         assert!(matches!(other.rebuild(bundle), Err(Error::Stored { .. })));
     }

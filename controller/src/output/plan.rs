@@ -256,7 +256,7 @@ impl<'a> StepView<'a> {
             let (code, message) = (plain(&note.code), plain(&note.message));
             let _ = writeln!(text, "    note {}: {message}", style.yellow(&code));
         }
-        if self.action == ActionKind::AdoptService && !self.changes.is_empty() {
+        if self.action.is_adoption() && !self.changes.is_empty() {
             let _ = writeln!(text, "    {}", style.dim("once adopted, this would be proposed:"));
         }
         for change in self.changes {
@@ -290,8 +290,8 @@ impl<'a> StepView<'a> {
             return style.red("!");
         }
         match self.action {
-            ActionKind::AdoptService | ActionKind::ReleaseService => style.cyan("→"),
-            ActionKind::RemoveService => style.red("-"),
+            kind if kind.writes_nothing_to_the_engine() => style.cyan("→"),
+            kind if kind.is_removal() => style.red("-"),
             ActionKind::RollbackService => style.yellow("<"),
             _ if self.object.is_none() => style.green("+"),
             _ => style.yellow("~"),

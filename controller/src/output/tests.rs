@@ -6,7 +6,7 @@ use skep_core::action::{ActionKind, Source};
 use skep_core::canonical::Digest;
 use skep_core::desired::Provenance;
 use skep_core::hold::{Hold, HoldKind};
-use skep_core::identity::{ClusterId, ObjectKey, PlanId, ServiceName, StepId, SwarmId};
+use skep_core::identity::{ClusterId, GroupKey, ObjectKey, PlanId, ServiceName, StepId, SwarmId};
 use skep_core::plan::{
     Blocked, Change, DriftClass, Edit, Note, Operation, Plan, Risk, Step, Summary, Waiting,
 };
@@ -47,6 +47,7 @@ fn step(target: &str, action: ActionKind, class: DriftClass) -> Step {
         request: None,
         difference: None,
         digest: Digest::from_stored("22".repeat(32)),
+        group: GroupKey::default(),
     }
 }
 

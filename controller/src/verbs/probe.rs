@@ -167,12 +167,8 @@ mod tests {
     use super::*;
 
     fn with_source(state: SourceState) -> LoopStatus {
-        let source = SourceStatus {
-            name: "a.yml".to_owned(),
-            state,
-            reason: Some("line 3".to_owned()),
-            digest: None,
-        };
+        let source =
+            SourceStatus { name: "a.yml".to_owned(), state, reason: Some("line 3".to_owned()) };
         LoopStatus { sources: vec![source], ..LoopStatus::default() }
     }
 

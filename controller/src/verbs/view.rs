@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 use serde::Serialize;
 use skep_core::action::{Action, ActionKind, ActionState, ActuatorMode, Source};
-use skep_core::approval::{Approval, ApprovalStatus, Moved, Overdue, Wait, group_key, overdue};
+use skep_core::approval::{Approval, ApprovalStatus, Moved, Overdue, Wait, overdue};
 use skep_core::audit::{AuditEvent, AuditKind};
 use skep_core::gate::Override;
 use skep_core::identity::APPROVAL_PREFIX;
@@ -67,7 +67,7 @@ impl ApprovalView {
             mode: action.map(|action| action.mode),
             state: action.map(|action| action.state),
             overdue: None,
-            group: action.map(|action| group_key(&action.step).to_string()),
+            group: action.map(|action| action.step.group.to_string()),
         }
     }
 }

@@ -8,7 +8,11 @@ use sqlx::postgres::PgConnectOptions;
 
 /// Where a Postgres database is, and who asks. Shows everything but the password.
 #[derive(Clone)]
-pub struct Address(PgConnectOptions);
+pub struct Address {
+    options: PgConnectOptions,
+    /// Whether it says how many prepared statements are kept.
+    says_statements: bool,
+}
 
 /// An address that names no Postgres database. It does not repeat the address, which can hold a
 /// password.
@@ -35,6 +39,9 @@ pub enum InvalidAddress {
     Form,
 }
 
+/// How many prepared statements a connection keeps.
+const STATEMENTS: &str = "statement-cache-capacity";
+
 /// The parameters that have a meaning. `options` is not among them: a pooler refuses it.
 const PARAMETERS: [&str; 17] = [
     "sslmode",
@@ -46,7 +53,7 @@ const PARAMETERS: [&str; 17] = [
     "ssl-cert",
     "sslkey",
     "ssl-key",
-    "statement-cache-capacity",
+    STATEMENTS,
     "host",
     "hostaddr",
     "port",
@@ -64,12 +71,17 @@ impl Address {
     }
 
     pub(crate) fn options(&self) -> PgConnectOptions {
-        self.0
+        self.options
             .clone()
             // Poolers refuse settings that they do not know at the start of a session.
             .extra_float_digits(None)
             // They are the same each time; logs say what Skep does.
             .disable_statement_logging()
+    }
+
+    /// Whether it is decided whether statements are prepared under names.
+    pub(crate) fn says_statements(&self) -> bool {
+        self.says_statements
     }
 }
 
@@ -102,13 +114,14 @@ impl FromStr for Address {
             return Err(InvalidAddress::Parameter { name: name.to_owned() });
         }
         let options: PgConnectOptions = text.parse().map_err(|_| InvalidAddress::Form)?;
-        Ok(Self(options))
+        let says_statements = query.contains(STATEMENTS);
+        Ok(Self { options, says_statements })
     }
 }
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&shown(&self.0))
+        f.write_str(&shown(&self.options))
     }
 }
 

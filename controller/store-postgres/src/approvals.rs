@@ -167,11 +167,13 @@ impl Approvals for PostgresStore {
             return Ok(0);
         }
         let (mut tx, _) = self.write_fenced(fence, OPERATION).await?;
-        // Marking them first locks them: each is told once.
+        // Marking them first locks them: each is told once. One that is locked is being decided
+        // about, and whoever does that may wait for another one of these.
         let rows = sqlx::query_as!(
             ApprovalRow,
-            "UPDATE approvals SET reminded_at = $2 \
+            "UPDATE approvals SET reminded_at = $2 WHERE id IN (SELECT id FROM approvals \
              WHERE status = 'pending' AND expires_at < $1 AND reminded_at IS NULL \
+             FOR UPDATE SKIP LOCKED) \
              RETURNING id, action_id, kind, target, plan_id, binding, status, revision, \
              created_at, expires_at, decided_at, decided_by, decided_source, batch_id, comment",
             to_column(before),

@@ -108,7 +108,8 @@ async fn load(tx: &mut PgConnection, id: &BatchId, operation: &'static str) -> R
 }
 
 /// Locks the decision about many that covers an action which ends like this, if one does, before
-/// the action is: of several that fail at once, one halts the others.
+/// the action is: of several that fail at once, one halts the others. With it, all actions that it
+/// may halt, in the order in which whoever decides about many locks them.
 pub(crate) async fn lock(
     tx: &mut PgConnection,
     action: &ActionId,
@@ -122,6 +123,15 @@ pub(crate) async fn lock(
             action.as_str()
         )
         .fetch_optional(&mut *tx)
+        .await
+        .during(operation)?;
+        sqlx::query_scalar!(
+            "SELECT id FROM actions WHERE id IN (SELECT member.action_id \
+             FROM approvals AS member JOIN approvals AS own USING (batch_id) \
+             WHERE own.action_id = $1 AND member.status = 'approved') ORDER BY id FOR UPDATE",
+            action.as_str()
+        )
+        .fetch_all(&mut *tx)
         .await
         .during(operation)?;
     }

@@ -10,7 +10,7 @@ use sqlx::{Postgres, Transaction};
 use crate::address::shown;
 use crate::error::{Cause, IntoStoreError as _, from_sqlx};
 use crate::lanes::Trail;
-use crate::{Address, ClockShift, PostgresStore, schema};
+use crate::{Address, ClockShift, PostgresStore, pooler, schema};
 
 /// What every failure here is a failure of.
 pub(crate) const OPERATION: &str = "open the database";
@@ -49,9 +49,15 @@ pub(crate) async fn open(
     options: OpenOptions,
     clock: ClockShift,
 ) -> Result<PostgresStore> {
-    let connect = address.options();
+    let mut connect = address.options();
     // Not through the pool, which tries for long and then only says that it took too long.
     let mut first = connect_once(&connect, CONNECT_TIMEOUT, OPERATION).await?;
+    if !address.says_statements() && is_pooled(&mut first, &connect).await? {
+        tracing::debug!("store.pooler_found");
+        connect = connect.statement_cache_capacity(0);
+        let _ended_either_way = first.close().await;
+        first = connect_once(&connect, CONNECT_TIMEOUT, OPERATION).await?;
+    }
     let prepared = schema::prepare(&mut first, &options.protection).await;
     let _ended_either_way = first.close().await;
     let pool = PgPoolOptions::new()
@@ -65,10 +71,24 @@ pub(crate) async fn open(
 }
 
 pub(crate) async fn is_new(address: &Address) -> Result<bool> {
-    let mut connection = connect_once(&address.options(), CONNECT_TIMEOUT, OPERATION).await?;
-    let is_new = schema::is_new(&mut connection).await;
+    // One statement, which no pooler has seen before.
+    let options = address.options().statement_cache_capacity(0);
+    let mut connection = connect_once(&options, CONNECT_TIMEOUT, OPERATION).await?;
+    let mut tx = connection.begin().await.during(OPERATION)?;
+    let is_new = schema::is_new(&mut tx).await;
+    drop(tx);
     let _ended_either_way = connection.close().await;
     is_new
+}
+
+async fn is_pooled(first: &mut PgConnection, options: &PgConnectOptions) -> Result<bool> {
+    // A server that has no connection left for us says so later, to whoever needs one.
+    let Ok(mut second) = connect_once(options, CONNECT_TIMEOUT, OPERATION).await else {
+        return Ok(false);
+    };
+    let is_pooled = pooler::is_between(first, &mut second).await;
+    let _ended_either_way = second.close().await;
+    is_pooled
 }
 
 async fn connect_once(

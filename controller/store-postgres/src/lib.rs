@@ -11,8 +11,8 @@
 //! - When the connection is lost during a COMMIT, the database is asked what became of it; only
 //!   when that fails too, the caller gets [`skep_store::Error::OutcomeUnknown`].
 //! - Nothing is kept in a session: no listener, no session lock, no temporary table. A pooler may
-//!   give each transaction another server connection. One that does not know prepared statements
-//!   needs `statement-cache-capacity=0` in the URL.
+//!   give each transaction another server connection; one that does so is noticed at the opening,
+//!   and then no statement is prepared under a name.
 //! - No error and no `Debug` shows the URL's password.
 //!
 //! # Caveats
@@ -40,7 +40,9 @@ mod letters;
 mod outbox;
 mod overrides;
 mod ownership;
+mod pooler;
 mod query;
+mod rekeying;
 mod requests;
 mod revisions;
 mod schema;

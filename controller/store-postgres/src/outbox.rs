@@ -63,6 +63,16 @@ async fn seen(
         .during(operation)
 }
 
+/// Those who change many deliveries at once wait here for each other: in which order their rows
+/// are found is nobody's promise.
+async fn lock_deliveries(tx: &mut PgConnection, operation: &'static str) -> Result<()> {
+    sqlx::query!("SELECT pg_advisory_xact_lock(hashtextextended('deliveries', 0))")
+        .execute(&mut *tx)
+        .await
+        .during(operation)?;
+    Ok(())
+}
+
 async fn newest(tx: &mut PgConnection, operation: &'static str) -> Result<i64> {
     sqlx::query_scalar!(r#"SELECT coalesce(max(seq), 0) AS "seq!" FROM outbox"#)
         .fetch_one(&mut *tx)
@@ -218,6 +228,7 @@ impl Outbox for PostgresStore {
     ) -> Result<u64> {
         const OPERATION: &str = "retry deliveries";
         let mut tx = self.write(OPERATION).await?;
+        lock_deliveries(&mut tx, OPERATION).await?;
         let at = to_column(now);
         let mut query =
             QueryBuilder::<Postgres>::new("UPDATE outbox_deliveries AS d SET next_at = ");
@@ -260,6 +271,7 @@ impl Outbox for PostgresStore {
             return Ok(Tidied::default());
         }
         let (mut tx, leader) = self.write_fenced(fence, OPERATION).await?;
+        lock_deliveries(&mut tx, OPERATION).await?;
         let dead = sqlx::query!(
             "UPDATE outbox_deliveries SET state = 'dead', updated_at = $1 \
              WHERE state = 'waiting' AND updated_at < $2",

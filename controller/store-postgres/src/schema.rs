@@ -9,7 +9,7 @@ use sqlx::{Connection as _, PgConnection};
 
 use crate::connect::OPERATION;
 use crate::error::{Cause, IntoStoreError as _, from_sqlx};
-use crate::{audit, sealing};
+use crate::{audit, rekeying, sealing};
 
 /// The oldest version of the server that still gets fixes.
 const OLDEST_SERVER: i32 = 14;
@@ -54,6 +54,7 @@ pub(crate) async fn prepare(
     if !is_read_only {
         audit::ensure_roots(&mut tx, protection).await?;
         sealing::seal_clear_rows(&mut tx, protection).await?;
+        rekeying::key_digests(&mut tx, protection).await?;
     }
     let id = sqlx::query_scalar!("SELECT id FROM installation")
         .fetch_one(&mut *tx)

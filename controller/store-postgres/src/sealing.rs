@@ -4,7 +4,7 @@
 use async_trait::async_trait;
 use skep_store::{Protection, Result};
 use skep_store_sql::sealing::{self as shared, ClearBody, ClearRows};
-use sqlx::PgConnection;
+use sqlx::{PgConnection, Row as _};
 
 use crate::connect::OPERATION;
 use crate::error::IntoStoreError as _;
@@ -27,12 +27,10 @@ pub(crate) async fn seal_clear_rows(
 }
 
 async fn is_unfinished(connection: &mut PgConnection) -> Result<bool> {
-    let tables: i64 = sqlx::query_scalar(
-        "SELECT count(*) FROM pg_class WHERE oid = to_regclass('unsealed_steps')",
-    )
-    .fetch_one(&mut *connection)
-    .await
-    .during(OPERATION)?;
+    // Also asked outside of a transaction, where a pooler may lose a prepared statement.
+    let asked = "SELECT count(*) FROM pg_class WHERE oid = to_regclass('unsealed_steps')";
+    let row = sqlx::raw_sql(asked).fetch_one(&mut *connection).await;
+    let tables: i64 = row.and_then(|row| row.try_get(0)).during(OPERATION)?;
     Ok(tables > 0)
 }
 
@@ -90,21 +88,31 @@ impl ClearRows for Rows<'_> {
     }
 }
 
-/// Writes the tables anew, without the dead rows that held what was sealed. Another process may be
+/// Writes the tables anew, without the dead rows that held what was sealed or keyed. Another process may be
 /// in the way: then the next opening tries again, and nothing else waits for it. What the server
 /// has archived (its log, backups) is out of reach.
 pub(crate) async fn wipe(connection: &mut PgConnection) {
     let done = async {
-        if !is_unfinished(connection).await? {
+        let left: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM pg_class \
+             WHERE oid IN (to_regclass('unsealed_steps'), to_regclass('unkeyed_digests'))",
+        )
+        .fetch_one(&mut *connection)
+        .await
+        .during(OPERATION)?;
+        if left == 0 {
             return Ok(());
         }
         for statement in [
             "VACUUM FULL actions",
             "VACUUM FULL source_contents",
             "VACUUM FULL intents",
-            "DROP TABLE unsealed_steps",
+            "VACUUM FULL approvals",
+            "VACUUM FULL holds",
+            "VACUUM FULL outbox",
+            "DROP TABLE IF EXISTS unsealed_steps, unkeyed_digests",
         ] {
-            sqlx::query(statement).execute(&mut *connection).await.during(OPERATION)?;
+            sqlx::raw_sql(statement).execute(&mut *connection).await.during(OPERATION)?;
         }
         Ok::<_, skep_store::Error>(())
     };

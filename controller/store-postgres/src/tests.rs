@@ -1,5 +1,8 @@
 //! What only the inside can show: the schema's own rules, and who waits for whom.
 
+mod keyed;
+mod locks;
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -310,7 +313,20 @@ async fn what_the_first_schema_held_is_there_after_the_upgrade() {
         assert!(rows > 0, "{table} is empty, so this test says nothing about it");
     }
 
+    let before = files(&mut connection).await;
+    for clear in CLEAR {
+        assert!(contains(&before, clear), "{clear}: otherwise this test proves nothing");
+    }
     let store = PostgresStore::open(&address, options()).await.unwrap();
+    let after = files(&mut connection).await;
+    for clear in CLEAR {
+        assert!(!contains(&after, clear), "{clear} is left in the files of the tables");
+    }
+    let unsealed: Option<String> = sqlx::query_scalar("SELECT to_regclass('unsealed_steps')::text")
+        .fetch_one(&mut connection)
+        .await
+        .unwrap();
+    assert_eq!(unsealed, None, "the sealing is over");
     let actions = store.actions(&ActionFilter::default()).await.unwrap();
     let states: Vec<_> =
         actions.iter().map(|action| (action.id.as_str(), action.state, action.revision)).collect();
@@ -334,4 +350,29 @@ async fn what_the_first_schema_held_is_there_after_the_upgrade() {
         assert!(!text.contains("caddy") && !text.contains("hunter2"), "{column}: {text}");
     }
     store.place_hold(&hold()).await.unwrap();
+}
+
+/// What the oldest schema kept in the clear.
+const CLEAR: [&str; 2] = ["0123abcd-caddy", "hunter2"];
+
+/// The files of all tables of the database, with what was moved out of their rows, as they are on
+/// the disk of the server.
+async fn files(connection: &mut PgConnection) -> Vec<u8> {
+    connection.execute("CHECKPOINT").await.unwrap();
+    let folder: String = sqlx::query_scalar("SELECT current_setting('data_directory')")
+        .fetch_one(&mut *connection)
+        .await
+        .unwrap();
+    let paths: Vec<String> = sqlx::query_scalar(
+        "SELECT pg_relation_filepath(oid) FROM pg_class WHERE relkind IN ('r', 't') AND oid > 16383",
+    )
+    .fetch_all(&mut *connection)
+    .await
+    .unwrap();
+    let read = |path: String| std::fs::read(std::path::Path::new(&folder).join(path)).unwrap();
+    paths.into_iter().flat_map(read).collect()
+}
+
+fn contains(bytes: &[u8], text: &str) -> bool {
+    bytes.windows(text.len()).any(|window| window == text.as_bytes())
 }

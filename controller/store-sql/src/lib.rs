@@ -24,6 +24,7 @@ mod overrides;
 mod ownership;
 mod prefix;
 pub mod query;
+pub mod rekeying;
 mod requests;
 mod revisions;
 pub mod sealing;

@@ -111,8 +111,10 @@ pub trait Archive: Send {
 /// Tables that belong to the database itself.
 #[must_use]
 pub fn is_carried(table: &str) -> bool {
-    !matches!(table, "_sqlx_migrations" | "schema_versions" | "changes" | "unsealed_steps")
-        && !table.starts_with("sqlite_")
+    !matches!(
+        table,
+        "_sqlx_migrations" | "schema_versions" | "changes" | "unsealed_steps" | "unkeyed_digests"
+    ) && !table.starts_with("sqlite_")
 }
 
 /// Columns that belong to the database itself.

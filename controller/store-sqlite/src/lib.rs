@@ -35,6 +35,7 @@ mod overrides;
 mod ownership;
 mod query;
 mod read_only;
+mod rekeying;
 mod requests;
 mod revisions;
 mod schema;

@@ -9,11 +9,12 @@ use sqlx::{Connection as _, SqliteConnection, SqlitePool};
 
 use crate::connect::{self, OPERATION};
 use crate::error::{Cause, IntoStoreError as _, from_sqlx};
-use crate::{audit, sealing};
+use crate::{audit, rekeying, sealing};
 
 /// Checks the database, brings its schema up to date, and returns the installation's id.
 ///
-/// What an earlier version left in the clear is sealed, and the audit trail gets its checkpoint.
+/// What an earlier version left in the clear is sealed, digests without a key get theirs, and the
+/// audit trail gets its checkpoint.
 ///
 /// All in one transaction that holds the write lock: processes that start at once wait for each
 /// other, a half-done upgrade leaves nothing, and a read-only database is found out here and not
@@ -32,6 +33,7 @@ pub(crate) async fn prepare(writer: &SqlitePool, protection: &Protection) -> Res
     }
     audit::ensure_roots(&mut tx, protection).await?;
     sealing::seal_clear_rows(&mut tx, protection).await?;
+    rekeying::key_digests(&mut tx, protection).await?;
     let id = sqlx::query_scalar!("SELECT id FROM installation")
         .fetch_one(&mut *tx)
         .await

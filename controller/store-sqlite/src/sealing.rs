@@ -90,12 +90,18 @@ impl ClearRows for Rows<'_> {
     }
 }
 
-/// Writes the file anew, without the pages that held what was sealed, and empties the write-ahead
-/// log. Another process may be in the way: then the next opening tries again, and nothing else
+/// Writes the file anew, without the pages that held what was sealed or keyed, and empties the
+/// write-ahead log. Another process may be in the way: then the next opening tries again, and nothing else
 /// waits for it.
 pub(crate) async fn wipe(connection: &mut SqliteConnection) {
     let done = async {
-        if !is_unfinished(connection).await? {
+        let left: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM sqlite_schema WHERE name IN ('unsealed_steps', 'unkeyed_digests')",
+        )
+        .fetch_one(&mut *connection)
+        .await
+        .during(OPERATION)?;
+        if left == 0 {
             return Ok(());
         }
         sqlx::query("VACUUM").execute(&mut *connection).await.during(OPERATION)?;
@@ -105,7 +111,11 @@ pub(crate) async fn wipe(connection: &mut SqliteConnection) {
             .during(OPERATION)?;
         if busy == 0 {
             let mut tx = connection.begin_with("BEGIN IMMEDIATE").await.during(OPERATION)?;
-            sqlx::query("DROP TABLE unsealed_steps").execute(&mut *tx).await.during(OPERATION)?;
+            for table in
+                ["DROP TABLE IF EXISTS unsealed_steps", "DROP TABLE IF EXISTS unkeyed_digests"]
+            {
+                sqlx::query(table).execute(&mut *tx).await.during(OPERATION)?;
+            }
             tx.commit().await.during(OPERATION)?;
         }
         Ok::<_, skep_store::Error>(())

@@ -1,5 +1,6 @@
 //! What only the inside can show: the connections' settings, and failures of the disk.
 
+mod keyed;
 mod tamper;
 mod upgrade;
 

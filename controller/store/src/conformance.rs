@@ -42,6 +42,14 @@ use crate::Store;
 
 pub use self::fixtures::protection;
 
+/// What tests of one backend alone are told with.
+pub mod samples {
+    pub use super::fixtures::{
+        at, cluster, decision, done_with, granted, hold, intent, key, pending, refused_for,
+    };
+    pub use super::tamper::verify;
+}
+
 /// One empty database of a backend.
 #[async_trait]
 pub trait Harness: Send + Sync {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 use skep_core::audit::AuditKey;
+use skep_core::digester::Digester;
 use skep_core::ports::Random;
 use skep_core::seal::{SealError, Sealed, Sealer};
 
@@ -30,6 +31,7 @@ pub struct Protection(Arc<Inner>);
 struct Inner {
     sealer: Sealer,
     audit: AuditKey,
+    digester: Digester,
     random: Arc<dyn Random>,
 }
 
@@ -50,13 +52,20 @@ impl Protection {
     ) -> std::result::Result<Self, SealError> {
         let sealer = Sealer::new(installation_key)?;
         let audit = AuditKey::new(installation_key)?;
-        Ok(Self(Arc::new(Inner { sealer, audit, random })))
+        let digester = Digester::new(installation_key)?;
+        Ok(Self(Arc::new(Inner { sealer, audit, digester, random })))
     }
 
     /// The key of the audit trail.
     #[must_use]
     pub fn audit(&self) -> &AuditKey {
         &self.0.audit
+    }
+
+    /// What gives a key to digests that were stored without one.
+    #[must_use]
+    pub fn digester(&self) -> &Digester {
+        &self.0.digester
     }
 
     /// The random numbers.

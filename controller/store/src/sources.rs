@@ -10,7 +10,7 @@ use crate::{Fence, Result};
 pub struct LastGoodContent {
     /// The source's name.
     pub source: String,
-    /// The digest of the content.
+    /// The keyed digest of the content.
     pub digest: String,
     /// The content, in the source's own form.
     pub content: Vec<u8>,

@@ -1,6 +1,5 @@
 //! The real engine behind [`Engine`]: which path, which query, which limit.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use async_trait::async_trait;
@@ -8,14 +7,15 @@ use bytes::Bytes;
 use http::Method;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use skep_core::identity::SwarmId;
-use skep_core::observed::{ApiVersion, ObservedNetwork};
+use skep_core::identity::{ObjectKind, SwarmId};
+use skep_core::observed::ApiVersion;
 use skep_core::redact::redact;
 
 use crate::address::EngineAddress;
 use crate::engine::{Created, Engine, EngineInfo, EventStream, Nodes, Services, Task, Updated};
 use crate::error::{Call, Error};
 use crate::events;
+use crate::objects;
 use crate::registry::{self, Distribution, RegistryAuth};
 use crate::transport::{Limits, Size, Transport};
 use crate::wire;
@@ -204,27 +204,61 @@ impl Engine for DockerEngine {
         Ok(tasks.into_iter().map(Task::from).collect())
     }
 
-    async fn list_networks(&self) -> Result<Vec<ObservedNetwork>, Error> {
-        let mut networks: Vec<wire::Network> = self.list("/networks", None).await?;
-        // The swarm has a `host` and a `bridge` of its own, which services name and lists leave
-        // out; the engine shows them only when asked for by name and scope.
-        for name in ["host", "bridge"] {
-            let target = self.target(&format!("/networks/{name}"), &[("scope", "swarm")]);
-            match read::<wire::Network>(&self.transport, "/networks/{id}", &target).await {
-                Ok(network) => networks.push(network),
-                Err(Error::NotFound { .. }) => {}
-                Err(error) => return Err(error),
+    async fn list_objects(&self, kind: ObjectKind) -> Result<Vec<Value>, Error> {
+        let paths = objects::paths(kind);
+        let mut listed: Vec<Value> = self.list(paths.list, None).await?;
+        if kind == ObjectKind::Network {
+            // The swarm has a `host` and a `bridge` of its own, which services name and lists
+            // leave out; the engine shows them only when asked for by name and scope.
+            for name in ["host", "bridge"] {
+                match self.inspect_object(kind, name).await {
+                    Ok(network) => listed.push(network),
+                    Err(Error::NotFound { .. }) => {}
+                    Err(error) => return Err(error),
+                }
             }
         }
-        Ok(networks.into_iter().map(ObservedNetwork::from).collect())
+        Ok(listed)
     }
 
-    async fn list_secrets(&self) -> Result<BTreeMap<String, SwarmId>, Error> {
-        Ok(wire::by_name(self.list("/secrets", None).await?))
+    async fn inspect_object(&self, kind: ObjectKind, id: &str) -> Result<Value, Error> {
+        let paths = objects::paths(kind);
+        let query: &[_] = if kind == ObjectKind::Network { &[("scope", "swarm")] } else { &[] };
+        let target = self.target(&segment(&format!("{}/", paths.list), id, ""), query);
+        read(&self.transport, paths.one, &target).await
     }
 
-    async fn list_configs(&self) -> Result<BTreeMap<String, SwarmId>, Error> {
-        Ok(wire::by_name(self.list("/configs", None).await?))
+    async fn create_object(&self, kind: ObjectKind, request: Bytes) -> Result<Created, Error> {
+        let path = objects::paths(kind).create;
+        let (target, body) = (self.target(path, &[]), request.clone());
+        let reply = self.transport.write(Method::POST, path, &target, request, None).await?;
+        let call = Call { method: Method::POST, path };
+        let mut created: Created = parse::<wire::Created>(call, &reply.body)?.into();
+        created.warnings.iter_mut().for_each(|warning| *warning = redact(warning, &body));
+        Ok(created)
+    }
+
+    async fn update_object(
+        &self,
+        kind: ObjectKind,
+        id: &SwarmId,
+        version: u64,
+        request: Bytes,
+    ) -> Result<(), Error> {
+        let paths = objects::paths(kind);
+        let before = format!("{}/", paths.list);
+        let version = version.to_string();
+        let target =
+            self.target(&segment(&before, id.as_str(), "/update"), &[("version", &version)]);
+        self.transport.write(Method::POST, paths.update, &target, request, None).await?;
+        Ok(())
+    }
+
+    async fn remove_object(&self, kind: ObjectKind, id: &SwarmId) -> Result<(), Error> {
+        let paths = objects::paths(kind);
+        let target = self.target(&segment(&format!("{}/", paths.list), id.as_str(), ""), &[]);
+        self.transport.write(Method::DELETE, paths.one, &target, Bytes::new(), None).await?;
+        Ok(())
     }
 
     async fn nodes(&self) -> Result<Nodes, Error> {

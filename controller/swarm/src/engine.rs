@@ -4,15 +4,13 @@
 //! it does not know, and losing a field of somebody's service is the one thing that must not
 //! happen here. Everything else is read into the few fields that are used.
 
-use std::collections::BTreeMap;
-
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use jiff::Timestamp;
 use serde_json::Value;
-use skep_core::identity::{ClusterId, SwarmId};
-use skep_core::observed::{ApiVersion, NodeCounts, ObservedNetwork};
+use skep_core::identity::{ClusterId, ObjectKind, SwarmId};
+use skep_core::observed::{ApiVersion, NodeCounts};
 
 use crate::error::Error;
 use crate::registry::{Distribution, RegistryAuth};
@@ -86,23 +84,47 @@ pub trait Engine: Send + Sync {
     /// [`Error::NotFound`] when one of the named services is gone.
     async fn list_tasks(&self, of: &Services) -> Result<Vec<Task>, Error>;
 
-    /// All networks that the engine knows, local ones included.
+    /// All networks (local ones included), secrets or configs as the engine reports them,
+    /// losslessly. Configs come with their data, secrets without.
     ///
     /// # Errors
     /// When the engine cannot be asked or refuses.
-    async fn list_networks(&self) -> Result<Vec<ObservedNetwork>, Error>;
+    async fn list_objects(&self, kind: ObjectKind) -> Result<Vec<Value>, Error>;
 
-    /// The ids of all secrets by name.
+    /// One network of the swarm, secret or config by id or name, as [`Self::list_objects`] gives
+    /// it. The engine also takes the start of an id for one.
     ///
     /// # Errors
-    /// When the engine cannot be asked or refuses.
-    async fn list_secrets(&self) -> Result<BTreeMap<String, SwarmId>, Error>;
+    /// [`Error::NotFound`]; when the engine cannot be asked or refuses.
+    async fn inspect_object(&self, kind: ObjectKind, id: &str) -> Result<Value, Error>;
 
-    /// The ids of all configs by name.
+    /// Creates a network, secret or config from exactly these bytes of JSON.
     ///
     /// # Errors
-    /// When the engine cannot be asked or refuses.
-    async fn list_configs(&self) -> Result<BTreeMap<String, SwarmId>, Error>;
+    /// [`Error::Conflict`] when the name is taken. Ask [`Error::may_have_had_effect`] before
+    /// anything is sent again.
+    async fn create_object(&self, kind: ObjectKind, request: Bytes) -> Result<Created, Error>;
+
+    /// Writes the labels of a secret or config, if its Version is still `version`; the engine
+    /// refuses a request that says anything else to be different. Networks cannot be updated.
+    ///
+    /// # Errors
+    /// [`Error::OutOfSequence`] when it is not. Ask [`Error::may_have_had_effect`] before anything
+    /// is sent again.
+    async fn update_object(
+        &self,
+        kind: ObjectKind,
+        id: &SwarmId,
+        version: u64,
+        request: Bytes,
+    ) -> Result<(), Error>;
+
+    /// Removes a network, secret or config by id. The engine takes no Version here, and refuses
+    /// while a service uses it.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`]; ask [`Error::may_have_had_effect`] as for every write.
+    async fn remove_object(&self, kind: ObjectKind, id: &SwarmId) -> Result<(), Error>;
 
     /// How many nodes there are, how many can work, and whether the managers can decide.
     ///
@@ -210,7 +232,7 @@ impl Nodes {
 /// The reply to a create.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Created {
-    /// The new service's id.
+    /// The id of what was made.
     pub id: SwarmId,
     /// What the engine wants to be known, for example an image that could not be resolved.
     pub warnings: Vec<String>,

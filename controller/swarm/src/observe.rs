@@ -11,17 +11,20 @@
 //! may be there without its tasks.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use futures::try_join;
 use jiff::Timestamp;
 use serde_json::Value;
-use skep_core::identity::{ServiceName, SwarmId};
-use skep_core::observed::{ObservedService, PublishedPort, Snapshot, TaskSummary, UpdateStatus};
+use skep_core::identity::{ObjectKind, ServiceName, SwarmId};
+use skep_core::observed::{
+    ObservedObject, ObservedService, PublishedPort, Snapshot, TaskSummary, UpdateStatus,
+};
 use skep_core::ports::Clock;
 
 use crate::engine::{Engine, Services};
 use crate::error::Error;
-use crate::tasks;
+use crate::{objects, tasks};
 
 /// Reads everything.
 ///
@@ -36,9 +39,9 @@ pub async fn take_snapshot(engine: &dyn Engine, clock: &dyn Clock) -> Result<Sna
     let (services, task_list, networks, secrets, configs, nodes) = try_join!(
         engine.list_services(&Services::All),
         engine.list_tasks(&Services::All),
-        engine.list_networks(),
-        engine.list_secrets(),
-        engine.list_configs(),
+        engine.list_objects(ObjectKind::Network),
+        engine.list_objects(ObjectKind::Secret),
+        engine.list_objects(ObjectKind::Config),
         engine.nodes(),
     )?;
     nodes.quorum()?;
@@ -49,14 +52,38 @@ pub async fn take_snapshot(engine: &dyn Engine, clock: &dyn Clock) -> Result<Sna
         service.tasks = tasks::of(&service, &mut summaries);
         read.push(service);
     }
+    let mut known_networks = BTreeMap::new();
+    for reported in &networks {
+        let network = objects::network(reported)?;
+        known_networks.insert(network.id.clone(), network);
+    }
+    let mut all = BTreeMap::new();
+    for (kind, list) in [
+        (ObjectKind::Network, networks),
+        (ObjectKind::Secret, secrets),
+        (ObjectKind::Config, configs),
+    ] {
+        for reported in list {
+            let object = objects::object(kind, reported)?;
+            // Networks of one node are not the swarm's, and their names need not be unique.
+            if kind != ObjectKind::Network || object.scope() == "swarm" {
+                all.insert(object.target(), Arc::new(object));
+            }
+        }
+    }
+    let ids = |kind: ObjectKind| -> BTreeMap<String, SwarmId> {
+        let of_kind = all.values().filter(|object: &&Arc<ObservedObject>| object.kind == kind);
+        of_kind.map(|object| (object.name.clone(), object.id.clone())).collect()
+    };
     Ok(Snapshot {
         cluster,
         api_version: info.api_version,
         taken_at,
         services: read.into_iter().collect(),
-        networks: networks.into_iter().map(|network| (network.id.clone(), network)).collect(),
-        secrets,
-        configs,
+        networks: known_networks,
+        secrets: ids(ObjectKind::Secret),
+        configs: ids(ObjectKind::Config),
+        objects: Arc::new(all),
         nodes: nodes.counts,
     })
 }

@@ -3,12 +3,10 @@
 //! Everything is optional on the wire: the engine leaves out what is empty, and another engine
 //! version must not make a whole list unreadable.
 
-use std::collections::BTreeMap;
-
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer};
 use skep_core::identity::{ClusterId, SwarmId};
-use skep_core::observed::{ApiVersion, NodeCounts, ObservedNetwork};
+use skep_core::observed::{ApiVersion, NodeCounts};
 
 use crate::engine;
 use crate::error::Error;
@@ -107,8 +105,8 @@ impl Info {
 
 #[derive(Deserialize)]
 pub(crate) struct Created {
-    // Newer engines write the key like this, too; the API has never called it `Id`.
-    #[serde(rename = "ID")]
+    // A network's is called `Id`.
+    #[serde(rename = "ID", alias = "Id")]
     id: String,
     #[serde(rename = "Warnings", alias = "Warning", default)]
     warnings: Option<Warnings>,
@@ -193,40 +191,6 @@ impl From<Task> for engine::Task {
             error: Some(task.status.err).filter(|error| !error.is_empty()),
         }
     }
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub(crate) struct Network {
-    id: String,
-    name: String,
-    #[serde(default)]
-    scope: String,
-}
-
-impl From<Network> for ObservedNetwork {
-    fn from(network: Network) -> Self {
-        Self { id: SwarmId::new(network.id), name: network.name, scope: network.scope }
-    }
-}
-
-/// A secret or a config; what it holds is passed over.
-#[derive(Deserialize)]
-pub(crate) struct Named {
-    #[serde(rename = "ID")]
-    id: String,
-    #[serde(rename = "Spec")]
-    spec: NamedSpec,
-}
-
-#[derive(Deserialize)]
-struct NamedSpec {
-    #[serde(rename = "Name")]
-    name: String,
-}
-
-pub(crate) fn by_name(list: Vec<Named>) -> BTreeMap<String, SwarmId> {
-    list.into_iter().map(|one| (one.spec.name, SwarmId::new(one.id))).collect()
 }
 
 #[derive(Deserialize, Default)]

@@ -50,8 +50,11 @@ const GIT: [Requirement; 5] = [
 const REGISTRY: Requirement =
     Requirement { program: "docker-registry", package: "docker-registry" };
 
+const POOLER: Requirement = Requirement { program: "pgbouncer", package: "pgbouncer" };
+
 /// Services of those packages that must not be enabled by their installation.
-const SERVICES: [(&str, &str); 6] = [
+const SERVICES: [(&str, &str); 7] = [
+    ("pgbouncer", "pgbouncer.service"),
     ("dockerd", "docker.service"),
     ("dockerd", "docker.socket"),
     ("containerd", "containerd.service"),
@@ -107,6 +110,17 @@ pub fn postgres(permission: Permission, say: &mut dyn FnMut(&str)) -> Result<Ins
     let result = install(&["postgres"], &["postgresql"], permission, say);
     let _absent_when_nothing_was_written = fs::remove_file(&setting);
     result
+}
+
+/// Makes the connection pooler available, without the distribution's own one.
+///
+/// # Errors
+/// As [`engine`].
+pub fn pooler(permission: Permission, say: &mut dyn FnMut(&str)) -> Result<Installed, Error> {
+    match find_program(POOLER.program) {
+        Some(_) => Ok(Installed::default()),
+        None => install(&[POOLER.program], &[POOLER.package], permission, say),
+    }
 }
 
 /// Makes the image registry available, without the distribution's own one.

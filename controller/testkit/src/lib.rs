@@ -27,7 +27,7 @@ mod state;
 pub use command::{find_program, is_root};
 pub use engine::{Engine, fleet_name};
 pub use error::Error;
-pub use postgres::Postgres;
+pub use postgres::{Pooler, Postgres};
 pub use proxy::{FaultHandle, FaultKind, Matcher, RecordedRequest, RecordingProxy};
 pub use registry::Registry;
 

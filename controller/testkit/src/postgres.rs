@@ -5,6 +5,7 @@
 //! a user without rights (the server refuses root), and does without the writes
 //! that only matter when the machine fails.
 
+mod pooler;
 mod shared;
 
 use std::fs;
@@ -14,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+pub use self::pooler::Pooler;
 use crate::Error;
 use crate::command::{self, find_program, is_root, isolated};
 use crate::engine::fleet_name;
@@ -106,6 +108,36 @@ impl Postgres {
             .map(|output| output.trim().to_owned())
     }
 
+    /// Ends the server as a machine that fails does: no transaction is finished, and nothing is
+    /// written any more. What the system has of its files stays.
+    ///
+    /// # Errors
+    /// When it is not ours to end, or does not end.
+    pub fn crash(&mut self) -> Result<(), Error> {
+        let (Some(server), Some(folder)) = (&mut self.server, StateFolder::read(&self.state)?)
+        else {
+            return Ok(());
+        };
+        for process in &folder.manifest.processes {
+            // What `pg_ctl stop --mode immediate` sends.
+            process.signal(rustix::process::Signal::QUIT)?;
+        }
+        let _status = server.wait();
+        Ok(())
+    }
+
+    /// Starts the server again after [`Self::crash`]; it recovers first.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn start_again(&mut self) -> Result<(), Error> {
+        let Some(mut folder) = StateFolder::read(&self.state)? else { return Ok(()) };
+        let user = Unprivileged::find()?;
+        let server = start_server(&mut folder, user.as_ref(), &self.binaries, &self.state)?;
+        self.server = Some(server);
+        self.wait_until_ready()
+    }
+
     fn url_of(&self, database: &str) -> String {
         let folder = sockets(&self.state).display().to_string().replace('/', "%2F");
         format!("postgres://{USER}@localhost/{database}?host={folder}")
@@ -163,28 +195,37 @@ pub(crate) fn find_binaries() -> Option<PathBuf> {
     }
 }
 
-/// Starts the server once it is on record: a starter that dies first closes the
-/// pipe, and nothing is left behind.
 fn start_server(
     folder: &mut StateFolder,
     user: Option<&Unprivileged>,
     binaries: &Path,
     state: &Path,
 ) -> Result<Child, Error> {
-    let log = fs::File::create(log(state)).map_err(Error::file("create", log(state)))?;
-    let errors = log.try_clone().map_err(Error::file("open", self::log(state)))?;
-    let server = run_as(user, &binaries.join("postgres"), state);
-    let mut waiting = isolated("setsid");
-    waiting
-        .args(["sh", "-c", r#"read -r recorded && exec "$@" </dev/null"#, "sh"])
-        .arg(server.get_program())
-        .args(server.get_args())
+    let mut server = run_as(user, &binaries.join("postgres"), state);
+    server
         .arg("-D")
         .arg(data(state))
         .arg("-k")
         .arg(sockets(state))
         .args(["-c", "listen_addresses=", "-c", "fsync=off", "-c", "full_page_writes=off"])
-        .args(["-c", "max_connections=400"])
+        .args(["-c", "max_connections=400"]);
+    spawn_recorded(folder, &server, state)
+}
+
+/// Starts a program once it is on record: a starter that dies first closes the
+/// pipe, and nothing is left behind.
+fn spawn_recorded(
+    folder: &mut StateFolder,
+    program: &Command,
+    state: &Path,
+) -> Result<Child, Error> {
+    let log = fs::File::create(log(state)).map_err(Error::file("create", log(state)))?;
+    let errors = log.try_clone().map_err(Error::file("open", self::log(state)))?;
+    let mut waiting = isolated("setsid");
+    waiting
+        .args(["sh", "-c", r#"read -r recorded && exec "$@" </dev/null"#, "sh"])
+        .arg(program.get_program())
+        .args(program.get_args())
         .current_dir(state)
         .stdin(Stdio::piped())
         .stdout(Stdio::from(log))

@@ -14,6 +14,7 @@ mod audit;
 mod canary;
 mod config;
 mod contain;
+mod digests;
 mod dlq;
 mod engine;
 mod errors;

@@ -93,6 +93,7 @@ fn tools(permission: Permission) -> Result<String, Error> {
     let say = &mut |line: &str| eprintln!("{line}");
     let mut installed = install::engine(permission, say)?.packages;
     installed.extend(install::postgres(permission, say)?.packages);
+    installed.extend(install::pooler(permission, say)?.packages);
     installed.extend(install::registry(permission, say)?.packages);
     installed.extend(install::git(permission, say)?.packages);
     if find_program("cargo-nextest").is_none() {

@@ -7,6 +7,13 @@ use crate::canonical::Digest;
 use crate::gate::RuleRef;
 use crate::plan::Step;
 
+/// Stands where an open action from before digests had a key had its binding.
+const KEYLESS: &str = "keyless";
+
+/// Why such an action does not start.
+pub const FROM_BEFORE_KEYS: &str = "it was filed before digests had a key, and no permission from \
+     then is used after the upgrade";
+
 /// Raise it when the fields below change: permissions of the older form are then superseded.
 const VERSION: u32 = 1;
 
@@ -15,8 +22,17 @@ const VERSION: u32 = 1;
 ///
 /// Kind, target and object stand beside the step's digest, so that a mistake there cannot make
 /// one object's permission fit another object.
+///
+/// It needs no key of its own: the step's digest is the only part of it that depends on values, and
+/// has one.
 #[must_use]
 pub fn binding(step: &Step, rule: &RuleRef, mode: ActuatorMode) -> Digest {
+    binding_by(step, &rule.to_string(), mode)
+}
+
+/// The same, by the text of the rule as it is on record.
+#[must_use]
+pub fn binding_by(step: &Step, rule: &str, mode: ActuatorMode) -> Digest {
     Digest::of_json(&json!({
         "version": VERSION,
         "step": step.digest,
@@ -24,7 +40,20 @@ pub fn binding(step: &Step, rule: &RuleRef, mode: ActuatorMode) -> Digest {
         "target": step.target,
         "object": step.object,
         "source": step.source,
-        "rule": rule.to_string(),
+        "rule": rule,
         "mode": mode,
     }))
+}
+
+/// What stands in the place of a binding from before digests had a key: it fits nothing, so that
+/// what it permitted is superseded.
+#[must_use]
+pub fn keyless() -> Digest {
+    Digest::from_stored(KEYLESS)
+}
+
+/// True for [`keyless`].
+#[must_use]
+pub fn is_keyless(binding: &Digest) -> bool {
+    binding.as_str() == KEYLESS
 }

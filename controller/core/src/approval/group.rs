@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::canonical::Digest;
+use crate::digester::{Digester, Purpose};
 use crate::identity::GroupKey;
 use crate::image::ImageReference;
 use crate::plan::{Change, IMAGE, Operation, Step};
@@ -15,10 +15,10 @@ const MARK: &str = "\u{0}";
 /// for the same kind of reason, and their masked changes are equal once each service's own name,
 /// and the repository of an image that stays in it, are left out.
 ///
-/// Only what a person sees goes into it, so it tells nothing about a secret: a masked value counts
-/// by its keyed fingerprint.
+/// Only what a person sees goes into it: a masked value counts by its keyed fingerprint. It goes
+/// further than what a person sees, into messages that show no values, so it is keyed itself.
 #[must_use]
-pub fn group_key(step: &Step) -> GroupKey {
+pub(crate) fn group_key(digester: &Digester, step: &Step) -> GroupKey {
     let name = step.target.as_str();
     let changes: Vec<Value> = step.changes.iter().map(|change| nameless(change, name)).collect();
     let content = json!({
@@ -31,7 +31,7 @@ pub fn group_key(step: &Step) -> GroupKey {
         "confirm": step.confirm,
         "changes": changes,
     });
-    GroupKey::new(Digest::of_json(&content).short(16))
+    GroupKey::new(digester.digest(Purpose::Group, &content).short(16))
 }
 
 fn word(operation: &Operation) -> &'static str {
@@ -43,6 +43,9 @@ fn word(operation: &Operation) -> &'static str {
         Operation::RefreshCredentials => "refresh_credentials",
         Operation::Adopt => "adopt",
         Operation::Release => "release",
+        Operation::CreateObject { .. } => "create_object",
+        Operation::UpdateLabels { .. } => "update_labels",
+        Operation::Remove => "remove",
     }
 }
 

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::clocks::window_to_wait_for;
-use super::{binding, deadline};
+use super::{FROM_BEFORE_KEYS, binding, deadline, is_keyless};
 use crate::action::{Action, ActionEvent, ActionState, ActuatorMode};
 use crate::gate::{Authorised, Cause, Decision, Verdict, is_open};
 use crate::plan::Step;
@@ -145,6 +145,10 @@ pub fn redeem(
 /// What is no longer as it was when the permission was given.
 fn moved(action: &Action, fresh: &Step, verdict: &Verdict, mode: ActuatorMode) -> Option<String> {
     let granted = &action.step;
+    // First: whatever else has moved, this is what a person has to know.
+    if is_keyless(&action.binding) {
+        return Some(FROM_BEFORE_KEYS.to_owned());
+    }
     if action.mode != mode {
         return Some(format!(
             "it was granted for the actuator `{}` and the actuator is `{mode}` now",

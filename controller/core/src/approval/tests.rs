@@ -467,3 +467,26 @@ fn who_waits_for_a_window_that_never_opens_lapses_all_the_same() {
     let action = waits(approved(&policy, &step, LIVE, noon()), "OUTSIDE_WINDOW", noon());
     assert_eq!(code(&try_at(&action, &step, &policy, LIVE, noon() + minutes(11))), "EXPIRED");
 }
+
+/// Approved before digests had a key: nothing else has moved, and it is not carried out.
+#[test]
+fn a_permission_from_before_digests_had_a_key_is_never_used() {
+    let step = image("a", "a:2");
+    for (text, make) in [
+        (ASKS, approved as fn(&Policy, &Step, ActuatorMode, Timestamp) -> Action),
+        (ALLOWS, allowed),
+    ] {
+        let policy = policy(text);
+        let mut action = make(&policy, &step, LIVE, noon());
+        assert_eq!(code(&try_at(&action, &step, &policy, LIVE, noon())), "OK");
+        action.binding = keyless();
+        let refused = try_at(&action, &step, &policy, LIVE, noon()).unwrap_err();
+        assert_eq!(refused.code(), "SUPERSEDED");
+        assert!(refused.to_string().contains(FROM_BEFORE_KEYS), "{refused}");
+        // Also when more has moved, this is what is said.
+        let other = image("a", "a:3");
+        let refused = try_at(&action, &other, &policy, LIVE, noon()).unwrap_err();
+        assert!(refused.to_string().contains(FROM_BEFORE_KEYS), "{refused}");
+    }
+    assert!(is_keyless(&keyless()) && !is_keyless(&Digest::of_bytes(b"")));
+}

@@ -124,7 +124,10 @@ pub fn takes_down(step: &Step) -> bool {
         | Operation::Restart
         | Operation::RefreshCredentials
         | Operation::Adopt
-        | Operation::Release => false,
+        | Operation::Release
+        | Operation::CreateObject { .. }
+        | Operation::UpdateLabels { .. }
+        | Operation::Remove => false,
     }
 }
 

@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::digester;
 use crate::gate::{Containing, Wanted, contain};
 use crate::identity::{ActionId, ObjectKey, SwarmId};
 use crate::observed::{ObservedService, TaskSummary};
@@ -74,6 +75,7 @@ impl World {
             cluster: &cluster(),
             live,
             domain,
+            digester: &digester::for_tests(),
         })
     }
 

@@ -2,6 +2,7 @@
 //! line came from.
 
 mod connector;
+mod objects;
 mod stack;
 
 use std::collections::BTreeMap;
@@ -10,9 +11,10 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 pub use self::connector::{ResolvedReference, connector};
+pub use self::objects::{DesiredObject, DesiredStack, External, OnFailure, RolloutPace};
 pub use self::stack::{EngineStack, FileObject, NamedRequest, stack};
 use crate::action::Source;
-use crate::identity::ServiceName;
+use crate::identity::{ObjectKind, ServiceName};
 use crate::plan::Blocked;
 use crate::spec::Spec;
 
@@ -107,6 +109,10 @@ impl ScalingBounds {
 pub struct Desired {
     /// By final name.
     pub services: BTreeMap<ServiceName, DesiredService>,
+    /// Networks, configs and secrets, by kind and by the name that docker would give.
+    pub objects: BTreeMap<(ObjectKind, String), DesiredObject>,
+    /// Stacks by name.
+    pub stacks: BTreeMap<String, DesiredStack>,
     /// The values behind the placeholders in the specs.
     pub secrets: SecretValues,
     /// How each source stands; a source that never loaded makes absence mean nothing.
@@ -122,8 +128,6 @@ pub struct SourceStatus {
     pub state: SourceState,
     /// Why, when it is not ready.
     pub reason: Option<String>,
-    /// The digest of the content that is in force, when there is one.
-    pub digest: Option<String>,
 }
 
 /// Whether what a source says can be relied on.

@@ -13,7 +13,8 @@ use crate::containment::{
     Contained, ContainmentState, ContainmentVerb, FormerState, PROTECTED, Protected, changes_of,
     is_killed, kill_edits,
 };
-use crate::identity::{ClusterId, ObjectKey, StepId};
+use crate::digester::Digester;
+use crate::identity::{ClusterId, GroupKey, ObjectKey, StepId};
 use crate::observed::ObservedService;
 use crate::plan::{DriftClass, Edit, Operation, PLANNER_VERSION, Risk, Step};
 use crate::request::RequestVerb;
@@ -31,6 +32,8 @@ pub struct Containing<'a> {
     pub live: &'a ObservedService,
     /// Its domain.
     pub domain: &'a str,
+    /// What the step's digest is made with.
+    pub digester: &'a Digester,
 }
 
 /// What containment wants of a service now.
@@ -122,16 +125,16 @@ impl Containing<'_> {
             RequestVerb::Kill => ActionKind::StopService,
             _ => ActionKind::ScaleService,
         };
-        let digest = Digest::of_json(&json!({
+        let content = json!({
             "planner": PLANNER_VERSION,
             "key": ObjectKey::service(self.cluster, &live.name),
             "object": live.id,
             "action": action,
             "request": verb,
             "edits": edits,
-        }));
-        Step {
-            id: StepId::new(format!("{}-{}", digest.short(8), live.name)),
+        });
+        let mut step = Step {
+            id: StepId::new(""),
             action,
             target: live.name.clone(),
             object: Some(live.id.clone()),
@@ -150,7 +153,10 @@ impl Containing<'_> {
             observed_at: Some(live.updated_at),
             request: Some(verb),
             difference: None,
-            digest,
-        }
+            digest: Digest::of_bytes(b""),
+            group: GroupKey::default(),
+        };
+        step.identify(self.digester, &content);
+        step
     }
 }

@@ -7,7 +7,8 @@ use skep_crds::policy::{PolicyFile, PolicyRule, load_strict};
 use super::{LedgerView, Override, Policy, Request, Settings, Verdict, decide};
 use crate::action::{ActionKind, ActuatorMode, Source};
 use crate::canonical::Digest;
-use crate::identity::{OverrideId, ServiceName, StepId, SwarmId};
+use crate::digester;
+use crate::identity::{GroupKey, OverrideId, ServiceName, StepId, SwarmId};
 use crate::plan::{DriftClass, Edit, Operation, Risk, Step};
 
 /// Noon, UTC.
@@ -54,24 +55,23 @@ pub(crate) fn step(action: ActionKind, target: &str, operation: Operation) -> St
         ActionKind::RestartService | ActionKind::ScaleService | ActionKind::StopService => {
             Source::Reconciler
         }
-        ActionKind::DeployService
-        | ActionKind::RollbackService
-        | ActionKind::RemoveService
-        | ActionKind::AdoptService
-        | ActionKind::ReleaseService => Source::Registry,
+        kind if kind.is_about_a_service() => Source::Registry,
+        _ => Source::Gitops,
     };
     let object = match &operation {
-        Operation::Create { .. } => None,
+        Operation::Create { .. } | Operation::CreateObject { .. } => None,
         Operation::Update { .. }
         | Operation::Replace { .. }
         | Operation::Restart
         | Operation::RefreshCredentials
         | Operation::Adopt
-        | Operation::Release => Some(SwarmId::new("object1")),
+        | Operation::Release
+        | Operation::UpdateLabels { .. }
+        | Operation::Remove => Some(SwarmId::new("object1")),
     };
-    let digest = Digest::of_json(&json!([action, target, object, operation]));
-    Step {
-        id: StepId::new(format!("{}-{target}", digest.short(8))),
+    let content = json!([action, target, object, operation]);
+    let mut step = Step {
+        id: StepId::new(""),
         action,
         target: ServiceName::new(target),
         object,
@@ -90,8 +90,11 @@ pub(crate) fn step(action: ActionKind, target: &str, operation: Operation) -> St
         observed_at: None,
         request: None,
         difference: None,
-        digest,
-    }
+        digest: Digest::of_bytes(b""),
+        group: GroupKey::default(),
+    };
+    step.identify(&digester::for_tests(), &content);
+    step
 }
 
 pub(crate) fn create(target: &str, spec: Value) -> Step {

@@ -32,6 +32,12 @@ pub const KNOWN_KINDS: &[&str] = &[
     "remove_network",
     "remove_config",
     "remove_secret",
+    "adopt_network",
+    "adopt_config",
+    "adopt_secret",
+    "release_network",
+    "release_config",
+    "release_secret",
     "rotate_secret",
     "secret.set",
     "secret.delete",
@@ -54,7 +60,9 @@ pub fn only_looks(kind: &str) -> bool {
 pub(super) fn changes_a_service(kind: &str) -> bool {
     let only_records =
         ActionKind::from_word(kind).is_some_and(ActionKind::writes_nothing_to_the_engine);
-    !only_looks(kind) && !only_records
+    let of_another_object =
+        ActionKind::from_word(kind).is_some_and(|kind| !kind.is_about_a_service());
+    !only_looks(kind) && !only_records && !of_another_object
 }
 
 /// True when it takes something away for good.

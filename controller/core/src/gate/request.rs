@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::sensitive::{self, SensitiveField};
-use crate::action::ActuatorMode;
+use crate::action::{ActionKind, ActuatorMode};
 use crate::canonical::Digest;
 use crate::identity::ActionId;
 use crate::plan::{Operation, Step};
@@ -164,7 +164,10 @@ fn disrupts(step: &Step) -> bool {
         Operation::Create { .. }
         | Operation::RefreshCredentials
         | Operation::Adopt
-        | Operation::Release => false,
+        | Operation::Release
+        | Operation::CreateObject { .. }
+        | Operation::UpdateLabels { .. } => false,
+        Operation::Remove => step.action == ActionKind::RemoveService,
         Operation::Update { .. } | Operation::Replace { .. } | Operation::Restart => {
             DISRUPTIVE.contains(&step.action.as_str())
         }
@@ -185,7 +188,10 @@ fn parameters(step: &Step) -> Vec<(String, Value)> {
         Operation::Restart
         | Operation::RefreshCredentials
         | Operation::Adopt
-        | Operation::Release => None,
+        | Operation::Release
+        | Operation::CreateObject { .. }
+        | Operation::UpdateLabels { .. }
+        | Operation::Remove => None,
     };
     NAMES.iter().filter_map(|(name, pointer)| Some(((*name).to_owned(), at(pointer)?))).collect()
 }

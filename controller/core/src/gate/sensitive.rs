@@ -125,7 +125,10 @@ pub fn find(step: &Step) -> Vec<SensitiveField> {
         Operation::Restart
         | Operation::RefreshCredentials
         | Operation::Adopt
-        | Operation::Release => {}
+        | Operation::Release
+        | Operation::CreateObject { .. }
+        | Operation::UpdateLabels { .. }
+        | Operation::Remove => {}
     }
     found.sort();
     found.dedup();

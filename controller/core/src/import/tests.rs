@@ -24,6 +24,7 @@ fn snapshot() -> Snapshot {
         networks: [network("net1id", "fleet"), network("net2id", "back.end")].into(),
         secrets: BTreeMap::new(),
         configs: BTreeMap::new(),
+        objects: std::sync::Arc::default(),
         nodes: NodeCounts { ready: 1, total: 1 },
     }
 }

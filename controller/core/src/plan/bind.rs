@@ -6,6 +6,7 @@
 
 mod containment;
 mod files;
+mod object;
 
 use std::collections::BTreeSet;
 
@@ -20,9 +21,9 @@ use super::replacement::Replacement;
 use super::{Edit, Operation, Step};
 use crate::canonical::canonical_json;
 use crate::desired::{SecretValues, is_placeholder};
-use crate::identity::{ActionId, FleetName, SwarmId};
+use crate::identity::{ActionId, FleetName, ObjectKind, SwarmId};
 use crate::labels;
-use crate::observed::{ObservedService, Snapshot};
+use crate::observed::{ObservedObject, ObservedService, Snapshot};
 
 /// One request, ready to be stored and sent.
 #[derive(Clone, PartialEq, Eq)]
@@ -46,7 +47,7 @@ impl std::fmt::Debug for BoundRequest {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BindError {
     /// The object of the step is not there, or another one is.
-    #[error("the service that the step was planned for is no longer there")]
+    #[error("what the step was planned for is no longer there")]
     ObjectMoved,
     /// A network is not there.
     #[error("network {0:?} does not exist on this swarm")]
@@ -70,8 +71,10 @@ pub enum BindError {
 pub struct Late<'a> {
     /// The newest snapshot: ids of networks, secrets and configs.
     pub snapshot: &'a Snapshot,
-    /// The object as it is now.
+    /// The service as it is now.
     pub live: Option<&'a ObservedService>,
+    /// The network, config or secret as it is now.
+    pub object: Option<&'a ObservedObject>,
     /// Values behind references.
     pub secrets: &'a SecretValues,
     /// The action that the write belongs to.
@@ -85,6 +88,9 @@ pub struct Late<'a> {
 /// # Errors
 /// See [`BindError`]; nothing was sent.
 pub fn bind(step: &Step, late: Late<'_>) -> Result<BoundRequest, BindError> {
+    if step.target.kind() != ObjectKind::Service || step.operation == Operation::Remove {
+        return object::bind(step, late);
+    }
     let live = match (&step.object, late.live) {
         (None, None) => None,
         (Some(id), Some(live)) if *id == live.id => Some(live),
@@ -114,6 +120,10 @@ pub fn bind(step: &Step, late: Late<'_>) -> Result<BoundRequest, BindError> {
             return Ok(BoundRequest { update, body: canonical_json(&live.spec.value()) });
         }
         (Operation::Adopt | Operation::Release, _) => return Err(BindError::NothingToSend),
+        (
+            Operation::CreateObject { .. } | Operation::UpdateLabels { .. } | Operation::Remove,
+            _,
+        ) => return Err(BindError::ObjectMoved),
         (
             Operation::Create { .. }
             | Operation::Update { .. }
@@ -262,6 +272,11 @@ fn label(spec: &mut Value, step: &Step, late: Late<'_>) {
         pointer::set(spec, "/Labels", Value::Object(Map::new()));
     }
     let Some(Value::Object(own)) = spec.get_mut("Labels") else { return };
+    ours(own, step, late);
+}
+
+/// Our own labels.
+fn ours(own: &mut Map<String, Value>, step: &Step, late: Late<'_>) {
     own.insert(labels::FLEET.into(), json!(late.fleet.as_str()));
     // Who declared it, not who noticed the difference.
     let source = step.provenance.as_ref().map_or(step.source, |place| place.source);

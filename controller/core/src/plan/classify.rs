@@ -13,6 +13,7 @@ use self::draft::Draft;
 pub use self::ours::DOWN_GRACE;
 use super::diff::{self, Difference, IMAGE, Ignored, REPLICAS};
 use super::normalise::{ListSection, normalise_for};
+use super::objects::ObjectPlan;
 use super::pointer::{self, escape};
 use super::walk::Walk;
 use super::{
@@ -21,7 +22,8 @@ use super::{
 };
 use crate::canonical::Digest;
 use crate::desired::{Desired, DesiredService, ScalingBounds};
-use crate::identity::{ClusterId, PlanId, ServiceName, SwarmId};
+use crate::digester::Digester;
+use crate::identity::{ClusterId, ObjectKind, PlanId, ServiceName, SwarmId};
 use crate::observed::{ObservedService, Snapshot};
 use crate::resolution::{Resolution, Resolutions, Resolved};
 
@@ -34,12 +36,16 @@ pub struct PlanInput<'a> {
     pub observed: &'a Snapshot,
     /// What is on record as ours on this swarm.
     pub owned: &'a Owned,
+    /// The networks, configs and secrets that are on record as ours on this swarm.
+    pub owned_objects: &'a Owned,
     /// The swarms that anything is on record for.
     pub known_clusters: &'a [ClusterId],
     /// What is known about the tags of images.
     pub images: &'a Resolutions,
     /// How secret values are shown.
     pub masking: &'a Masking,
+    /// What digests over values are made with.
+    pub digester: &'a Digester,
     /// The time of planning.
     pub now: Timestamp,
     /// One service that was read again, when there is one.
@@ -112,7 +118,12 @@ pub fn plan_with(input: &PlanInput<'_>, memo: &mut Memo) -> Plan {
         }
         None => input.desired.services.values().for_each(&mut consider),
     }
-    order::into_waves(&mut steps, input.desired);
+    let objects = &index.objects;
+    steps.extend(objects.steps.iter().filter(|step| wanted(&step.target)).cloned());
+    let of_objects = objects.waiting.iter();
+    waiting.extend(of_objects.filter(|one| one.target.as_ref().is_none_or(wanted)).cloned());
+    unchanged += objects.unchanged;
+    order::into_waves(&mut steps, input.desired, objects);
     waiting.extend(unresolved(input, &steps));
     waiting.extend(confirm::sources_waiting(input.desired));
     let orphans = confirm::orphans(input);
@@ -128,7 +139,8 @@ pub fn plan_with(input: &PlanInput<'_>, memo: &mut Memo) -> Plan {
     }
 }
 
-/// The digest of a plan: the swarm and its steps in order.
+/// The digest of a plan: the swarm and its steps in order. It needs no key of its own: the digests
+/// of the steps have one.
 pub(super) fn digest_of(cluster: &ClusterId, steps: &[Step]) -> Digest {
     let digests: Vec<&str> = steps.iter().map(|step| step.digest.as_str()).collect();
     Digest::of_json(&json!({
@@ -162,6 +174,10 @@ fn unresolved(input: &PlanInput<'_>, steps: &[Step]) -> Option<Waiting> {
 /// The step of one service, planned alone: execution plans again with it and compares digests.
 #[must_use]
 pub fn plan_key(input: &PlanInput<'_>, name: &ServiceName) -> Finding {
+    if name.kind() != ObjectKind::Service {
+        let confirm = confirm::reason(input);
+        return ObjectPlan::of(input, confirm.as_deref()).finding(name);
+    }
     let Some(service) = input.desired.services.get(name) else { return Finding::Unchanged };
     let facts = Facts::of(input, name);
     match input.index {

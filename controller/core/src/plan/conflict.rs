@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{Blocked, PlanIndex, PlanInput};
 use crate::desired::DesiredService;
-use crate::identity::SwarmId;
+use crate::identity::{ObjectKind, SwarmId};
 
 /// A step's obstacle.
 pub(super) struct PortConflict {
@@ -58,13 +58,20 @@ pub(super) fn published_port(
 }
 
 /// The first network of the service that does not exist.
-pub(super) fn missing_network(input: &PlanInput<'_>, service: &DesiredService) -> Option<Blocked> {
+pub(super) fn missing_network(
+    input: &PlanInput<'_>,
+    index: &PlanIndex,
+    service: &DesiredService,
+) -> Option<Blocked> {
     let spec = service.spec.value();
     let networks = spec.pointer("/TaskTemplate/Networks").and_then(Value::as_array)?;
     let missing = networks
         .iter()
         .filter_map(|network| network.get("Target").and_then(Value::as_str))
-        .find(|name| input.observed.network_id(name).is_none())?;
+        .find(|name| {
+            input.observed.network_id(name).is_none()
+                && !index.objects.is_coming(ObjectKind::Network, name)
+        })?;
     Some(Blocked {
         code: "NETWORK_MISSING".to_owned(),
         message: format!("network {missing:?} does not exist on this swarm"),
@@ -73,16 +80,24 @@ pub(super) fn missing_network(input: &PlanInput<'_>, service: &DesiredService) -
 }
 
 /// The first secret or config of the service that does not exist.
-pub(super) fn missing_file(input: &PlanInput<'_>, spec: &Value) -> Option<Blocked> {
+pub(super) fn missing_file(
+    input: &PlanInput<'_>,
+    index: &PlanIndex,
+    spec: &Value,
+) -> Option<Blocked> {
     let container = spec.pointer("/TaskTemplate/ContainerSpec")?;
-    let missing = |list: &str, name: &str, known: &BTreeMap<String, SwarmId>| {
+    let missing = |list: &str, name: &str, known: &BTreeMap<String, SwarmId>, kind: ObjectKind| {
         let entries = container.get(list).and_then(Value::as_array)?;
-        let names = entries.iter().filter_map(|entry| entry.get(name)?.as_str());
-        names.filter(|name| !known.contains_key(*name)).map(str::to_owned).next()
+        let mut names = entries.iter().filter_map(|entry| entry.get(name)?.as_str());
+        names
+            .find(|name| !known.contains_key(*name) && !index.objects.is_coming(kind, name))
+            .map(str::to_owned)
     };
     let credential_spec = || {
         let config = container.pointer("/Privileges/CredentialSpec/Config")?.as_str()?;
-        let is_missing = !config.is_empty() && !input.observed.configs.contains_key(config);
+        let is_missing = !config.is_empty()
+            && !input.observed.configs.contains_key(config)
+            && !index.objects.is_coming(ObjectKind::Config, config);
         is_missing.then(|| config.to_owned())
     };
     let observed = input.observed;
@@ -91,10 +106,10 @@ pub(super) fn missing_file(input: &PlanInput<'_>, spec: &Value) -> Option<Blocke
         message: format!("{kind} {name:?} does not exist on this swarm"),
         hint: format!("create it: docker {kind} create {name} FILE"),
     };
-    missing("Secrets", "SecretName", &observed.secrets)
+    missing("Secrets", "SecretName", &observed.secrets, ObjectKind::Secret)
         .map(|name| of_kind("SECRET_MISSING", "secret", name))
         .or_else(|| {
-            missing("Configs", "ConfigName", &observed.configs)
+            missing("Configs", "ConfigName", &observed.configs, ObjectKind::Config)
                 .or_else(credential_spec)
                 .map(|name| of_kind("CONFIG_MISSING", "config", name))
         })

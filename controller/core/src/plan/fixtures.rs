@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::{Masking, Owned, Plan, PlanInput, plan};
 use crate::action::Source;
 use crate::desired::{Desired, DesiredService, McpEndpoint, Provenance, SourceState, SourceStatus};
+use crate::digester::{self, Digester};
 use crate::identity::{ClusterId, ServiceName, SwarmId};
 use crate::observed::{
     ApiVersion, NodeCounts, ObservedNetwork, ObservedService, Services, Snapshot, TaskSummary,
@@ -19,9 +20,11 @@ pub(super) struct World {
     pub(super) desired: Desired,
     pub(super) observed: Snapshot,
     pub(super) owned: Owned,
+    pub(super) owned_objects: Owned,
     pub(super) known_clusters: Vec<ClusterId>,
     pub(super) images: Resolutions,
     pub(super) masking: Masking,
+    pub(super) digester: Digester,
     pub(super) now: Timestamp,
 }
 
@@ -39,7 +42,6 @@ impl World {
                     name: "registry.yml".to_owned(),
                     state: SourceState::Ready,
                     reason: None,
-                    digest: None,
                 }],
                 ..Desired::default()
             },
@@ -51,12 +53,15 @@ impl World {
                 networks: BTreeMap::from([(network.id.clone(), network)]),
                 secrets: ids(&["another", "h9-sec", "s"]),
                 configs: ids(&["h9-cfg"]),
+                objects: std::sync::Arc::default(),
                 nodes: NodeCounts { ready: 1, total: 1 },
             },
             owned: Owned::new(),
+            owned_objects: Owned::new(),
             known_clusters: Vec::new(),
             images: Resolutions::NEVER,
             masking: Masking::new(*b"key"),
+            digester: digester::for_tests(),
             now,
         }
     }
@@ -70,9 +75,11 @@ impl World {
             desired: &self.desired,
             observed: &self.observed,
             owned: &self.owned,
+            owned_objects: &self.owned_objects,
             known_clusters: &self.known_clusters,
             images: &self.images,
             masking: &self.masking,
+            digester: &self.digester,
             now: self.now,
             fresh: None,
             only: None,

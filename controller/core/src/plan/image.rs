@@ -131,7 +131,10 @@ pub(super) fn note(step: &Step, resolution: Option<&Resolution>) -> Option<Note>
         Operation::Restart
         | Operation::RefreshCredentials
         | Operation::Adopt
-        | Operation::Release => false,
+        | Operation::Release
+        | Operation::CreateObject { .. }
+        | Operation::UpdateLabels { .. }
+        | Operation::Remove => false,
     };
     match resolution {
         Some(Resolution::Unresolved { reason }) if writes_the_image => {

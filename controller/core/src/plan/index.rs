@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::OnceLock;
 
 use super::classify::confirm;
+use super::objects::ObjectPlan;
 use super::{NetworkNames, PlanInput};
 use crate::identity::ServiceName;
 use crate::observed::{PublishedPort, Snapshot};
@@ -17,6 +18,8 @@ pub struct PlanIndex {
     pub(super) names: NetworkNames,
     /// Why a person has to confirm what is created.
     pub(super) confirm: Option<String>,
+    /// What becomes of networks, configs and secrets.
+    pub(super) objects: ObjectPlan,
     /// Only asked for by what is to be deployed.
     ingress: OnceLock<HashMap<Ingress, Vec<ServiceName>>>,
 }
@@ -28,9 +31,11 @@ impl PlanIndex {
     /// The index of a world; `fresh` and `only` of the input make no difference.
     #[must_use]
     pub fn of(input: &PlanInput<'_>) -> Self {
+        let confirm = confirm::reason(input);
         Self {
             names: NetworkNames::of(input.observed),
-            confirm: confirm::reason(input),
+            objects: ObjectPlan::of(input, confirm.as_deref()),
+            confirm,
             ingress: OnceLock::new(),
         }
     }

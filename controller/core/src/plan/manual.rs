@@ -16,7 +16,7 @@ use super::{
 use crate::action::{ActionKind, Source};
 use crate::canonical::Digest;
 use crate::desired::SecretValues;
-use crate::identity::{ObjectKey, ServiceName, StepId};
+use crate::identity::{GroupKey, ObjectKey, ServiceName, StepId};
 use crate::observed::ObservedService;
 use crate::request::RequestVerb;
 use crate::spec::{ServiceMode, Spec};
@@ -273,18 +273,19 @@ impl Asked<'_> {
             request: Some(self.verb.clone()),
             difference: None,
             digest: Digest::of_bytes(b""),
+            group: GroupKey::default(),
         };
-        step.digest = self.digest(&step);
-        step.id = StepId::new(format!("{}-{}", step.digest.short(8), step.target));
+        let content = self.content(&step);
+        step.identify(self.input.digester, &content);
         step.difference = drift_after(self.input, &step, &SecretValues::default());
         Requested::Step { step: Box::new(step), secrets: None }
     }
 
     /// What an approval holds for: the request, what it changes from what, and the restart counter,
     /// so that a restart that somebody else has made meanwhile is not made twice.
-    fn digest(&self, step: &Step) -> Digest {
+    fn content(&self, step: &Step) -> Value {
         let before: BTreeMap<_, _> = step.changes.iter().map(|c| (&c.path, &c.before)).collect();
-        Digest::of_json(&json!({
+        json!({
             "planner": PLANNER_VERSION,
             "key": ObjectKey::service(&self.input.observed.cluster, &step.target),
             "object": step.object,
@@ -293,7 +294,7 @@ impl Asked<'_> {
             "request": step.request,
             "before": before,
             "restart_of": self.live.spec.restarts(),
-        }))
+        })
     }
 }
 
@@ -309,8 +310,8 @@ fn replicas_of(live: &ObservedService) -> Option<u64> {
     }
 }
 
-/// The spec of a revision with a placeholder for every value of the environment: steps are kept
-/// in the clear, and what once came from a reference must not be in one.
+/// The spec of a revision with a placeholder for every value of the environment: steps are shown
+/// and sent, and what once came from a reference must not be in one.
 fn hidden(
     revision: &Value,
     number: u32,

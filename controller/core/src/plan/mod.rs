@@ -8,6 +8,7 @@ mod diff;
 #[cfg(test)]
 mod fixtures;
 mod held;
+mod identify;
 mod image;
 mod index;
 mod kept;
@@ -15,6 +16,7 @@ mod manual;
 mod mask;
 mod memo;
 mod normalise;
+mod objects;
 mod order;
 pub(crate) mod pointer;
 #[cfg(test)]
@@ -41,12 +43,13 @@ pub use self::mask::{MASKED, Masked};
 pub use self::memo::Memo;
 pub(crate) use self::normalise::float32;
 pub use self::normalise::{NetworkNames, normalise};
+pub use self::objects::{missing_references, resolved};
 pub use self::replacement::{Replacement, UnreadableReplacement};
 pub use self::report::{Summary, Waiting};
 use crate::action::{ActionKind, Source, words};
 use crate::canonical::Digest;
 use crate::desired::Provenance;
-use crate::identity::{ClusterId, PlanId, ServiceName, StepId, SwarmId};
+use crate::identity::{ClusterId, GroupKey, PlanId, ServiceName, StepId, SwarmId};
 use crate::request::RequestVerb;
 
 /// Part of every digest. Raise it when the same inputs would give other steps, so that approvals
@@ -98,9 +101,9 @@ pub struct Step {
     pub id: StepId,
     /// What it does.
     pub action: ActionKind,
-    /// The Swarm service that it is about.
+    /// The Swarm service, or the other object, that it is about.
     pub target: ServiceName,
-    /// The service's id; `None` when it is to be created.
+    /// The object's id; `None` when it is to be created.
     pub object: Option<SwarmId>,
     /// Why it is needed.
     pub class: DriftClass,
@@ -140,8 +143,12 @@ pub struct Step {
     /// there when it is done, if any.
     #[serde(default)]
     pub difference: Option<Digest>,
-    /// What an approval holds for.
+    /// What an approval holds for. Keyed, see [`crate::digester`].
     pub digest: Digest,
+    /// Steps with the same one do the same, each to its own service. Keyed as well, and no part of
+    /// the digest.
+    #[serde(default)]
+    pub group: GroupKey,
 }
 
 /// Something worth knowing about a step. No part of its digest.
@@ -191,10 +198,24 @@ pub enum Operation {
     /// Write the live spec as it is, with fresh credentials for the image's registry beside it.
     /// Swarm replaces no task for that, but the way back to the spec before is lost.
     RefreshCredentials,
-    /// Put the service on record; nothing is sent.
+    /// Put the object on record; nothing is sent.
     Adopt,
-    /// Take the service off record; nothing is sent.
+    /// Take the object off record; nothing is sent.
     Release,
+    /// Make a network, config or secret.
+    CreateObject {
+        /// The engine's request without the data.
+        request: Value,
+        /// The placeholder of the data.
+        data: Option<String>,
+    },
+    /// Give a config or secret exactly these labels beside ours.
+    UpdateLabels {
+        /// Label to value.
+        labels: Value,
+    },
+    /// Remove the object, by its id.
+    Remove,
 }
 
 // Specs hold values of the environment; a stray `{:?}` must not print them.
@@ -208,6 +229,9 @@ impl std::fmt::Debug for Operation {
             Self::RefreshCredentials => f.write_str("RefreshCredentials"),
             Self::Adopt => f.write_str("Adopt"),
             Self::Release => f.write_str("Release"),
+            Self::CreateObject { .. } => f.write_str("CreateObject"),
+            Self::UpdateLabels { .. } => f.write_str("UpdateLabels"),
+            Self::Remove => f.write_str("Remove"),
         }
     }
 }

@@ -3,45 +3,56 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Step;
+use super::objects::ObjectPlan;
 use crate::desired::Desired;
 use crate::identity::ServiceName;
 
 /// Numbers each step's wave from 1 and sorts: by wave, then by name. A dependency without a step
 /// of its own is satisfied and adds no wave; what lies behind it still counts.
-pub(super) fn into_waves(steps: &mut [Step], desired: &Desired) {
+/// Networks, configs and secrets come in the first wave, the services that wait for one of them in
+/// a later one.
+pub(super) fn into_waves(steps: &mut [Step], desired: &Desired, objects: &ObjectPlan) {
     let with_step: BTreeSet<ServiceName> = steps.iter().map(|step| step.target.clone()).collect();
     let mut waves = BTreeMap::new();
+    let known = Known { desired, with_step, objects };
     for step in steps.iter_mut() {
-        step.wave = wave(&step.target, desired, &with_step, &mut waves, &mut BTreeSet::new());
+        step.wave = wave(&step.target, &known, &mut waves, &mut BTreeSet::new());
     }
     steps.sort_by(|a, b| (a.wave, &a.target).cmp(&(b.wave, &b.target)));
 }
 
+struct Known<'a> {
+    desired: &'a Desired,
+    with_step: BTreeSet<ServiceName>,
+    objects: &'a ObjectPlan,
+}
+
 fn wave(
     name: &ServiceName,
-    desired: &Desired,
-    with_step: &BTreeSet<ServiceName>,
-    known: &mut BTreeMap<ServiceName, u32>,
+    known: &Known<'_>,
+    waves: &mut BTreeMap<ServiceName, u32>,
     path: &mut BTreeSet<ServiceName>,
 ) -> u32 {
-    if let Some(wave) = known.get(name) {
+    if let Some(wave) = waves.get(name) {
         return *wave;
     }
     // Cycles are refused when a source is loaded; across sources one is cut here.
     if !path.insert(name.clone()) {
         return 0;
     }
-    let before = desired
-        .services
-        .get(name)
+    let service = known.desired.services.get(name);
+    let behind_objects = known.objects.makes_something()
+        && service.is_some_and(|service| known.objects.precedes(&service.spec.value()));
+    let before = service
         .map(|service| service.depends_on.as_slice())
         .unwrap_or_default()
         .iter()
-        .map(|dependency| wave(dependency, desired, with_step, known, path))
+        .map(|dependency| wave(dependency, known, waves, path))
         .max()
-        .unwrap_or(0);
+        .unwrap_or(0)
+        .max(u32::from(behind_objects));
     path.remove(name);
-    let own = before + u32::from(with_step.contains(name));
-    known.insert(name.clone(), own);
+    let own = before + u32::from(known.with_step.contains(name));
+    waves.insert(name.clone(), own);
     own
 }

@@ -219,7 +219,6 @@ proptest! {
                 name: "other.yml".to_owned(),
                 state: SourceState::Ready,
                 reason: None,
-                digest: None,
             });
             if reversed {
                 world.desired.sources.reverse();

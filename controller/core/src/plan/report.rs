@@ -3,22 +3,21 @@
 use serde::{Deserialize, Serialize};
 
 use super::Step;
-use crate::action::ActionKind;
 use crate::identity::ServiceName;
 
-/// Totals of a plan, over services.
+/// Totals of a plan, over services, networks, configs and secrets.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Summary {
-    /// Services to be created.
+    /// What is to be created.
     pub create: usize,
-    /// Services to be changed, restarted, scaled or stopped.
+    /// What is to be changed, restarted, scaled or stopped.
     pub update: usize,
-    /// Services to be removed.
+    /// What is to be removed.
     pub remove: usize,
-    /// Services that exist, match, and are not on record as ours yet, or differ and are foreign:
+    /// What exists, matches, and are not on record as ours yet, or differ and are foreign:
     /// taking them over is one step each.
     pub adopt: usize,
-    /// Declared services that are as they should be.
+    /// What is declared and as it should be.
     pub unchanged: usize,
     /// Steps that cannot be carried out as things stand.
     pub blocked: usize,
@@ -31,9 +30,9 @@ impl Summary {
         for step in steps {
             let counter = if step.blocked.is_some() {
                 &mut summary.blocked
-            } else if step.action == ActionKind::AdoptService {
+            } else if step.action.is_adoption() {
                 &mut summary.adopt
-            } else if step.action == ActionKind::RemoveService {
+            } else if step.action.is_removal() {
                 &mut summary.remove
             } else if step.object.is_none() {
                 &mut summary.create
@@ -67,7 +66,7 @@ impl Waiting {
     /// True for a remark on a service that nothing keeps from being planned.
     #[must_use]
     pub fn is_remark(&self) -> bool {
-        self.code == super::mask::FIELD_UNSUPPORTED
+        self.code == super::mask::FIELD_UNSUPPORTED || self.code == super::objects::LABELS_FIXED
     }
 
     pub(super) fn on(target: &ServiceName, code: &str, reason: impl Into<String>) -> Self {

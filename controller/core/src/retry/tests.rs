@@ -65,13 +65,29 @@ fn every_step() -> Vec<(Step, bool)> {
         .iter()
         .map(|kind| {
             let once = match kind {
-                ActionKind::StopService | ActionKind::RemoveService => true,
+                ActionKind::StopService
+                | ActionKind::RemoveService
+                | ActionKind::RemoveNetwork
+                | ActionKind::RemoveConfig
+                | ActionKind::RemoveSecret => true,
                 ActionKind::DeployService
                 | ActionKind::ScaleService
                 | ActionKind::RestartService
                 | ActionKind::RollbackService
                 | ActionKind::AdoptService
-                | ActionKind::ReleaseService => false,
+                | ActionKind::ReleaseService
+                | ActionKind::CreateNetwork
+                | ActionKind::CreateConfig
+                | ActionKind::CreateSecret
+                | ActionKind::UpdateNetwork
+                | ActionKind::UpdateConfig
+                | ActionKind::UpdateSecret
+                | ActionKind::AdoptNetwork
+                | ActionKind::AdoptConfig
+                | ActionKind::AdoptSecret
+                | ActionKind::ReleaseNetwork
+                | ActionKind::ReleaseConfig
+                | ActionKind::ReleaseSecret => false,
             };
             (step(*kind), once)
         })

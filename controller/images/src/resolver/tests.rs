@@ -4,8 +4,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use jiff::Timestamp;
 use serde_json::Value;
-use skep_core::identity::SwarmId;
-use skep_core::observed::ObservedNetwork;
+use skep_core::identity::{ObjectKind, SwarmId};
 use skep_core::resolution::Platform;
 use skep_swarm::Distribution;
 use skep_swarm::engine::{Created, EngineInfo, EventStream, Nodes, Services, Task, Updated};
@@ -84,13 +83,25 @@ impl Engine for Registries {
     async fn list_tasks(&self, _: &Services) -> Result<Vec<Task>, Error> {
         unreachable!()
     }
-    async fn list_networks(&self) -> Result<Vec<ObservedNetwork>, Error> {
+    async fn list_objects(&self, _: ObjectKind) -> Result<Vec<Value>, Error> {
         unreachable!()
     }
-    async fn list_secrets(&self) -> Result<BTreeMap<String, SwarmId>, Error> {
+    async fn inspect_object(&self, _: ObjectKind, _: &str) -> Result<Value, Error> {
         unreachable!()
     }
-    async fn list_configs(&self) -> Result<BTreeMap<String, SwarmId>, Error> {
+    async fn create_object(&self, _: ObjectKind, _: Bytes) -> Result<Created, Error> {
+        unreachable!()
+    }
+    async fn update_object(
+        &self,
+        _: ObjectKind,
+        _: &SwarmId,
+        _: u64,
+        _: Bytes,
+    ) -> Result<(), Error> {
+        unreachable!()
+    }
+    async fn remove_object(&self, _: ObjectKind, _: &SwarmId) -> Result<(), Error> {
         unreachable!()
     }
     async fn nodes(&self) -> Result<Nodes, Error> {

@@ -9,7 +9,7 @@ use skep_core::action::{ActionState, ActuatorMode};
 use skep_core::containment::{Contained, ContainmentState, ContainmentVerb, RecordedState};
 use skep_core::desired::Desired;
 use skep_core::gate::{Containing, Wanted, contain};
-use skep_core::identity::{ClusterId, ObjectKey, ServiceName, SwarmId};
+use skep_core::identity::{ClusterId, ObjectKey, ObjectKind, ServiceName, SwarmId};
 use skep_core::observed::ObservedService;
 use skep_store::Intent;
 use skep_swarm::engine::Services;
@@ -197,6 +197,7 @@ impl Keeper {
             .owned(cluster)
             .await?
             .into_iter()
+            .filter(|object| object.key.kind == ObjectKind::Service)
             .map(|object| (ServiceName::new(object.key.name), object.id))
             .collect();
         let concerned: Vec<(ServiceName, String)> = owned
@@ -274,6 +275,7 @@ impl Keeper {
             cluster,
             live,
             domain: &case.domain,
+            digester: &self.context.digester,
         });
         match wanted {
             // What is not settled may still change it.

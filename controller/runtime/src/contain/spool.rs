@@ -17,12 +17,14 @@ use skep_core::containment::{
     Contained, Containment, ContainmentState, ContainmentVerb, FormerState, Order, Protected,
     RecordedState, Scope,
 };
+use skep_core::digester::Digester;
 use skep_core::gate::{Containing, Wanted, contain};
 use skep_core::identity::{ActionId, ClusterId, FleetName, ObjectKey, ServiceName, SwarmId};
 use skep_core::labels;
 use skep_core::observed::ObservedService;
 use skep_core::plan::bind_containment;
 use skep_core::ports::Random;
+use skep_core::seal::SealError;
 use skep_store::{Fence, Store};
 use skep_swarm::{Engine, Error as EngineError, observe};
 
@@ -90,6 +92,9 @@ pub enum SpoolError {
     /// The engine does not do it.
     #[error("the engine does not do it")]
     Engine(#[from] EngineError),
+    /// No key can be made.
+    #[error("no key can be made")]
+    Key(#[from] SealError),
     /// Somebody else is faster each time.
     #[error("{service} changed each time before the kill arrived; try again")]
     Overtaken {
@@ -119,6 +124,8 @@ impl WithoutStore<'_> {
             revision: 1,
         };
         let contained = Contained::new(vec![containment], Vec::new());
+        // The step is not kept, so nobody compares its digest; the store's key may be out of reach.
+        let digester = Digester::ephemeral(self.random)?;
         let mut is_written_down = false;
         for _ in 0..TRIES {
             let live = match self.engine.inspect_service(name.as_str()).await {
@@ -140,6 +147,7 @@ impl WithoutStore<'_> {
                 cluster: &cluster,
                 live: &live,
                 domain: "default",
+                digester: &digester,
             };
             let (step, former) = match contain(asked) {
                 Wanted::Write { step, former, .. } => (Some(step), former),

@@ -10,14 +10,14 @@ use skep_core::action::{Action, ActionEvent, ActuatorMode, IntentPhase};
 use skep_core::approval::{Moved, PlannedNow, RedeemError, redeem, what_moved};
 use skep_core::desired::SecretValues;
 use skep_core::gate::{Authorised, Cause, Decision, Request};
-use skep_core::identity::{IntentId, ServiceName};
+use skep_core::identity::{IntentId, ObjectKind, ServiceName};
 use skep_core::observed::ObservedService;
 use skep_core::plan::{BindError, Finding, Late, Operation, Requested, Step, bind, plan_key};
 use skep_store::{Closing, Effects, Intent, IntentOutcome, OwnedObject, OwnershipChange};
 use skep_swarm::{Error as EngineError, observe};
 
 use super::gate::Gate;
-use super::{World, requests};
+use super::{World, objects, requests};
 use crate::controller::Context;
 use crate::leader::Leadership;
 use crate::settle::landed::{self, has_landed};
@@ -54,13 +54,28 @@ pub(crate) async fn carry_out(
 ) -> Result<Attempt, Error> {
     let name = ServiceName::new(action.key.name.as_str());
     // Read the object again: what was decided must still be true at this moment.
-    let world = match read_by_name(context, name.as_str()).await {
-        Ok(live) => world.with(name.clone(), live, context.clock.now()).decided_by(action),
-        Err(error) => return Ok(Attempt::Retry(format!("the service cannot be read: {error}"))),
+    let world = if name.kind() == ObjectKind::Service {
+        match read_by_name(context, name.as_str()).await {
+            Ok(live) => world.with(name.clone(), live, context.clock.now()).decided_by(action),
+            Err(error) => {
+                return Ok(Attempt::Retry(format!("the service cannot be read: {error}")));
+            }
+        }
+    } else {
+        match objects::read(context, &name).await {
+            Ok(live) => world.with_object(&name, live, context.clock.now()),
+            Err(error) => return Ok(Attempt::Retry(format!("{name} cannot be read: {error}"))),
+        }
     };
     let closing = Closer { context, leadership, action };
     if action.key.cluster != world.snapshot.cluster {
         return closing.end(ActionEvent::Supersede, "it was decided for another swarm").await;
+    }
+    if let Some(live) = world.object(&name).filter(|live| objects::carries(live, &action.id))
+        && objects::is_create(action)
+        && context.options.mode == ActuatorMode::Swarm
+    {
+        return objects::record_late(context, leadership, action, live).await;
     }
     if let Some(live) = world.live(&name).filter(|live| has_landed(action, Some(live)))
         && context.options.mode == ActuatorMode::Swarm
@@ -126,6 +141,11 @@ pub(crate) async fn carry_out(
             let detail =
                 format!("dry-run: would {}({}): {}", step.action, step.target, step.reason);
             closing.end(ActionEvent::Rehearse, detail).await
+        }
+        ActuatorMode::Swarm
+            if action.kind.writes_nothing_to_the_engine() && name.kind() != ObjectKind::Service =>
+        {
+            objects::change_record(context, leadership, &world, action, step.into_inner()).await
         }
         ActuatorMode::Swarm if action.kind.writes_nothing_to_the_engine() => {
             change_record(context, leadership, &world, action, step).await
@@ -296,6 +316,7 @@ async fn send(
     let late = Late {
         snapshot: &world.snapshot,
         live: world.live(&step.get().target),
+        object: world.object(&step.get().target),
         secrets,
         action: &action.id,
         fleet: &context.options.fleet,

@@ -4,6 +4,7 @@
 pub(crate) mod act;
 pub(crate) mod close;
 mod gate;
+pub(crate) mod objects;
 pub(crate) mod propose;
 mod refuse;
 pub(crate) mod requests;
@@ -62,6 +63,7 @@ pub(crate) async fn decide(
         .instrument(tracing::info_span!("desire"))
         .await?;
     let recorded = memory.owned(context, counter, &snapshot.cluster).await?;
+    let declared = Arc::clone(&desired);
     let world = World::gather(context, snapshot, desired, recorded, &busy).await?;
     // 3 plan (pure)
     let plan = tracing::info_span!("plan")
@@ -84,7 +86,7 @@ pub(crate) async fn decide(
     let now = Now {
         counter,
         snapshot: &world.snapshot,
-        desired: &world.desired,
+        desired: &declared,
         policy: &policy,
         plan: &plan,
         busy: &busy,

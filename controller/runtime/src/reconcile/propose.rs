@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use skep_core::action::{Action, ActionEvent, ActionState, Source};
-use skep_core::approval::{self, ApprovalStatus, PlannedNow, Proposal, binding};
+use skep_core::approval::{self, ApprovalStatus, PlannedNow, Proposal, binding, is_keyless};
 use skep_core::gate::{Decision, Request, Verdict};
 use skep_core::hold::Hold;
 use skep_core::identity::{ActionId, ApprovalId, ObjectKey, PlanId, ServiceName};
@@ -108,6 +108,7 @@ pub(crate) async fn propose(
         // A freeze does not cost people what they asked for and decided: it waits.
         let stands = |last: &Action| {
             is_idle(last)
+                && !is_keyless(&last.binding)
                 && last.step.digest == step.digest
                 && last.mode == context.options.mode
                 && leaves_standing(&verdict)

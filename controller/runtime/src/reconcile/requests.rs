@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use skep_core::action::{Action, ActionEvent, ActionState};
+use skep_core::approval::{FROM_BEFORE_KEYS, is_keyless};
 use skep_core::gate::Request;
 use skep_core::identity::{ActionId, ObjectKey, PlanId, ServiceName};
 use skep_core::plan::{Blocked, Requested, Step, plan_request};
@@ -167,6 +168,7 @@ async fn look(
             }
             let is_the_same = |last: &&Action| {
                 is_pending(last)
+                    && !is_keyless(&last.binding)
                     && last.step.digest == step.digest
                     && last.mode == context.options.mode
             };
@@ -219,6 +221,9 @@ pub(super) async fn overtaken(
     open: &Action,
 ) -> Result<Option<String>, Error> {
     let Some(verb) = &open.step.request else { return Ok(None) };
+    if is_keyless(&open.binding) {
+        return Ok(Some(format!("{FROM_BEFORE_KEYS}; ask again")));
+    }
     // What was asked of a rehearsal is not for real, nor the other way round.
     if open.mode != context.options.mode {
         return Ok(Some("the actuator changed since it was asked for; ask again".to_owned()));

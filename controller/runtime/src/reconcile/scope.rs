@@ -114,6 +114,11 @@ impl Memory {
         let differing = now.snapshot.services.differing(&last.snapshot.services);
         differing.iter().for_each(|name| context.retries().stirred(name));
         scope.extend(differing);
+        let (before, after) = (&last.snapshot.objects, &now.snapshot.objects);
+        if !Arc::ptr_eq(before, after) {
+            let targets = before.keys().chain(after.keys());
+            scope.extend(targets.filter(|key| before.get(*key) != after.get(*key)).cloned());
+        }
         scope.extend(last.plan.differing(&Judged::of(now.plan)));
         scope.extend(last.busy);
         let is_outside = |name: &ServiceName| !scope.contains(name);

@@ -3,6 +3,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use skep_core::action::{Action, ActionKind, ActionState};
+use skep_core::approval::{FROM_BEFORE_KEYS, is_keyless};
 use skep_core::canonical::Digest;
 use skep_core::hold::{Hold, HoldKind};
 use skep_core::plan::{Operation, Step, Waiting};
@@ -50,6 +51,9 @@ pub(super) fn standing(
     };
     match last.state {
         ActionState::Executing | ActionState::RollingOut => Standing::Keep,
+        ActionState::Pending | ActionState::Granted if is_keyless(&last.binding) => {
+            Standing::Supersede(FROM_BEFORE_KEYS)
+        }
         ActionState::Pending if same => Standing::Keep,
         // Whether it waited too long is found out when it can start: its time runs from there.
         ActionState::Granted if same => Standing::Keep,

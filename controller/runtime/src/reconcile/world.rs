@@ -8,8 +8,8 @@ use skep_core::action::Action;
 use skep_core::containment::Contained;
 use skep_core::desired::Desired;
 use skep_core::identity::{ClusterId, ObjectKey, ObjectKind, ServiceName};
-use skep_core::observed::{ObservedService, Snapshot};
-use skep_core::plan::{Fresh, Owned, PlanIndex, PlanInput, declared_tag};
+use skep_core::observed::{ObservedObject, ObservedService, Snapshot};
+use skep_core::plan::{Fresh, Owned, PlanIndex, PlanInput, declared_tag, resolved};
 use skep_core::resolution::{self, Resolutions};
 
 use super::scope::Recorded;
@@ -22,6 +22,8 @@ pub(crate) struct World {
     pub(crate) snapshot: Arc<Snapshot>,
     pub(crate) desired: Arc<Desired>,
     pub(crate) owned: Arc<Owned>,
+    /// The networks, configs and secrets on record as ours.
+    pub(crate) owned_objects: Arc<Owned>,
     pub(crate) known_clusters: Arc<[ClusterId]>,
     pub(crate) images: Arc<Resolutions>,
     /// What people paused and killed.
@@ -54,26 +56,40 @@ impl World {
             })
             .map(|object| (ServiceName::new(object.key.name.as_str()), object.id.clone()))
             .collect();
+        let others = recorded.objects.iter();
+        let others = others.filter(|object| object.key.kind != ObjectKind::Service);
+        let owned_objects: Owned =
+            others.map(|object| (object.key.target(), object.id.clone())).collect();
+        let owned_objects = Arc::new(owned_objects);
         let (owned, known_clusters) = (Arc::new(owned), recorded.clusters);
         let now = context.clock.now();
-        let index = PlanIndex::of(&PlanInput {
+        let input = PlanInput {
             desired: &desired,
             observed: &snapshot,
             owned: &owned,
+            owned_objects: &owned_objects,
             known_clusters: &known_clusters,
             images: &Resolutions::NEVER,
             masking: &context.masking,
+            digester: &context.digester,
             now,
             fresh: None,
             only: None,
             index: None,
-        });
+        };
+        // Services name configs and secrets as they are declared; from here on they name the
+        // versions that hold the declared content.
+        let resolved = resolved(&input).map(Arc::new);
+        let input = PlanInput { desired: resolved.as_ref().unwrap_or(&desired), ..input };
+        let index = PlanIndex::of(&input);
+        let desired = resolved.unwrap_or_else(|| Arc::clone(&desired));
         let contained = Arc::new(context.store.contained(&snapshot.cluster).await?);
         let mode = context.options.resolve_image;
         let mut world = Self {
             snapshot,
             desired,
             owned,
+            owned_objects,
             known_clusters,
             images: Arc::new(Resolutions { mode, ..Resolutions::NEVER }),
             contained,
@@ -106,6 +122,22 @@ impl World {
         Self { fresh: Some((name, live)), now, ..self.clone() }
     }
 
+    /// The same world with one network, config or secret as it is now.
+    pub(crate) fn with_object(
+        &self,
+        target: &ServiceName,
+        live: Option<ObservedObject>,
+        now: Timestamp,
+    ) -> Self {
+        let snapshot = Arc::new(self.snapshot.with_object(target, live));
+        Self { snapshot, now, ..self.clone() }
+    }
+
+    /// The network, config or secret of this target, as it was last read.
+    pub(crate) fn object(&self, target: &ServiceName) -> Option<&ObservedObject> {
+        self.snapshot.objects.get(target).map(Arc::as_ref)
+    }
+
     /// The service of this name, as it was last read.
     pub(crate) fn live(&self, name: &ServiceName) -> Option<&ObservedService> {
         match &self.fresh {
@@ -120,9 +152,11 @@ impl World {
             desired: &self.desired,
             observed: &self.snapshot,
             owned: &self.owned,
+            owned_objects: &self.owned_objects,
             known_clusters: &self.known_clusters,
             images: &self.images,
             masking: &context.masking,
+            digester: &context.digester,
             now: self.now,
             fresh: self.fresh.as_ref().map(|(name, live)| Fresh { name, live: live.as_ref() }),
             only: context.options.only.as_ref(),

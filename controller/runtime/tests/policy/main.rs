@@ -9,6 +9,7 @@
 )]
 
 mod freezes;
+mod keyless;
 mod limits;
 mod modes;
 mod unreadable;

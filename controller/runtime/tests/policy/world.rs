@@ -8,6 +8,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use skep_core::action::{ActionState, ActuatorMode};
 use skep_core::approval::{Approval, ApprovalStatus};
+use skep_core::digester::Digester;
 use skep_core::gate::{FREEZE_PRIORITY, Override, Settings};
 use skep_core::identity::{ClusterId, ObjectKey, OverrideId, RequestId, ServiceName};
 use skep_core::plan::Masking;
@@ -107,6 +108,7 @@ impl World {
                 Limits::default(),
             ),
             masking: Masking::new(*b"key"),
+            digester: Digester::new(&[7; 32]).unwrap(),
             sealer: skep_core::seal::Sealer::new(&[7; 32]).unwrap(),
             clock,
             random: Arc::new(SystemRandom),

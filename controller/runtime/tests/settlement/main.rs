@@ -24,6 +24,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use skep_core::action::{ActionKind, ActionState, ActuatorMode};
 use skep_core::approval::ApprovalStatus;
+use skep_core::digester::Digester;
 use skep_core::gate::Settings;
 use skep_core::plan::Masking;
 use skep_core::ports::Clock;
@@ -134,6 +135,7 @@ impl World {
                 Limits::default(),
             ),
             masking: Masking::new(*b"key"),
+            digester: Digester::new(&[7; 32]).unwrap(),
             sealer: skep_core::seal::Sealer::new(&[self.key; 32]).unwrap(),
             clock: Arc::new(SystemClock),
             random: Arc::new(SystemRandom),

@@ -1,13 +1,11 @@
 //! The engine as one process reaches it.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use serde_json::Value;
-use skep_core::identity::SwarmId;
-use skep_core::observed::ObservedNetwork;
+use skep_core::identity::{ObjectKind, SwarmId};
 use skep_swarm::engine::{Created, EngineInfo, EventStream, Nodes, Services, Task, Updated};
 use skep_swarm::fake::FakeSwarm;
 use skep_swarm::{Distribution, Engine, Error, RegistryAuth};
@@ -107,16 +105,35 @@ impl Engine for TappedEngine {
         self.process.call("list_tasks", self.swarm.list_tasks(of)).await
     }
 
-    async fn list_networks(&self) -> Result<Vec<ObservedNetwork>, Error> {
-        self.process.call("list_networks", self.swarm.list_networks()).await
+    async fn list_objects(&self, kind: ObjectKind) -> Result<Vec<Value>, Error> {
+        self.process.call("list_objects", self.swarm.list_objects(kind)).await
     }
 
-    async fn list_secrets(&self) -> Result<BTreeMap<String, SwarmId>, Error> {
-        self.process.call("list_secrets", self.swarm.list_secrets()).await
+    async fn inspect_object(&self, kind: ObjectKind, id: &str) -> Result<Value, Error> {
+        self.process.call("inspect_object", self.swarm.inspect_object(kind, id)).await
     }
 
-    async fn list_configs(&self) -> Result<BTreeMap<String, SwarmId>, Error> {
-        self.process.call("list_configs", self.swarm.list_configs()).await
+    async fn create_object(&self, kind: ObjectKind, request: Bytes) -> Result<Created, Error> {
+        let write = || Write::CreateObject(kind, request.clone());
+        let work = self.swarm.create_object(kind, request.clone());
+        self.write("create_object", write, work).await
+    }
+
+    async fn update_object(
+        &self,
+        kind: ObjectKind,
+        id: &SwarmId,
+        version: u64,
+        request: Bytes,
+    ) -> Result<(), Error> {
+        let write = || Write::UpdateObject(kind, id.clone(), version, request.clone());
+        let work = self.swarm.update_object(kind, id, version, request.clone());
+        self.write("update_object", write, work).await
+    }
+
+    async fn remove_object(&self, kind: ObjectKind, id: &SwarmId) -> Result<(), Error> {
+        let work = self.swarm.remove_object(kind, id);
+        self.write("remove_object", || Write::RemoveObject(kind, id.clone()), work).await
     }
 
     async fn nodes(&self) -> Result<Nodes, Error> {

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use skep_core::action::{Action, ActionState};
-use skep_core::approval::{Approval, ApprovalStatus, group_key};
+use skep_core::approval::{Approval, ApprovalStatus};
 use skep_core::identity::ActionId;
 use skep_store::{ActionFilter, ApprovalFilter, Store};
 
@@ -84,7 +84,7 @@ async fn of_group(
 ) -> Result<(String, Vec<Approval>)> {
     let actions = pending_actions(store).await?;
     let group_of = |approval: &Approval| {
-        actions.get(&approval.action).map(|action| group_key(&action.step).to_string())
+        actions.get(&approval.action).map(|action| action.step.group.to_string())
     };
     let groups: BTreeSet<String> = waiting
         .iter()

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use jiff::Timestamp;
 use serde::Serialize;
 use skep_core::action::{Action, ActionKind, ActuatorMode};
-use skep_core::approval::{Approval, group_key};
+use skep_core::approval::Approval;
 use skep_core::identity::ActionId;
 use skep_core::plan::{Change, DriftClass, Risk};
 
@@ -50,7 +50,7 @@ pub(super) fn groups<'a>(
     let mut groups: BTreeMap<(String, ActuatorMode), GroupView<'a>> = BTreeMap::new();
     for approval in approvals {
         let Some(action) = actions.get(&approval.action) else { continue };
-        let key = group_key(&action.step).to_string();
+        let key = action.step.group.to_string();
         let group = groups.entry((key.clone(), action.mode)).or_insert_with(|| GroupView {
             group: key,
             count: 0,

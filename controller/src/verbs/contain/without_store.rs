@@ -74,6 +74,7 @@ fn failure(name: &ServiceName, error: &SpoolError) -> Failure {
     let code = match error {
         SpoolError::Write { .. } => codes::STORE_UNAVAILABLE,
         SpoolError::Engine(_) | SpoolError::Overtaken { .. } => codes::ENGINE_ERROR,
+        SpoolError::Key(_) => codes::KEY_UNAVAILABLE,
     };
     Failure::of(code, error).next(format!("docker service scale {name}=0"))
 }

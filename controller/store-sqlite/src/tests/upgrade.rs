@@ -4,8 +4,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use skep_core::action::{ActionEvent, ActionState, IntentPhase};
-use skep_core::approval::ApprovalStatus;
+use skep_core::action::{ActionEvent, ActionState, ActuatorMode, IntentPhase};
+use skep_core::approval::{ApprovalStatus, binding_by};
 use skep_core::identity::{ActionId, ApprovalId, ClusterId, IntentId, SwarmId, TermId};
 use skep_store::conformance::protection;
 use skep_store::{
@@ -17,7 +17,7 @@ use sqlx::{Connection as _, SqliteConnection};
 
 use crate::{OpenOptions, SqliteStore};
 
-async fn raw(path: &Path) -> SqliteConnection {
+pub(super) async fn raw(path: &Path) -> SqliteConnection {
     let location = format!("sqlite:{}?mode=rwc", path.display());
     SqliteConnection::connect(&location).await.unwrap()
 }
@@ -72,7 +72,7 @@ async fn every_row_of_the_first_schema_is_kept() {
         ]
     );
     let done = &actions[3];
-    assert_eq!(done.binding.as_str(), "binding-done");
+    assert_eq!(done.binding, binding_by(&done.step, "default", ActuatorMode::Swarm), "keyed");
     assert_eq!(done.approval, Some(ApprovalId::new("action_approval:done")));
     assert_eq!((done.created_at, done.updated_at), (micros(1_000_000), micros(2_000_000)));
     assert_eq!(
@@ -232,12 +232,12 @@ async fn the_first_binary_refuses_the_upgraded_database() {
 /// What the first version kept in the clear.
 const CLEAR: &[&[u8]] = &[b"0123abcd-caddy", b"hunter2-in-a-step"];
 
-fn contains(bytes: &[u8], needle: &[u8]) -> bool {
+pub(super) fn contains(bytes: &[u8], needle: &[u8]) -> bool {
     bytes.windows(needle.len()).any(|window| window == needle)
 }
 
 /// Everything beside the path that begins with its name: the file, its log, its index.
-fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
+pub(super) fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
     let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     entries.map(|path| (path.display().to_string(), std::fs::read(path).unwrap())).collect()
 }

@@ -26,7 +26,8 @@ use skep_core::revision::{NewRevision, RevisionOrigin};
 use skep_core::seal::Sealed;
 
 pub(super) use self::leader::{Leader, leader};
-pub(super) use self::proposals::{adoption, granted, pending, refusal};
+pub(super) use self::proposals::{adoption, refusal};
+pub use self::proposals::{granted, pending};
 use super::Harness;
 use crate::{
     ActionFilter, ApprovalFilter, AuditFilter, Closing, Decision, DecisionRequest, DeliveryFilter,
@@ -58,15 +59,20 @@ pub(super) const TTL: Duration = Duration::from_secs(6);
 pub(super) const CROWD: usize = 50;
 
 /// A moment of the caller's clock. Its distance to the database's clock means nothing.
-pub(super) fn at(second: i64) -> Timestamp {
+#[must_use]
+pub fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + second).unwrap()
 }
 
-pub(super) fn cluster() -> ClusterId {
+/// The cluster of all objects here.
+#[must_use]
+pub fn cluster() -> ClusterId {
     ClusterId::new("cluster-1")
 }
 
-pub(super) fn key(name: &str) -> ObjectKey {
+/// A service of that cluster.
+#[must_use]
+pub fn key(name: &str) -> ObjectKey {
     ObjectKey::service(&cluster(), &ServiceName::new(name))
 }
 
@@ -87,7 +93,9 @@ pub(super) async fn processes(harness: &dyn Harness, count: usize) -> Vec<Arc<dy
     stores
 }
 
-pub(super) fn intent(id: &str, action: &str, name: &str) -> Intent {
+/// The intent of an action that creates its service.
+#[must_use]
+pub fn intent(id: &str, action: &str, name: &str) -> Intent {
     Intent {
         id: IntentId::new(id),
         action: ActionId::new(action),
@@ -112,7 +120,8 @@ pub(super) fn closing(action: &str, revision: i64, event: ActionEvent) -> Closin
 }
 
 /// What a person says about the request of [`pending`].
-pub(super) fn decision(id: &str, decision: Decision) -> DecisionRequest {
+#[must_use]
+pub fn decision(id: &str, decision: Decision) -> DecisionRequest {
     DecisionRequest {
         approval: ApprovalId::new(format!("action_approval:a-{id}")),
         decision,
@@ -135,7 +144,8 @@ pub(super) fn done(change: Option<OwnershipChange>) -> IntentOutcome {
 }
 
 /// An outcome with these effects.
-pub(super) fn done_with(effects: Effects) -> IntentOutcome {
+#[must_use]
+pub fn done_with(effects: Effects) -> IntentOutcome {
     IntentOutcome::Done { detail: "updated".to_owned(), effects }
 }
 
@@ -150,7 +160,8 @@ pub(super) fn failed(reason: LetterReason) -> Failed {
 }
 
 /// The engine refused it, or it came to nothing in another way.
-pub(super) fn refused_for(reason: LetterReason) -> IntentOutcome {
+#[must_use]
+pub fn refused_for(reason: LetterReason) -> IntentOutcome {
     let failed = Some(failed(reason));
     IntentOutcome::Refused { detail: "the engine refused it".to_owned(), failed }
 }
@@ -190,7 +201,9 @@ pub(super) fn revision(name: &str, origin: RevisionOrigin) -> NewRevision {
     }
 }
 
-pub(super) fn hold(name: &str, kind: HoldKind) -> Hold {
+/// A hold of this kind.
+#[must_use]
+pub fn hold(name: &str, kind: HoldKind) -> Hold {
     Hold {
         key: key(name),
         kind,

@@ -30,7 +30,8 @@ impl TrailReader for Collected {
     }
 }
 
-async fn verify(store: &Arc<dyn Store>) -> Verified {
+/// The whole trail, checked with the key of the tests.
+pub async fn verify(store: &Arc<dyn Store>) -> Verified {
     let mut trail = Collected::default();
     store.read_trail(None, &mut trail).await.unwrap();
     let seals = trail.seals.unwrap();

@@ -1,21 +1,20 @@
 //! The calls of the client's trait.
 
-use std::collections::BTreeMap;
-
 use async_trait::async_trait;
 use bytes::Bytes;
 use hyper::Method;
 use serde_json::Value;
-use skep_core::identity::{ClusterId, SwarmId};
-use skep_core::observed::{ApiVersion, NodeCounts, ObservedNetwork};
+use skep_core::identity::{ClusterId, ObjectKind, SwarmId};
+use skep_core::observed::{ApiVersion, NodeCounts};
 
 use super::calls::Fault;
-use super::objects::Object;
+use super::objects::plural;
 use super::requests::{Request, refused, resolve};
 use super::state::{Services as Known, State};
 use super::{FakeSwarm, Quorum};
 use crate::engine::{Created, Engine, EngineInfo, EventStream, Nodes, Services, Task, Updated};
 use crate::error::{Call, Error};
+use crate::objects::paths;
 use crate::registry::{Distribution, RegistryAuth};
 
 fn get(path: &'static str) -> Call {
@@ -150,16 +149,55 @@ impl Engine for FakeSwarm {
         .await
     }
 
-    async fn list_networks(&self) -> Result<Vec<ObservedNetwork>, Error> {
-        self.read("/networks", |state, _| Ok(state.networks())).await
+    async fn list_objects(&self, kind: ObjectKind) -> Result<Vec<Value>, Error> {
+        let plural = plural(kind);
+        self.read(paths(kind).list, |state, _| {
+            let all = state.objects_of(plural).iter();
+            Ok(all.map(|(id, object)| object.reported(plural, id)).collect())
+        })
+        .await
     }
 
-    async fn list_secrets(&self) -> Result<BTreeMap<String, SwarmId>, Error> {
-        self.read("/secrets", |state, _| Ok(by_name(state, "secrets"))).await
+    async fn inspect_object(&self, kind: ObjectKind, id: &str) -> Result<Value, Error> {
+        let (path, plural) = (paths(kind).one, plural(kind));
+        self.read(path, |state, _| {
+            let all = state.objects_of(plural);
+            let found = all.get_key_value(id).or_else(|| {
+                // An id, then a name, then the start of an id.
+                let mut all = all.iter();
+                let named = all.clone().find(|(_, object)| object.name() == id);
+                named.or_else(|| all.find(|(known, _)| known.starts_with(id)))
+            });
+            let missing = || {
+                let what = kind.as_str();
+                refused(get(path), (404, format!("{what} {id} not found")))
+            };
+            found.map(|(id, object)| object.reported(plural, id)).ok_or_else(missing)
+        })
+        .await
     }
 
-    async fn list_configs(&self) -> Result<BTreeMap<String, SwarmId>, Error> {
-        self.read("/configs", |state, _| Ok(by_name(state, "configs"))).await
+    async fn create_object(&self, kind: ObjectKind, request: Bytes) -> Result<Created, Error> {
+        let call = Call { method: Method::POST, path: paths(kind).create };
+        let request = Request::make(kind, &request).map_err(|refusal| refused(call, refusal))?;
+        let id = self.write(request).await?;
+        Ok(Created { id: SwarmId::new(id), warnings: Vec::new() })
+    }
+
+    async fn update_object(
+        &self,
+        kind: ObjectKind,
+        id: &SwarmId,
+        version: u64,
+        request: Bytes,
+    ) -> Result<(), Error> {
+        let call = Call { method: Method::POST, path: paths(kind).update };
+        let request = Request::relabel(kind, id, version, &request);
+        self.write(request.map_err(|refusal| refused(call, refusal))?).await.map(drop)
+    }
+
+    async fn remove_object(&self, kind: ObjectKind, id: &SwarmId) -> Result<(), Error> {
+        self.write(Request::Unmake(kind, id.as_str().to_owned())).await.map(drop)
     }
 
     async fn nodes(&self) -> Result<Nodes, Error> {
@@ -179,13 +217,4 @@ impl Engine for FakeSwarm {
         self.meet(&get("/events")).await?;
         Ok(self.up_to_now().feed.follow())
     }
-}
-
-fn by_name(state: &State, kind: &str) -> BTreeMap<String, SwarmId> {
-    let objects = state.objects_of(kind).iter();
-    objects
-        .map(|(id, object): (&String, &Object)| {
-            (object.name().to_owned(), SwarmId::new(id.as_str()))
-        })
-        .collect()
 }

@@ -6,11 +6,11 @@ use skep_core::labels;
 /// What a write did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EffectKind {
-    /// A service came to be.
+    /// An object came to be.
     Create,
     /// A spec was replaced.
     Update,
-    /// A service is gone.
+    /// An object is gone.
     Remove,
 }
 
@@ -19,9 +19,9 @@ pub enum EffectKind {
 pub struct Effect {
     /// What it did.
     pub kind: EffectKind,
-    /// The service's id.
+    /// The object's id.
     pub id: String,
-    /// Its name.
+    /// Its name; of anything but a service with the kind before it.
     pub name: String,
     /// The action that the written spec names.
     pub action: Option<String>,

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
-use skep_core::observed::ObservedNetwork;
+use skep_core::identity::ObjectKind;
 
 use super::FakeSwarm;
 use super::service::text;
@@ -18,11 +19,39 @@ pub type Refusal = (u16, String);
 pub(super) struct Object {
     pub(super) spec: Value,
     pub(super) version: u64,
+    pub(super) created_at: Timestamp,
+    pub(super) updated_at: Timestamp,
 }
 
 impl Object {
     pub(super) fn name(&self) -> &str {
         text(&self.spec, "/Name")
+    }
+
+    /// As the engine reports it.
+    pub(super) fn reported(&self, kind: &str, id: &str) -> Value {
+        let mut spec = self.spec.clone();
+        let Some(shown) = spec.as_object_mut() else { return Value::Null };
+        if kind == "networks" {
+            shown.insert("Id".to_owned(), json!(id));
+            shown.insert("Created".to_owned(), json!(self.created_at));
+            return spec;
+        }
+        if kind == "secrets" {
+            shown.remove("Data");
+        }
+        json!({"ID": id, "Version": {"Index": self.version}, "CreatedAt": self.created_at,
+            "UpdatedAt": self.updated_at, "Spec": spec})
+    }
+}
+
+/// As the paths of the API say.
+pub(super) fn plural(kind: ObjectKind) -> &'static str {
+    match kind {
+        ObjectKind::Service => "services",
+        ObjectKind::Network => "networks",
+        ObjectKind::Config => "configs",
+        ObjectKind::Secret => "secrets",
     }
 }
 
@@ -74,8 +103,11 @@ impl FakeSwarm {
 }
 
 impl State {
-    fn make(&mut self, kind: &'static str, spec: &Value) -> Result<String, Refusal> {
+    pub(super) fn make(&mut self, kind: &'static str, spec: &Value) -> Result<String, Refusal> {
         let name = text(spec, "/Name").to_owned();
+        if let Some(why) = refuses_name(kind, &name) {
+            return Err((400, format!("rpc error: code = InvalidArgument desc = {why}")));
+        }
         if self.objects_of(kind).values().any(|object| object.name() == name) {
             return Err((
                 409,
@@ -91,13 +123,19 @@ impl State {
             ));
         }
         let (id, version) = (self.new_id(), self.next_index());
-        let object = Object { spec: spec.clone(), version };
+        let mut spec = spec.clone();
+        if kind == "networks" {
+            fill_network(&mut spec, version);
+        } else if let Some(spec) = spec.as_object_mut() {
+            spec.entry("Labels").or_insert_with(|| json!({}));
+        }
+        let object = Object { spec, version, created_at: self.now, updated_at: self.now };
         self.objects.entry(kind).or_default().insert(id.clone(), object);
         self.feed.say(event_object(kind), "create", &id, &name, self.now);
         Ok(id)
     }
 
-    fn relabel(
+    pub(super) fn relabel(
         &mut self,
         kind: &'static str,
         id: &str,
@@ -125,12 +163,13 @@ impl State {
             stored.insert("Labels".to_owned(), labels.clone());
         }
         object.version = index;
+        object.updated_at = self.now;
         let name = object.name().to_owned();
         self.feed.say(event_object(kind), "update", id, &name, self.now);
         Ok(())
     }
 
-    fn unmake(&mut self, kind: &'static str, id: &str) -> Result<(), Refusal> {
+    pub(super) fn unmake(&mut self, kind: &'static str, id: &str) -> Result<(), Refusal> {
         let what = singular(kind);
         let found = self.objects_of(kind).get(id).map(|object| object.name().to_owned());
         let Some(name) = found else { return Err((404, format!("{what} {id} not found"))) };
@@ -169,29 +208,64 @@ impl State {
         self.objects.get(kind).unwrap_or(&NONE)
     }
 
-    pub(super) fn networks(&self) -> Vec<ObservedNetwork> {
-        let scope = |object: &Object| match text(&object.spec, "/Scope") {
-            "" => "swarm".to_owned(),
-            scope => scope.to_owned(),
-        };
-        let networks = self.objects_of("networks").iter();
-        let network = |(id, object): (&String, &Object)| ObservedNetwork {
-            id: id.as_str().into(),
-            name: object.name().to_owned(),
-            scope: scope(object),
-        };
-        networks.map(network).collect()
-    }
-
     /// The networks that every swarm has.
     pub(super) fn make_standing_networks(&mut self) {
         for (name, scope) in
             [("ingress", "swarm"), ("host", "swarm"), ("bridge", "swarm"), ("none", "local")]
         {
             let id = self.new_id();
-            let object = Object { spec: json!({"Name": name, "Scope": scope}), version: 1 };
+            let spec = json!({"Name": name, "Scope": scope, "Driver": name, "Labels": {}});
+            let (created_at, updated_at) = (self.now, self.now);
+            let object = Object { spec, version: 1, created_at, updated_at };
             self.objects.entry("networks").or_default().insert(id, object);
         }
+    }
+}
+
+/// Why the engine takes no such name of a secret or config.
+fn refuses_name(kind: &str, name: &str) -> Option<&'static str> {
+    if kind == "networks" {
+        return None;
+    }
+    let ends = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric());
+    let is_allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if name.is_empty() {
+        Some("name must be provided")
+    } else if name.len() > 64
+        || !name.chars().all(is_allowed)
+        || !ends(name.chars().next())
+        || !ends(name.chars().last())
+    {
+        Some(
+            "invalid name, only 64 [a-zA-Z0-9-_.] characters allowed, and the start and end \
+             character must be [a-zA-Z0-9]",
+        )
+    } else {
+        None
+    }
+}
+
+/// What the engine says of a network that nobody asked for, once it has found an address range.
+fn fill_network(spec: &mut Value, number: u64) {
+    let Some(spec) = spec.as_object_mut() else { return };
+    spec.insert("Scope".to_owned(), json!("swarm"));
+    spec.entry("Driver").or_insert_with(|| json!("overlay"));
+    for key in ["Internal", "Attachable", "Ingress"] {
+        spec.entry(key).or_insert(Value::Bool(false));
+    }
+    let options = spec.entry("Options").or_insert_with(|| json!({}));
+    if let Some(options) = options.as_object_mut() {
+        let list = "com.docker.network.driver.overlay.vxlanid_list";
+        options.insert(list.to_owned(), json!((4096 + number).to_string()));
+    }
+    spec.entry("Labels").or_insert(Value::Null);
+    let ipam = spec.entry("IPAM").or_insert_with(|| json!({}));
+    if let Some(ipam) = ipam.as_object_mut() {
+        ipam.entry("Driver").or_insert_with(|| json!("default"));
+        ipam.entry("Options").or_insert(Value::Null);
+        let range = |end: &str| format!("10.0.{}.{end}", number % 256);
+        ipam.entry("Config")
+            .or_insert_with(|| json!([{"Subnet": range("0/24"), "Gateway": range("1")}]));
     }
 }
 

@@ -5,16 +5,17 @@ use std::time::Duration;
 use bytes::Bytes;
 use hyper::{Method, StatusCode};
 use serde_json::{Value, json};
-use skep_core::identity::SwarmId;
+use skep_core::identity::{ObjectKind, ServiceName, SwarmId};
 
 use super::calls::{CallSite, Fault};
 use super::journal::{Effect, EffectKind, action_of};
-use super::objects::Refusal;
+use super::objects::{Refusal, plural};
 use super::scheduling::Due;
 use super::service::text;
 use super::state::State;
 use super::{FakeSwarm, Quorum};
 use crate::error::{Call, Error};
+use crate::objects::paths;
 
 /// A write, apart from how it gets there.
 #[derive(Debug, Clone)]
@@ -22,6 +23,9 @@ pub(super) enum Request {
     Create(Value),
     Update(String, u64, Value),
     Remove(String),
+    Make(ObjectKind, Value),
+    Relabel(ObjectKind, String, u64, Value),
+    Unmake(ObjectKind, String),
 }
 
 /// A write that arrives after its connection has ended.
@@ -33,7 +37,23 @@ impl Request {
             Self::Create(_) => Call { method: Method::POST, path: "/services/create" },
             Self::Update(..) => Call { method: Method::POST, path: "/services/{id}/update" },
             Self::Remove(_) => Call { method: Method::DELETE, path: "/services/{id}" },
+            Self::Make(kind, _) => Call { method: Method::POST, path: paths(*kind).create },
+            Self::Relabel(kind, ..) => Call { method: Method::POST, path: paths(*kind).update },
+            Self::Unmake(kind, _) => Call { method: Method::DELETE, path: paths(*kind).one },
         }
+    }
+
+    pub(super) fn make(kind: ObjectKind, request: &Bytes) -> Result<Self, Refusal> {
+        Ok(Self::Make(kind, body(request)?))
+    }
+
+    pub(super) fn relabel(
+        kind: ObjectKind,
+        id: &SwarmId,
+        version: u64,
+        request: &Bytes,
+    ) -> Result<Self, Refusal> {
+        Ok(Self::Relabel(kind, id.as_str().to_owned(), version, body(request)?))
     }
 
     pub(super) fn create(spec: &Bytes) -> Result<Self, Refusal> {
@@ -171,7 +191,11 @@ impl State {
                 let image = "/TaskTemplate/ContainerSpec/Image";
                 self.meddle(&name, image, json!("example/theirs:1"));
             }
-            Request::Remove(_) => {}
+            Request::Make(kind, spec) => {
+                let theirs = json!({"Name": spec.get("Name"), "Labels": {}});
+                let _theirs_is_there = self.make(plural(*kind), &theirs);
+            }
+            Request::Remove(_) | Request::Relabel(..) | Request::Unmake(..) => {}
         }
     }
 
@@ -206,6 +230,26 @@ impl State {
                 self.remove(&id);
                 Ok(id)
             }
+            Request::Make(kind, spec) => {
+                let made = self.make(plural(*kind), spec);
+                let id = made.map_err(|refusal| refused(call, refusal))?;
+                self.note(EffectKind::Create, &id, &named(*kind, spec));
+                Ok(id)
+            }
+            Request::Relabel(kind, id, version, spec) => {
+                let written = self.relabel(plural(*kind), id, *version, spec);
+                written.map_err(|refusal| refused(call, refusal))?;
+                self.note(EffectKind::Update, id, &named(*kind, spec));
+                Ok(id.clone())
+            }
+            Request::Unmake(kind, id) => {
+                let known = self.objects_of(plural(*kind)).get(id);
+                let spec = known.map(|object| object.spec.clone()).unwrap_or_default();
+                let removed = self.unmake(plural(*kind), id);
+                removed.map_err(|refusal| refused(call, refusal))?;
+                self.note(EffectKind::Remove, id, &named(*kind, &spec));
+                Ok(id.clone())
+            }
         }
     }
 
@@ -219,6 +263,12 @@ impl State {
     pub(super) fn resolve(&self, meant: &str) -> Result<String, Refusal> {
         resolve(&self.services, meant)
     }
+}
+
+/// A spec that is called as the journal calls what is no service.
+fn named(kind: ObjectKind, spec: &Value) -> Value {
+    let name = ServiceName::object(kind, text(spec, "/Name"));
+    json!({"Name": name, "Labels": spec.get("Labels")})
 }
 
 pub(super) fn resolve(services: &super::state::Services, meant: &str) -> Result<String, Refusal> {

@@ -70,6 +70,7 @@ pub(super) fn same(a: &Snapshot, b: &Snapshot) -> bool {
         && a.networks == b.networks
         && a.secrets == b.secrets
         && a.configs == b.configs
+        && a.objects == b.objects
         && a.services.len() == b.services.len()
         && a.services.values().zip(b.services.values()).all(|(a, b)| same_service(a, b))
 }
@@ -120,6 +121,8 @@ fn is_restless(service: &ObservedService, ready_nodes: u32) -> bool {
 
 #[cfg(test)]
 pub(super) mod tests {
+    use std::sync::Arc;
+
     use jiff::Timestamp;
     use serde_json::{Value, json};
     use skep_core::identity::{ClusterId, ServiceName};
@@ -149,6 +152,7 @@ pub(super) mod tests {
             networks: BTreeMap::new(),
             secrets: BTreeMap::new(),
             configs: BTreeMap::new(),
+            objects: Arc::default(),
             nodes: NodeCounts { ready: 1, total: 1 },
         }
     }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures::{StreamExt as _, stream};
 use serde_json::{Value, json};
 use skep_core::identity::ClusterId;
-use skep_core::observed::{ApiVersion, NodeCounts, ObservedNetwork, ObservedService};
+use skep_core::observed::{ApiVersion, NodeCounts, ObservedService};
 use tokio::task::JoinHandle;
 
 use super::*;
@@ -17,6 +17,7 @@ use crate::engine::{
 };
 use crate::error::Call;
 use crate::registry::{Distribution, RegistryAuth};
+use skep_core::identity::ObjectKind;
 
 #[derive(Default)]
 struct World {
@@ -162,16 +163,30 @@ impl Engine for Fake {
             .collect())
     }
 
-    async fn list_networks(&self) -> Result<Vec<ObservedNetwork>, Error> {
+    async fn list_objects(&self, _: ObjectKind) -> Result<Vec<Value>, Error> {
         Ok(Vec::new())
     }
 
-    async fn list_secrets(&self) -> Result<BTreeMap<String, SwarmId>, Error> {
-        Ok(BTreeMap::new())
+    async fn inspect_object(&self, _: ObjectKind, _: &str) -> Result<Value, Error> {
+        unreachable!()
     }
 
-    async fn list_configs(&self) -> Result<BTreeMap<String, SwarmId>, Error> {
-        Ok(BTreeMap::new())
+    async fn create_object(&self, _: ObjectKind, _: Bytes) -> Result<Created, Error> {
+        unreachable!()
+    }
+
+    async fn update_object(
+        &self,
+        _: ObjectKind,
+        _: &SwarmId,
+        _: u64,
+        _: Bytes,
+    ) -> Result<(), Error> {
+        unreachable!()
+    }
+
+    async fn remove_object(&self, _: ObjectKind, _: &SwarmId) -> Result<(), Error> {
+        unreachable!()
     }
 
     async fn nodes(&self) -> Result<Nodes, Error> {

@@ -9,6 +9,7 @@ use skep_core::action::Source;
 use skep_core::desired::{
     Desired, DesiredService, McpEndpoint, Provenance, SourceState, SourceStatus,
 };
+use skep_core::digester::Digester;
 use skep_core::identity::{ActionId, FleetName, ServiceName, SwarmId};
 use skep_core::observed::{ApiVersion, ObservedService, Snapshot};
 use skep_core::plan::{
@@ -92,8 +93,10 @@ impl Lab {
             desired: &desired,
             observed: &swarm,
             owned: &owned,
+            owned_objects: &Owned::new(),
             known_clusters: &[],
             masking: &Masking::new(*b"key"),
+            digester: &Digester::new(&[7; 32]).unwrap(),
             now: Timestamp::now(),
             fresh: None,
             only: None,
@@ -106,6 +109,7 @@ impl Lab {
         let late = Late {
             snapshot: &self.swarm,
             live,
+            object: None,
             secrets: &skep_core::desired::SecretValues::default(),
             action: &ActionId::new("matrix"),
             fleet: &FleetName::new("matrix"),
@@ -246,7 +250,6 @@ fn desired(service: DesiredService) -> Desired {
             name: "matrix.yml".to_owned(),
             state: SourceState::Ready,
             reason: None,
-            digest: None,
         }],
         ..Desired::default()
     }

@@ -4,8 +4,13 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::digester;
 use crate::gate::fixtures::{create, restart, update};
 use crate::plan::{DriftClass, Edit};
+
+fn group_key(step: &Step) -> GroupKey {
+    super::group_key(&digester::for_tests(), step)
+}
 
 const TAG: &str = "/TaskTemplate/ContainerSpec/Image";
 

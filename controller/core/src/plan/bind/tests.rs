@@ -14,6 +14,7 @@ fn bound(world: &World, name: &str) -> Result<(BoundRequest, Value), BindError> 
     let request = bind(
         &step,
         Late {
+            object: None,
             snapshot: &world.observed,
             live: world.observed.services.get(&name),
             secrets: &world.desired.secrets,
@@ -298,6 +299,7 @@ fn fresh_credentials_go_with_the_live_spec_as_it_is() {
     step.operation = Operation::RefreshCredentials;
     let (action, fleet) = (ActionId::new("act1"), FleetName::new("default"));
     let late = |live| Late {
+        object: None,
         snapshot: &world.observed,
         live,
         secrets: &world.desired.secrets,
@@ -338,6 +340,7 @@ fn live_network_ids_that_the_snapshot_does_not_have_pass() {
         }],
     };
     let late = Late {
+        object: None,
         snapshot: &gone,
         live: gone.services.values().next(),
         secrets: &world.desired.secrets,
@@ -457,6 +460,7 @@ fn a_recreated_object_is_not_written() {
     let mut live = world.observed.services.values().next().unwrap().clone();
     live.id = SwarmId::new("other");
     let late = Late {
+        object: None,
         snapshot: &world.observed,
         live: Some(&live),
         secrets: &world.desired.secrets,

@@ -6,7 +6,8 @@ use super::Finding;
 use crate::action::{ActionKind, Source};
 use crate::canonical::Digest;
 use crate::desired::DesiredService;
-use crate::identity::{ClusterId, ObjectKey, StepId};
+use crate::digester::{Digester, Purpose};
+use crate::identity::{ClusterId, GroupKey, ObjectKey, StepId};
 use crate::observed::{ApiVersion, ObservedService};
 use crate::plan::diff::{self, Ignored};
 use crate::plan::normalise::{complete_references, declared, ordered};
@@ -85,11 +86,7 @@ impl Draft<'_> {
             ActionKind::RestartService | ActionKind::ScaleService | ActionKind::StopService => {
                 Source::Reconciler
             }
-            ActionKind::DeployService
-            | ActionKind::RollbackService
-            | ActionKind::RemoveService
-            | ActionKind::AdoptService
-            | ActionKind::ReleaseService => self.service.provenance.source,
+            _ => self.service.provenance.source,
         };
         Step {
             id: StepId::new(""),
@@ -112,6 +109,7 @@ impl Draft<'_> {
             request: None,
             difference: None,
             digest: Digest::of_bytes(b""),
+            group: GroupKey::default(),
         }
     }
 
@@ -131,9 +129,10 @@ impl Draft<'_> {
         if step.object.is_none() {
             step.confirm = self.index.confirm.clone();
         }
-        step.difference = Some(difference_digest(&step, &desired));
-        step.digest = step_digest(&self.input.observed.cluster, &step, &desired, live);
-        step.id = StepId::new(format!("{}-{}", step.digest.short(8), step.target));
+        let digester = self.input.digester;
+        step.difference = Some(difference_digest(digester, &step, &desired));
+        let content = content(&self.input.observed.cluster, &step, &desired, live);
+        step.identify(digester, &content);
         Finding::Step(Box::new(step))
     }
 
@@ -150,8 +149,9 @@ impl Draft<'_> {
         } else {
             step.blocked = mask::unsupported_mode(desired, self.api())
                 .or_else(|| kept::unknown_word(desired))
-                .or_else(|| conflict::missing_network(self.input, self.service))
-                .or_else(|| conflict::missing_file(self.input, desired))
+                .or_else(|| self.index.objects.obstacle(&self.service.name, desired))
+                .or_else(|| conflict::missing_network(self.input, self.index, self.service))
+                .or_else(|| conflict::missing_file(self.input, self.index, desired))
                 .or_else(|| self.service.blocked.clone());
         }
     }
@@ -160,12 +160,12 @@ impl Draft<'_> {
 /// What an approval of a step holds for. Version, network ids and the action's id are bound late
 /// and are no part of it; neither are wave and wording. What the changed fields are now is part of
 /// it: who approved "1.2 to 1.3" has not approved to undo a fix that is 1.4 meanwhile.
-fn step_digest(
+pub(super) fn content(
     cluster: &ClusterId,
     step: &Step,
     desired: &Value,
     live: Option<&ObservedService>,
-) -> Digest {
+) -> Value {
     let key = ObjectKey::service(cluster, &step.target);
     let mut content = json!({
         "planner": PLANNER_VERSION,
@@ -189,18 +189,19 @@ fn step_digest(
         let before: Vec<_> = step.changes.iter().map(|c| (&c.path, &c.before)).collect();
         content.insert("before".into(), json!(before));
     }
-    Digest::of_json(&content)
+    content
 }
 
 /// Which drift a step is about: what the owner declares, and where the swarm is different.
-fn difference_digest(step: &Step, desired: &Value) -> Digest {
+fn difference_digest(digester: &Digester, step: &Step, desired: &Value) -> Digest {
     let changes: Vec<_> = step.changes.iter().map(image::as_declared).collect();
-    Digest::of_json(&json!({
+    let content = json!({
         "object": step.object,
         "action": step.action,
         "desired": desired,
         "changes": changes,
-    }))
+    });
+    digester.digest(Purpose::Difference, &content)
 }
 
 fn leaves(canonical: &Value, input: &PlanInput<'_>) -> Vec<Change> {

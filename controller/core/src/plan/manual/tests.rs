@@ -115,6 +115,7 @@ fn a_rollback_holds_no_value_of_the_environment_and_is_bound_with_them() {
     assert!(!stored.contains("canary-old") && !stored.contains("secret-value"), "{stored}");
     assert!(step.difference.is_some());
     let late = Late {
+        object: None,
         snapshot: &world.observed,
         live: world.observed.services.get(&ServiceName::new("a")),
         secrets: &secrets,

@@ -1,6 +1,7 @@
 //! One script of operations against the real engine and against the fake one: what can be seen
 //! must be the same, field by field. Ids, times and the size of a Version's step are left out.
 
+mod objects;
 mod rollouts;
 mod script;
 mod side;

@@ -2,7 +2,7 @@
 //! spec, the way back and the Version.
 
 use serde_json::{Value, json};
-use skep_core::identity::SwarmId;
+use skep_core::identity::{ObjectKind, SwarmId};
 use skep_swarm::engine::Services;
 
 use super::super::support::idle;
@@ -18,6 +18,7 @@ pub(super) async fn run(side: &mut Side) {
     defaults(side).await;
     ports(side).await;
     references(side).await;
+    super::objects::run(side).await;
     lists(side, &one).await;
     removal(side, &one).await;
 }
@@ -28,10 +29,10 @@ async fn surroundings(side: &mut Side) {
     side.note("info", &json!([info.manager, info.trouble, is_trusted]));
     let nodes = side.engine.nodes().await.unwrap();
     side.note("nodes", &json!([nodes.managers, nodes.leader, nodes.quorum().is_ok()]));
-    let networks = side.engine.list_networks().await.unwrap();
-    let standing = networks.iter().filter(|one| one.scope == "swarm");
+    let networks = side.engine.list_objects(ObjectKind::Network).await.unwrap();
+    let standing = networks.iter().filter(|one| one["Scope"] == "swarm");
     let mut standing: Vec<_> = standing
-        .map(|one| one.name.clone())
+        .filter_map(|one| one["Name"].as_str().map(str::to_owned))
         .filter(|name| ["ingress", "host", "bridge"].contains(&name.as_str()))
         .collect();
     standing.sort();
@@ -259,10 +260,11 @@ async fn references(side: &mut Side) {
     side.relabel("label it with an old Version", &config, -1, &json!({"Labels": {"a": "c"}}));
     side.relabel("other data", &config, 0, &json!({"Data": "b3RoZXI="}));
     side.relabel("other data with an old Version", &config, -1, &json!({"Data": "b3RoZXI="}));
-    let secrets = side.engine.list_secrets().await.unwrap();
-    side.note("the secret's id", &json!(secrets.get(&side.name("secret"))));
-    let configs = side.engine.list_configs().await.unwrap();
-    side.note("the config's id", &json!(configs.get(&side.name("config"))));
+    for (kind, id) in [(ObjectKind::Secret, &secret), (ObjectKind::Config, &config)] {
+        let listed = side.engine.list_objects(kind).await.unwrap();
+        let found = listed.iter().find(|one| one["ID"] == **id).cloned().unwrap_or_default();
+        side.note(&format!("the {} in the list", kind.as_str()), &found["Spec"]);
+    }
     let removed = side.engine.remove_service(&id).await;
     side.note_result("detach all", removed);
     side.unmake("remove a free secret", "secrets", &secret);

@@ -1,0 +1,197 @@
+//! Networks, configs and secrets: planned like services, before the services that use them.
+//!
+//! The engine changes little about them in place: the labels of configs and secrets. Another
+//! content is another object, see [`version`]; another network can take the place of the first one
+//! only while nobody uses that.
+//!
+//! # Guarantees
+//! - Data is in no step: a placeholder with a keyed fingerprint stands for it.
+//! - What another stack, or nobody, has put under a name is never touched.
+//! - A stack that lacks something from outside, or whose name is taken, is left alone as a whole.
+
+mod compare;
+mod draft;
+mod resolve;
+#[cfg(test)]
+mod tests;
+mod users;
+mod version;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use self::draft::Draft;
+pub(super) use self::draft::LABELS_FIXED;
+pub use self::resolve::resolved;
+pub use self::users::missing_references;
+use self::users::names_used;
+use super::{Blocked, Finding, PlanInput, Step, Waiting};
+use crate::identity::{ObjectKind, ServiceName};
+use crate::observed::ObservedObject;
+
+/// What planning says about all of them.
+#[derive(Debug, Default)]
+pub(super) struct ObjectPlan {
+    pub(super) steps: Vec<Step>,
+    pub(super) waiting: Vec<Waiting>,
+    pub(super) unchanged: usize,
+    /// What is not there yet and will be made by one of the steps.
+    coming: BTreeSet<ServiceName>,
+    /// What must not be used as it is, and why.
+    unusable: BTreeMap<ServiceName, Blocked>,
+    /// Why nothing of a stack may be done.
+    stacks: BTreeMap<String, Blocked>,
+    /// The stack of each service that is declared by one.
+    stack_of: BTreeMap<ServiceName, String>,
+}
+
+impl ObjectPlan {
+    /// Looks at every declared object.
+    pub(super) fn of(input: &PlanInput<'_>, confirm: Option<&str>) -> Self {
+        let mut plan = Self::default();
+        let desired = input.desired;
+        if desired.objects.is_empty() && desired.stacks.is_empty() {
+            return plan;
+        }
+        for stack in desired.stacks.values() {
+            for service in &stack.services {
+                plan.stack_of.insert(service.clone(), stack.name.clone());
+            }
+            if let Some(blocked) = missing_external(input, &stack.externals) {
+                plan.stacks.insert(stack.name.clone(), blocked);
+            }
+        }
+        for object in desired.objects.values() {
+            let draft = Draft::new(input, object);
+            match draft.finding() {
+                Finding::Unchanged => plan.unchanged += 1,
+                Finding::Waiting(waiting) => plan.waiting.push(waiting),
+                Finding::Step(step) => plan.steps.push(*step),
+            }
+            plan.waiting.extend(draft.remark());
+            plan.stack_of.insert(draft.target(), object.stack.clone());
+        }
+        plan.block_stacks();
+        for step in &mut plan.steps {
+            let creates = step.object.is_none();
+            if creates {
+                step.confirm = step.confirm.take().or_else(|| confirm.map(str::to_owned));
+            }
+            match &step.blocked {
+                Some(blocked) => {
+                    plan.unusable.insert(step.target.clone(), blocked.clone());
+                }
+                None if creates => {
+                    plan.coming.insert(step.target.clone());
+                }
+                None if step.operation == super::Operation::Remove => {
+                    let message = format!("{} is about to be made anew", step.target);
+                    let hint = "it is planned again when that is done".to_owned();
+                    let blocked = Blocked { code: "OBJECT_REPLACED".to_owned(), message, hint };
+                    plan.unusable.insert(step.target.clone(), blocked);
+                }
+                None => {}
+            }
+        }
+        plan
+    }
+
+    /// One object that cannot be had holds its whole stack back, before anything is changed.
+    fn block_stacks(&mut self) {
+        for step in &self.steps {
+            let stack = self.stack_of.get(&step.target);
+            let (Some(why), Some(stack)) = (&step.blocked, stack) else { continue };
+            self.stacks.entry(stack.clone()).or_insert_with(|| Blocked {
+                code: "STACK_BLOCKED".to_owned(),
+                message: format!(
+                    "{} of the same stack cannot be had: {}",
+                    step.target, why.message
+                ),
+                hint: why.hint.clone(),
+            });
+        }
+        for step in self.steps.iter_mut().filter(|step| step.blocked.is_none()) {
+            let stack = self.stack_of.get(&step.target).and_then(|stack| self.stacks.get(stack));
+            if !step.action.writes_nothing_to_the_engine() {
+                step.blocked = stack.cloned();
+            }
+        }
+    }
+
+    /// Why a service may not be written: its stack is held back, or it uses what cannot be used.
+    pub(super) fn obstacle(
+        &self,
+        service: &ServiceName,
+        spec: &serde_json::Value,
+    ) -> Option<Blocked> {
+        let stack = self.stack_of.get(service).and_then(|stack| self.stacks.get(stack));
+        stack.cloned().or_else(|| {
+            if self.unusable.is_empty() {
+                return None;
+            }
+            names_used(spec).find_map(|target| self.unusable.get(&target)).cloned()
+        })
+    }
+
+    /// True for what one of the steps makes.
+    pub(super) fn is_coming(&self, kind: ObjectKind, name: &str) -> bool {
+        !self.coming.is_empty() && self.coming.contains(&ServiceName::object(kind, name))
+    }
+
+    /// True when a service with this spec has to wait for one of the steps.
+    pub(super) fn precedes(&self, spec: &serde_json::Value) -> bool {
+        names_used(spec).any(|target| self.coming.contains(&target))
+    }
+
+    /// True when one of the steps makes something that services may wait for.
+    pub(super) fn makes_something(&self) -> bool {
+        !self.coming.is_empty()
+    }
+
+    /// What it says about one target.
+    pub(super) fn finding(&self, target: &ServiceName) -> Finding {
+        if let Some(step) = self.steps.iter().find(|step| step.target == *target) {
+            return Finding::Step(Box::new(step.clone()));
+        }
+        let is_it =
+            |waiting: &&Waiting| waiting.target.as_ref() == Some(target) && !waiting.is_remark();
+        match self.waiting.iter().find(is_it) {
+            Some(waiting) => Finding::Waiting(waiting.clone()),
+            None => Finding::Unchanged,
+        }
+    }
+}
+
+/// The first thing from outside that a stack lacks.
+fn missing_external(
+    input: &PlanInput<'_>,
+    externals: &[crate::desired::External],
+) -> Option<Blocked> {
+    let observed = input.observed;
+    let missing = externals.iter().find(|external| match external.kind {
+        // Also one that only a node has, such as `host`.
+        ObjectKind::Network => observed.network_id(&external.name).is_none(),
+        kind => !observed.objects.contains_key(&ServiceName::object(kind, &external.name)),
+    })?;
+    let (kind, name) = (missing.kind.as_str(), &missing.name);
+    let create = match missing.kind {
+        ObjectKind::Network => format!("docker network create --driver overlay {name}"),
+        _ => format!("docker {kind} create {name} FILE"),
+    };
+    Some(Blocked {
+        code: "EXTERNAL_MISSING".to_owned(),
+        message: format!(
+            "{kind} {name:?} is declared as external at {} and does not exist on this swarm; \
+             nothing of the stack is changed",
+            missing.provenance
+        ),
+        hint: format!("create it: {create}; or take external: true away"),
+    })
+}
+
+impl<'a> PlanInput<'a> {
+    /// The network, config or secret of this name.
+    pub(super) fn object(&self, kind: ObjectKind, name: &str) -> Option<&'a ObservedObject> {
+        self.observed.objects.get(&ServiceName::object(kind, name)).map(Arc::as_ref)
+    }
+}
