@@ -308,6 +308,8 @@ impl State {
                     && intent.body == **bytes
             }
             Write::Remove(id) => intent.object.as_ref() == Some(id),
+            // Nothing here declares one.
+            Write::CreateObject(..) | Write::UpdateObject(..) | Write::RemoveObject(..) => false,
         };
         let meant: Vec<&Intent> = self.begun.iter().filter(is_meant).collect();
         let [intent] = meant.as_slice() else {
