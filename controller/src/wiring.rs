@@ -13,9 +13,8 @@ use skep_core::plan::Masking;
 use skep_core::resolution::ResolveImage;
 use skep_core::seal::Sealer;
 use skep_images::{Credentials, Limits, Resolver};
-use skep_runtime::{
-    Controller, Options, Parts, PolicySource, Probing, SourceSet, SystemClock, SystemRandom,
-};
+use skep_runtime::{Controller, Options, Parts, PolicySource, Probing, SystemClock, SystemRandom};
+use skep_sources::StackSource;
 use skep_store::{Protection, Store};
 use skep_swarm::{DockerEngine, Engine, EngineAddress};
 
@@ -23,7 +22,7 @@ use crate::config::secret::Secret;
 use crate::config::{Config, Environment, table};
 use crate::database::{Access, Named};
 use crate::error::{Failure, Result};
-use crate::{codes, identity, own};
+use crate::{codes, identity, own, sources};
 
 /// An open store with the key that belongs to it.
 pub(crate) struct OpenStore {
@@ -143,18 +142,20 @@ fn probing(config: &Config, environment: &Environment) -> Result<Probing> {
     Ok(Probing { address, interval: config.interval(table::PROBE_INTERVAL) })
 }
 
-/// Puts a controller together.
+/// Puts a controller together that also looks at these stacks.
 ///
 /// # Errors
 /// When the store or the engine cannot be used.
-pub(crate) async fn controller(
+pub(crate) async fn controller_with(
     config: &Config,
     environment: &Environment,
     only: &[String],
     command: &str,
     access: Access,
+    local: Vec<StackSource>,
 ) -> Result<Wired> {
-    assemble(config, environment, options(config, only, command)?, access).await
+    let (options, policy) = (options(config, only, command)?, policy(config)?);
+    assemble_with(config, environment, options, policy, access, local).await
 }
 
 /// Puts a controller together that stops things. A policy that cannot be read must not keep
@@ -168,7 +169,8 @@ pub(crate) async fn for_containment(
     command: &str,
 ) -> Result<Wired> {
     let policy = PolicySource::shipped(policy_settings(config));
-    assemble_with(config, environment, options(config, &[], command)?, policy, Access::Any).await
+    let options = options(config, &[], command)?;
+    assemble_with(config, environment, options, policy, Access::Any, Vec::new()).await
 }
 
 /// Puts a controller together that behaves as these options say.
@@ -182,7 +184,7 @@ pub(crate) async fn assemble(
     access: Access,
 ) -> Result<Wired> {
     let policy = policy(config)?;
-    assemble_with(config, environment, options, policy, access).await
+    assemble_with(config, environment, options, policy, access, Vec::new()).await
 }
 
 async fn assemble_with(
@@ -191,7 +193,9 @@ async fn assemble_with(
     options: Options,
     policy: PolicySource,
     access: Access,
+    local: Vec<StackSource>,
 ) -> Result<Wired> {
+    let sources = sources::of(config, environment, local);
     let probing = probing(config, environment)?;
     let probe_address = probing.address.clone();
     let probing = config.is_on(table::PROBE).then_some(probing);
@@ -201,11 +205,6 @@ async fn assemble_with(
     let engine = docker(config, environment).await?;
     own::protect(&engine, &mut options.protected, &needs(config, environment)).await;
     let engine: Arc<dyn Engine> = engine;
-    let sources = SourceSet::new(
-        config.paths(table::REGISTRY).to_vec(),
-        config.path(table::OVERLAY).cloned(),
-        config.words(table::PROFILES).to_vec(),
-    );
     let images = Resolver::new(
         Arc::clone(&engine),
         Arc::new(credentials(config, environment)),

@@ -7,11 +7,13 @@ use serde_json::Value;
 use crate::policy::PolicyDocument;
 use crate::policy::cases::CasesDocument;
 use crate::registry::RegistryDocument;
+use crate::stacks::StacksDocument;
 
 /// Every schema with the name of its file under `crds/schemas`.
 pub fn schemas() -> Vec<(&'static str, Value)> {
     vec![
         ("registry.schema.json", schema::<RegistryDocument>("Connector registry")),
+        ("stacks.schema.json", schema::<StacksDocument>("Stacks")),
         ("policy.schema.json", schema::<PolicyDocument>("Action policy")),
         ("policy-cases.schema.json", schema::<CasesDocument>("Cases of an action policy")),
     ]

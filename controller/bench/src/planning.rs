@@ -106,6 +106,7 @@ impl World {
             name: "registry.yml".to_owned(),
             state: SourceState::Ready,
             reason: None,
+            commit: None,
         };
         let network = ObservedNetwork {
             id: SwarmId::new("n1n1n1n1n1n1n1n1n1n1n1n1n"),
@@ -140,6 +141,7 @@ impl World {
             observed: &self.observed,
             owned: &self.owned,
             owned_objects: &self.nothing,
+            pruned_today: 0,
             known_clusters: &self.clusters,
             images: &AS_WRITTEN,
             masking: &self.masking,
@@ -169,6 +171,7 @@ fn declared(number: usize) -> DesiredService {
             line: 1,
             column: 5,
             commit: None,
+            author: None,
         },
         spec: spec.into(),
         running: true,

@@ -5,6 +5,7 @@
 //! that cannot say it either, into `ignore:` with a warning. So an imported service plans as
 //! nothing but *adopt*, or the import says what it could not take.
 
+mod compose;
 mod container;
 mod environment;
 mod hidden;
@@ -21,6 +22,7 @@ use serde_json::{Value, json};
 use skep_crds::registry::{Entry, Registry, RegistryFile, Service, to_yaml};
 use skep_crds::value::{EnvValue, JsonPointer};
 
+pub use self::compose::{ImportedStack, compose, services_of};
 pub use self::naming::{Naming, names};
 use self::words::Words;
 use crate::desired::{Desired, DesiredService, ResolvedReference, SecretValues, connector};
@@ -318,6 +320,7 @@ impl Draft<'_> {
                 observed: self.snapshot,
                 owned: &Owned::new(),
                 owned_objects: &Owned::new(),
+                pruned_today: 0,
                 known_clusters: &[],
                 masking: &Masking::new(Vec::new()),
                 digester: &digester,

@@ -22,6 +22,7 @@ pub mod notice;
 pub mod observed;
 pub mod plan;
 pub mod ports;
+pub mod push;
 pub mod readiness;
 pub mod redact;
 pub mod request;

@@ -10,8 +10,10 @@ pub struct Limits {
     pub headers: Duration,
     /// How long an answer may take. A readiness check asks the engine and the store.
     pub request: Duration,
-    /// The largest request body, in bytes. No route reads one yet.
+    /// The largest request body, in bytes, of routes that read none.
     pub body: usize,
+    /// The largest body of a webhook, in bytes. What is larger waits for the next poll.
+    pub delivery: usize,
     /// Connections served at once; more wait in the kernel's queue.
     pub connections: usize,
     /// How long running requests may take to finish at shutdown.
@@ -24,6 +26,7 @@ impl Default for Limits {
             headers: Duration::from_secs(5),
             request: Duration::from_secs(10),
             body: 64 * 1024,
+            delivery: 1 << 20,
             connections: 128,
             drain: Duration::from_secs(2),
         }

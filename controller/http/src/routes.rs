@@ -10,10 +10,14 @@ use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::json;
 
+use crate::webhook::{self, Webhooks};
 use crate::{Limits, Probe};
 
 /// All routes, bounded by the limits.
-pub(crate) fn router(probe: Arc<dyn Probe>, limits: Limits) -> Router {
+pub(crate) fn router(probe: Arc<dyn Probe>, webhooks: Option<Webhooks>, limits: Limits) -> Router {
+    let deliveries = Limits { body: limits.delivery, ..limits };
+    let webhooks = webhook::router(webhooks, limits.delivery)
+        .layer(middleware::from_fn(move |request, next| bounded(deliveries, request, next)));
     Router::new()
         .route("/healthz", get(|| async { "ok" }))
         .route("/readyz", get(ready))
@@ -22,6 +26,7 @@ pub(crate) fn router(probe: Arc<dyn Probe>, limits: Limits) -> Router {
         .fallback(unknown)
         .layer(middleware::from_fn(move |request, next| bounded(limits, request, next)))
         .with_state(probe)
+        .merge(webhooks)
 }
 
 async fn ready(State(probe): State<Arc<dyn Probe>>) -> Response {
@@ -70,6 +75,6 @@ async fn bounded(limits: Limits, request: Request, next: Next) -> Response {
     response
 }
 
-fn failure(status: StatusCode, code: &str, message: &str) -> Response {
+pub(crate) fn failure(status: StatusCode, code: &str, message: &str) -> Response {
     (status, Json(json!({"error": {"code": code, "message": message}}))).into_response()
 }

@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tower_service::Service as _;
 
-use crate::{Error, Limits, Probe, router};
+use crate::{Error, Limits, Probe, Webhooks, router};
 
 /// How long to wait after a failed accept: it fails when the process has no file descriptor left,
 /// and would fail again at once.
@@ -27,6 +27,7 @@ pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
     limits: Limits,
+    webhooks: Option<Webhooks>,
 }
 
 impl Server {
@@ -43,7 +44,7 @@ impl Server {
         let fail = |source| Error::Listen { address, source };
         let listener = TcpListener::bind(address).await.map_err(fail)?;
         let address = listener.local_addr().map_err(fail)?;
-        Ok(Self { listener, address, limits })
+        Ok(Self { listener, address, limits, webhooks: None })
     }
 
     /// The address in force, with the port that was really taken.
@@ -52,9 +53,16 @@ impl Server {
         self.address
     }
 
+    /// Lets forges announce what was pushed. Without this every delivery is refused.
+    #[must_use]
+    pub fn with_webhooks(mut self, webhooks: Webhooks) -> Self {
+        self.webhooks = Some(webhooks);
+        self
+    }
+
     /// Serves until the shutdown, then lets running requests finish for a moment.
     pub async fn serve(self, probe: Arc<dyn Probe>, shutdown: CancellationToken) {
-        let router = router(probe, self.limits);
+        let router = router(probe, self.webhooks, self.limits);
         let slots = Arc::new(Semaphore::new(self.limits.connections));
         let mut connections = JoinSet::new();
         loop {

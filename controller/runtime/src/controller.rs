@@ -7,7 +7,7 @@ use skep_core::action::ActionState;
 use skep_core::containment::Contained;
 use skep_core::desired::{Desired, SourceState};
 use skep_core::digester::Digester;
-use skep_core::gate::Policy;
+use skep_core::gate::{Policy, Verdict};
 use skep_core::identity::{IntentId, ObjectKey, ServiceName};
 use skep_core::observed::Snapshot;
 use skep_core::plan::{Masking, Memo, Owned, Plan, Step, Waiting, plan_with};
@@ -28,10 +28,11 @@ use crate::options::Options;
 use crate::policy::PolicySource;
 use crate::readiness::ReadinessReport;
 use crate::reconcile::act::Attempt;
+use crate::reconcile::gate::preview;
 use crate::reconcile::standing::{degraded, is_forgotten, retried_at};
 use crate::reconcile::{Memory, World};
 use crate::refusals::Refusals;
-use crate::sources::{Keys, SourceSet};
+use crate::sources::{Refresh, SourceSet, StackOrigin};
 use crate::status::Status;
 use crate::{Error, contain};
 
@@ -192,8 +193,14 @@ impl Context {
             return Ok(known);
         }
         let fence = leadership.map(Leadership::fence);
-        let keys = Keys { masking: &self.masking, digester: &self.digester };
-        let desired = sources.refresh(self.store.as_ref(), fence, keys, self.clock.now()).await?;
+        let refresh = Refresh {
+            store: self.store.as_ref(),
+            fence,
+            masking: &self.masking,
+            digester: &self.digester,
+            now: self.clock.now(),
+        };
+        let desired = sources.refresh(&refresh).await?;
         let not_ready =
             desired.sources.iter().filter(|source| source.state != SourceState::Ready).count();
         self.metrics.sources_not_ready.set(i64::try_from(not_ready).unwrap_or(i64::MAX));
@@ -333,6 +340,20 @@ impl Controller {
     /// When the engine or the store cannot be read. A broken source is no error: it is in the
     /// plan's `waiting`.
     pub async fn plan(&self) -> Result<Planned, Error> {
+        Ok(self.look().await?.0)
+    }
+
+    /// The same, with what the policy would say now about each step, in their order.
+    ///
+    /// # Errors
+    /// As [`Self::plan`].
+    pub async fn plan_judged(&self) -> Result<(Planned, Vec<Verdict>), Error> {
+        let (planned, world) = self.look().await?;
+        let verdicts = preview(&self.context, &world, &planned.plan).await;
+        Ok((planned, verdicts))
+    }
+
+    async fn look(&self) -> Result<(Planned, World), Error> {
         let snapshot = self.context.observe().await?;
         let desired = self.context.desire(None, None).await?;
         let recorded = Memory::default().owned(&self.context, None, &snapshot.cluster).await?;
@@ -349,8 +370,8 @@ impl Controller {
         let degraded = self.degraded(&plan, &world).await?;
         plan.waiting.extend(degraded);
         let contained = Arc::clone(&world.contained);
-        let owned = Arc::unwrap_or_clone(world.owned);
-        Ok(Planned { plan, contained, snapshot, desired, owned })
+        let owned = Owned::clone(&world.owned);
+        Ok((Planned { plan, contained, snapshot, desired, owned }, world))
     }
 
     /// The steps that are not asked again because the newest action of their service failed at
@@ -368,6 +389,17 @@ impl Controller {
             degraded(last, step, world).filter(|_| !is_forgotten)
         };
         Ok(plan.steps.iter().filter_map(of_step).collect())
+    }
+
+    /// The declared stacks, as far as they have been looked at.
+    pub async fn stacks(&self) -> Vec<StackOrigin> {
+        self.context.sources.lock().await.stacks()
+    }
+
+    /// Asks for the source of a stack to be read at once; false when there is none of this name.
+    /// The running loop notices within a second.
+    pub async fn sync_stack(&self, name: &str) -> bool {
+        self.context.sources.lock().await.sync(name)
     }
 
     /// The state of the running loop; changes are announced.

@@ -8,7 +8,7 @@ use serde_json::Value;
 use skep_core::action::{Action, IntentPhase};
 use skep_core::canonical::canonical_json;
 use skep_core::hold::{Hold, HoldKind};
-use skep_core::identity::{ObjectKey, ServiceName, SwarmId};
+use skep_core::identity::{ObjectKey, ObjectKind, ServiceName, SwarmId};
 use skep_core::observed::ObservedService;
 use skep_core::plan::{
     Change, Masking, NetworkNames, Operation, Replacement, diff_between, normalise,
@@ -58,6 +58,10 @@ pub(crate) fn of_write(
     intent: &Intent,
     outcome: &mut IntentOutcome,
 ) {
+    // Only services have a history; what a config or secret holds is kept nowhere.
+    if action.key.kind != ObjectKind::Service || action.kind.is_removal() {
+        return;
+    }
     let (effects, put_back) = match outcome {
         IntentOutcome::Done { effects, .. } | IntentOutcome::Accepted { effects, .. } => {
             (effects, None)

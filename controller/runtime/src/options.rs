@@ -15,6 +15,7 @@ use skep_core::retry::Pace;
 use skep_notify::Endpoint;
 
 use crate::readiness::Probing;
+use crate::wake::Wake;
 
 /// Behaviour of a controller.
 #[derive(Debug, Clone)]
@@ -51,6 +52,8 @@ pub struct Options {
     pub probing: Option<Probing>,
     /// Who is told of what people should know, while `serve` leads.
     pub notify: Vec<Arc<Endpoint>>,
+    /// What wakes the loop from outside, while this process leads.
+    pub wake: Wake,
     /// Whether a pass by hand waits for the rollouts that it began.
     pub wait_for_rollouts: bool,
     /// How long an action may execute or roll out: a rollout that takes longer has failed, a
@@ -88,6 +91,7 @@ impl Default for Options {
             clocks: Clocks::default(),
             probing: None,
             notify: Vec::new(),
+            wake: Wake::default(),
             wait_for_rollouts: true,
             action_timeout: Duration::from_secs(30 * 60),
             pace: Pace::default(),

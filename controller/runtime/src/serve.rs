@@ -287,6 +287,7 @@ impl<'a> Lead<'a> {
         let reason = tokio::select! {
             () = shutdown.cancelled() => "shutdown",
             () = sleep_until(until) => "timer",
+            () = context.options.wake.woken() => "announcement",
             () = wake::changed(self.swarm.as_mut()) => "swarm",
             Ok(()) = self.readiness.changed(), if self.has_dependents => "readiness",
             () = wake::store_changed(&context, counter) => "store",

@@ -1,9 +1,10 @@
 //! Reasons to look again. Each only wakes the loop; the pass reads the facts anew.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use skep_swarm::reflector;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::controller::Context;
@@ -13,6 +14,22 @@ use crate::leader::Leadership;
 const STORE_POLL: Duration = Duration::from_millis(200);
 /// How often the sources are looked at: the time and size of a few files.
 const SOURCE_POLL: Duration = Duration::from_secs(1);
+
+/// What wakes the loop from outside, such as an announced push. Several at once wake it once.
+#[derive(Clone, Debug, Default)]
+pub struct Wake(Arc<Notify>);
+
+impl Wake {
+    /// Has the loop look again soon; also while it is looking now.
+    pub fn wake(&self) {
+        self.0.notify_one();
+    }
+
+    /// Somebody wants the loop to look again.
+    pub(crate) async fn woken(&self) {
+        self.0.notified().await;
+    }
+}
 
 /// The swarm, or the state of the picture of it, has changed.
 pub(crate) async fn changed(receiver: Option<&mut watch::Receiver<reflector::View>>) {

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
@@ -14,6 +16,14 @@ pub enum Role {
     Registry,
     /// What wins over the registries.
     Overlay,
+    /// A list of stacks.
+    Stacks,
+    /// A stack file.
+    Stack,
+    /// A file of variables for stack files.
+    Variables,
+    /// What a stack file names: an environment file, a secret, a config.
+    Named,
 }
 
 /// One file as it was read.
@@ -39,20 +49,59 @@ impl fmt::Debug for SourceFile {
 pub struct SourceBundle {
     /// The files, in the order in which they were named.
     pub files: Vec<SourceFile>,
+    /// The commit that they are from, when they came from git.
+    pub commit: Option<Commit>,
 }
 
-/// The stored form. Valid files are UTF-8, so texts will do, and people can read them.
+/// A commit, as far as it says where something came from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Commit {
+    /// Its whole name.
+    pub id: String,
+    /// Who wrote it, as `NAME <ADDRESS>`.
+    pub author: String,
+    /// The first line of its message.
+    pub subject: String,
+}
+
+/// The stored form. Files that are UTF-8 are texts, so that people can read them.
 #[derive(Serialize, Deserialize)]
 struct Stored {
     version: u32,
     files: Vec<StoredFile>,
+    #[serde(default)]
+    commit: Option<Commit>,
 }
 
 #[derive(Serialize, Deserialize)]
 struct StoredFile {
     role: Role,
     path: String,
-    content: String,
+    #[serde(flatten)]
+    content: Content,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Content {
+    Content(String),
+    Base64(String),
+}
+
+impl Content {
+    fn of(bytes: &[u8]) -> Self {
+        match std::str::from_utf8(bytes) {
+            Ok(text) => Self::Content(text.to_owned()),
+            Err(_) => Self::Base64(STANDARD.encode(bytes)),
+        }
+    }
+
+    fn into_bytes(self) -> Option<Vec<u8>> {
+        match self {
+            Self::Content(text) => Some(text.into_bytes()),
+            Self::Base64(text) => STANDARD.decode(text).ok(),
+        }
+    }
 }
 
 /// Version of the stored form.
@@ -62,6 +111,10 @@ impl SourceBundle {
     /// The first file that is the beginning of what it was in `before`, cut off within a line.
     pub(crate) fn cut_off_since<'a>(&'a self, before: &Self) -> Option<&'a SourceFile> {
         self.files.iter().find(|file| {
+            // The secret in a file may become shorter, and such a file need not end its line.
+            if matches!(file.role, Role::Variables | Role::Named) {
+                return false;
+            }
             let old =
                 before.files.iter().find(|old| (old.role, &old.path) == (file.role, &file.path));
             old.is_some_and(|old| {
@@ -75,16 +128,16 @@ impl SourceBundle {
     /// The bundle as bytes, for a store that encrypts them.
     ///
     /// # Errors
-    /// When a file is not UTF-8, which no valid one is.
+    /// When it cannot be written as JSON, which does not happen.
     pub fn to_bytes(&self) -> Result<Vec<u8>, Error> {
         let unusable = |reason: String| Error::Stored { reason };
-        let files = self.files.iter().map(|file| {
-            let content = String::from_utf8(file.bytes.clone())
-                .map_err(|_| unusable(format!("{} is not UTF-8", file.path)))?;
-            Ok(StoredFile { role: file.role, path: file.path.clone(), content })
+        let files = self.files.iter().map(|file| StoredFile {
+            role: file.role,
+            path: file.path.clone(),
+            content: Content::of(&file.bytes),
         });
-        let stored =
-            Stored { version: STORED_VERSION, files: files.collect::<Result<_, Error>>()? };
+        let files = files.collect();
+        let stored = Stored { version: STORED_VERSION, files, commit: self.commit.clone() };
         serde_json::to_vec(&stored).map_err(|error| unusable(error.to_string()))
     }
 
@@ -101,12 +154,12 @@ impl SourceBundle {
             let reason = format!("it has version {}, {STORED_VERSION} is known", stored.version);
             return Err(Error::Stored { reason });
         }
-        let files = stored.files.into_iter().map(|file| SourceFile {
-            role: file.role,
-            path: file.path,
-            bytes: file.content.into_bytes(),
+        let files = stored.files.into_iter().map(|file| {
+            let damaged = || Error::Stored { reason: format!("{} is damaged", file.path) };
+            let bytes = file.content.into_bytes().ok_or_else(damaged)?;
+            Ok(SourceFile { role: file.role, path: file.path.clone(), bytes })
         });
-        Ok(Self { files: files.collect() })
+        Ok(Self { files: files.collect::<Result<_, Error>>()?, commit: stored.commit })
     }
 }
 
@@ -120,10 +173,39 @@ mod tests {
         SourceFile { role, path: path.to_owned(), bytes: text.as_bytes().to_vec() }
     }
 
+    fn bundle(files: Vec<SourceFile>) -> SourceBundle {
+        SourceBundle { files, commit: None }
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_and_the_commit_come_back() {
+        let commit = Commit {
+            id: "c0ffee".to_owned(),
+            author: "a <a@b>".to_owned(),
+            subject: String::new(),
+        };
+        let odd =
+            SourceFile { role: Role::Named, path: "s".to_owned(), bytes: vec![0, 0xFF, b'a'] };
+        let bundle = SourceBundle { files: vec![odd], commit: Some(commit) };
+        let bytes = bundle.to_bytes().expect("bytes");
+        assert_eq!(SourceBundle::from_bytes(&bytes).expect("the same"), bundle);
+        let damaged = String::from_utf8(bytes).expect("JSON").replace("AP9h", "A?9h");
+        assert!(SourceBundle::from_bytes(damaged.as_bytes()).is_err());
+    }
+
+    #[test]
+    fn a_secret_may_become_shorter_and_a_stack_file_may_not_end_in_a_line() {
+        for (role, is_cut) in [(Role::Named, false), (Role::Variables, false), (Role::Stack, true)]
+        {
+            let before = bundle(vec![file(role, "a", "abc")]);
+            let after = bundle(vec![file(role, "a", "ab")]);
+            assert_eq!(after.cut_off_since(&before).is_some(), is_cut, "{role:?}");
+        }
+    }
+
     #[test]
     fn neither_debug_nor_errors_show_content() {
-        let bundle =
-            SourceBundle { files: vec![file(Role::Registry, "a.yml", "env: {TOKEN: canary}")] };
+        let bundle = bundle(vec![file(Role::Registry, "a.yml", "env: {TOKEN: canary}")]);
         assert!(!format!("{bundle:?}").contains("canary"));
         let error =
             SourceBundle::from_bytes(br#"{"version":1,"files":"canary"}"#).expect_err("bad");
@@ -141,7 +223,7 @@ mod tests {
         fn what_is_stored_comes_back(contents in proptest::collection::vec(".{0,50}", 0..5)) {
             let files = contents.iter().enumerate();
             let files = files.map(|(at, text)| file(Role::Registry, &format!("{at}.yml"), text));
-            let bundle = SourceBundle { files: files.collect() };
+            let bundle = bundle(files.collect());
             let bytes = bundle.to_bytes().expect("texts");
             prop_assert_eq!(SourceBundle::from_bytes(&bytes).expect("the same"), bundle);
         }

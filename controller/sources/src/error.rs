@@ -43,6 +43,24 @@ pub enum Error {
         /// The file.
         path: String,
     },
+    /// The file is not in the commit.
+    #[error("cannot read {path} in the commit {commit}: {reason}")]
+    NotInCommit {
+        /// The file.
+        path: String,
+        /// The commit.
+        commit: String,
+        /// Why.
+        reason: String,
+    },
+    /// The repository cannot be read.
+    #[error("cannot read the repository {url}: {reason}")]
+    Repository {
+        /// Its address.
+        url: String,
+        /// Why.
+        reason: String,
+    },
     /// The content is not valid.
     #[error("{problems}")]
     Invalid {
@@ -72,10 +90,11 @@ impl Error {
     /// What would make another attempt succeed.
     pub const fn category(&self) -> Category {
         match self {
-            Self::Read { .. } | Self::CutOff { .. } => Category::Retry,
-            Self::NotAFile { .. } | Self::TooLarge { .. } | Self::Invalid { .. } => {
-                Category::WaitForChange
-            }
+            Self::Read { .. } | Self::CutOff { .. } | Self::Repository { .. } => Category::Retry,
+            Self::NotAFile { .. }
+            | Self::TooLarge { .. }
+            | Self::NotInCommit { .. }
+            | Self::Invalid { .. } => Category::WaitForChange,
             Self::NoFiles | Self::Stored { .. } => Category::NeedsPerson,
         }
     }
@@ -84,10 +103,11 @@ impl Error {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::NoFiles => "SOURCE_MISSING",
-            Self::Read { .. } => "SOURCE_UNAVAILABLE",
+            Self::Read { .. } | Self::Repository { .. } => "SOURCE_UNAVAILABLE",
             Self::NotAFile { .. }
             | Self::TooLarge { .. }
             | Self::CutOff { .. }
+            | Self::NotInCommit { .. }
             | Self::Invalid { .. }
             | Self::Stored { .. } => "SOURCE_INVALID",
         }
@@ -102,6 +122,8 @@ impl Error {
             | Self::NotAFile { .. }
             | Self::TooLarge { .. }
             | Self::CutOff { .. }
+            | Self::NotInCommit { .. }
+            | Self::Repository { .. }
             | Self::Stored { .. } => None,
         }
     }
@@ -114,6 +136,8 @@ impl Error {
             | Self::NotAFile { .. }
             | Self::TooLarge { .. }
             | Self::CutOff { .. }
+            | Self::NotInCommit { .. }
+            | Self::Repository { .. }
             | Self::Invalid { .. }
             | Self::Stored { .. } => self.to_string(),
         }

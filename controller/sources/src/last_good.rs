@@ -7,7 +7,27 @@ use std::sync::Arc;
 
 use crate::Error;
 use crate::bundle::SourceBundle;
-use crate::registry::{Loaded, RegistrySource};
+
+/// Something that desired state is read from.
+pub trait Source {
+    /// What is read.
+    type Loaded: Content;
+
+    /// Builds it again from bytes that were read before.
+    ///
+    /// # Errors
+    /// When the content is not valid, or is that of other files.
+    fn rebuild(&self, bundle: SourceBundle) -> Result<Self::Loaded, Error>;
+}
+
+/// What a source gave.
+pub trait Content {
+    /// The files that it came from.
+    fn bundle(&self) -> &SourceBundle;
+
+    /// Whether it says the same.
+    fn is_same(&self, other: &Self) -> bool;
+}
 
 /// How current a source's value is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,25 +52,25 @@ pub enum SourceState {
 
 /// What a refresh found.
 #[derive(Clone, Debug)]
-pub struct Refreshed {
+pub struct Refreshed<T> {
     /// How current the value is.
     pub state: SourceState,
     /// The value; `None` exactly when it was never loaded.
-    pub value: Option<Arc<Loaded>>,
+    pub value: Option<Arc<T>>,
     /// Whether the value is another than before. Then it is time to store it.
     pub changed: bool,
 }
 
 /// A source that remembers its last good value.
 #[derive(Debug)]
-pub struct LastGood {
-    source: RegistrySource,
-    value: Option<Arc<Loaded>>,
+pub struct LastGood<S: Source> {
+    source: S,
+    value: Option<Arc<S::Loaded>>,
 }
 
-impl LastGood {
+impl<S: Source> LastGood<S> {
     /// Remembers nothing yet.
-    pub const fn new(source: RegistrySource) -> Self {
+    pub const fn new(source: S) -> Self {
         Self { source, value: None }
     }
 
@@ -72,29 +92,28 @@ impl LastGood {
     /// # Errors
     /// When the value is in no form that can be stored.
     pub fn export(&self) -> Result<Option<Vec<u8>>, Error> {
-        self.value.as_ref().map(|loaded| loaded.bundle.to_bytes()).transpose()
+        self.value.as_ref().map(|loaded| loaded.bundle().to_bytes()).transpose()
     }
 
     /// The last good value.
-    pub const fn value(&self) -> Option<&Arc<Loaded>> {
+    pub const fn value(&self) -> Option<&Arc<S::Loaded>> {
         self.value.as_ref()
     }
 
     /// The source.
-    pub const fn source(&self) -> &RegistrySource {
+    pub const fn source(&self) -> &S {
         &self.source
     }
 
-    /// Reads the files again. Blocks.
-    pub fn refresh(&mut self) -> Refreshed {
-        let read = self.source.load();
-        self.accept(read)
+    /// Reads it in another way from now on; what was good stays.
+    pub fn set_source(&mut self, source: S) {
+        self.source = source;
     }
 
-    /// Takes the result of a read that was made elsewhere, such as on a thread for blocking work.
-    pub fn accept(&mut self, read: Result<Loaded, Error>) -> Refreshed {
+    /// Takes the result of a read.
+    pub fn accept(&mut self, read: Result<S::Loaded, Error>) -> Refreshed<S::Loaded> {
         let cut_off = match (&read, &self.value) {
-            (Ok(loaded), Some(value)) => loaded.bundle.cut_off_since(&value.bundle),
+            (Ok(loaded), Some(value)) => loaded.bundle().cut_off_since(value.bundle()),
             _ => None,
         };
         let read = match cut_off {
@@ -104,9 +123,7 @@ impl LastGood {
         match read {
             Ok(loaded) => {
                 // The same content at other profiles is another value.
-                let same = self.value.as_ref().is_some_and(|value| {
-                    value.bundle == loaded.bundle && value.registry == loaded.registry
-                });
+                let same = self.value.as_ref().is_some_and(|value| value.is_same(&loaded));
                 if !same {
                     self.value = Some(Arc::new(loaded));
                 }
@@ -130,10 +147,17 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
+    use crate::registry::{Loaded, RegistrySource};
+
+    /// Reads the files again.
+    fn refresh(last_good: &mut LastGood<RegistrySource>) -> Refreshed<Loaded> {
+        let read = last_good.source().load();
+        last_good.accept(read)
+    }
 
     const TWO: &str = "services:\n  - {name: a, image: e/a}\n  - {name: b, image: e/b}\n";
 
-    fn fixture() -> (tempfile::TempDir, PathBuf, LastGood) {
+    fn fixture() -> (tempfile::TempDir, PathBuf, LastGood<RegistrySource>) {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("r.yml");
         fs::write(&path, TWO).expect("a file");
@@ -141,7 +165,7 @@ mod tests {
         (folder, path, LastGood::new(source))
     }
 
-    fn names(refreshed: &Refreshed) -> Vec<String> {
+    fn names(refreshed: &Refreshed<Loaded>) -> Vec<String> {
         let value = refreshed.value.as_ref().expect("a value");
         value.registry.services.iter().map(|service| service.name.to_string()).collect()
     }
@@ -149,9 +173,9 @@ mod tests {
     #[test]
     fn whatever_happens_to_the_file_the_last_good_stays() {
         let (_folder, path, mut last_good) = fixture();
-        let first = last_good.refresh();
+        let first = refresh(&mut last_good);
         assert_eq!((&first.state, first.changed), (&SourceState::Ready, true));
-        let again = last_good.refresh();
+        let again = refresh(&mut last_good);
         assert_eq!((&again.state, again.changed), (&SourceState::Ready, false));
 
         type Harm = (&'static str, fn(&PathBuf), &'static str);
@@ -191,7 +215,7 @@ mod tests {
         ];
         for (what, harm, expected) in harms {
             harm(&path);
-            let refreshed = last_good.refresh();
+            let refreshed = refresh(&mut last_good);
             let SourceState::Stale { reason, .. } = &refreshed.state else {
                 panic!("{what}: {:?}", refreshed.state)
             };
@@ -200,15 +224,15 @@ mod tests {
             assert!(!refreshed.changed, "{what}");
         }
         fs::write(&path, TWO).expect("written");
-        assert_eq!(last_good.refresh().state, SourceState::Ready);
+        assert_eq!(refresh(&mut last_good).state, SourceState::Ready);
     }
 
     #[test]
     fn a_valid_file_is_taken_at_its_word() {
         let (_folder, path, mut last_good) = fixture();
-        last_good.refresh();
+        refresh(&mut last_good);
         fs::write(&path, "services: []").expect("written");
-        let emptied = last_good.refresh();
+        let emptied = refresh(&mut last_good);
         assert_eq!((&emptied.state, emptied.changed), (&SourceState::Ready, true));
         assert_eq!(names(&emptied), Vec::<String>::new());
     }
@@ -216,9 +240,9 @@ mod tests {
     #[test]
     fn the_last_service_may_be_taken_out() {
         let (_folder, path, mut last_good) = fixture();
-        last_good.refresh();
+        refresh(&mut last_good);
         fs::write(&path, &TWO[..TWO.find("  - {name: b").expect("b")]).expect("written");
-        let shorter = last_good.refresh();
+        let shorter = refresh(&mut last_good);
         assert_eq!((&shorter.state, names(&shorter)), (&SourceState::Ready, vec!["a".to_owned()]));
     }
 
@@ -226,7 +250,7 @@ mod tests {
     fn never_loaded_is_not_empty() {
         let (_folder, path, mut last_good) = fixture();
         fs::remove_file(&path).expect("removed");
-        let refreshed = last_good.refresh();
+        let refreshed = refresh(&mut last_good);
         assert!(matches!(refreshed.state, SourceState::NeverLoaded { .. }));
         assert!(refreshed.value.is_none());
         assert!(last_good.export().expect("nothing to store").is_none());
@@ -235,30 +259,30 @@ mod tests {
     #[test]
     fn the_last_good_survives_a_restart() {
         let (_folder, path, mut last_good) = fixture();
-        last_good.refresh();
+        refresh(&mut last_good);
         let bytes = last_good.export().expect("texts").expect("a value");
         fs::write(&path, "services: [").expect("written");
 
         let mut restarted = LastGood::new(last_good.source().clone());
         restarted.import(&bytes).expect("usable");
-        let refreshed = restarted.refresh();
+        let refreshed = refresh(&mut restarted);
         assert!(matches!(refreshed.state, SourceState::Stale { .. }));
         assert_eq!(names(&refreshed), ["a", "b"]);
 
         let mut broken = LastGood::new(last_good.source().clone());
         assert!(broken.import(b"{").is_err());
-        assert!(matches!(broken.refresh().state, SourceState::NeverLoaded { .. }));
+        assert!(matches!(refresh(&mut broken).state, SourceState::NeverLoaded { .. }));
     }
 
     #[test]
     fn what_was_read_since_the_start_is_not_replaced_by_what_was_stored() {
         let (_folder, path, mut last_good) = fixture();
-        last_good.refresh();
+        refresh(&mut last_good);
         let old = last_good.export().expect("texts").expect("a value");
         fs::write(&path, "services: [{name: c, image: e/c}]").expect("written");
-        last_good.refresh();
+        refresh(&mut last_good);
         last_good.import(&old).expect("usable");
         fs::remove_file(&path).expect("removed");
-        assert_eq!(names(&last_good.refresh()), ["c"]);
+        assert_eq!(names(&refresh(&mut last_good)), ["c"]);
     }
 }

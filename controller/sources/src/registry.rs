@@ -9,6 +9,7 @@ use skep_yaml::{Problem, Problems};
 use crate::Error;
 use crate::bundle::{Role, SourceBundle, SourceFile};
 use crate::file::{MAX_FILE_BYTES, read_file};
+use crate::last_good::{Content, Source};
 
 /// Which files are read, and which of their connectors are wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,19 +44,6 @@ impl RegistrySource {
         self.build(self.read()?)
     }
 
-    /// Builds the registry again from bytes that were read before. The profiles are today's.
-    ///
-    /// # Errors
-    /// When the content is not valid, or is that of other files.
-    pub fn rebuild(&self, bundle: SourceBundle) -> Result<Loaded, Error> {
-        let named = bundle.files.iter().map(|file| (file.role, file.path.clone()));
-        if !named.eq(self.named().map(|(role, path)| (role, path.display().to_string()))) {
-            let reason = "it is that of other files than those that are named now".to_owned();
-            return Err(Error::Stored { reason });
-        }
-        self.build(bundle)
-    }
-
     fn named(&self) -> impl Iterator<Item = (Role, &PathBuf)> {
         let files = self.files.iter().map(|path| (Role::Registry, path));
         files.chain(self.overlay.iter().map(|path| (Role::Overlay, path)))
@@ -69,7 +57,7 @@ impl RegistrySource {
             let bytes = read_file(path, MAX_FILE_BYTES)?;
             Ok(SourceFile { role, path: path.display().to_string(), bytes })
         });
-        Ok(SourceBundle { files: files.collect::<Result<_, Error>>()? })
+        Ok(SourceBundle { files: files.collect::<Result<_, Error>>()?, commit: None })
     }
 
     fn build(&self, bundle: SourceBundle) -> Result<Loaded, Error> {
@@ -87,6 +75,30 @@ impl RegistrySource {
         let registry = all.clone().select(&self.profiles).map_err(invalid)?;
         let warnings = warnings(&all, &registry);
         Ok(Loaded { registry, warnings, bundle })
+    }
+}
+
+impl Source for RegistrySource {
+    type Loaded = Loaded;
+
+    /// The profiles are today's.
+    fn rebuild(&self, bundle: SourceBundle) -> Result<Loaded, Error> {
+        let named = bundle.files.iter().map(|file| (file.role, file.path.clone()));
+        if !named.eq(self.named().map(|(role, path)| (role, path.display().to_string()))) {
+            let reason = "it is that of other files than those that are named now".to_owned();
+            return Err(Error::Stored { reason });
+        }
+        self.build(bundle)
+    }
+}
+
+impl Content for Loaded {
+    fn bundle(&self) -> &SourceBundle {
+        &self.bundle
+    }
+
+    fn is_same(&self, other: &Self) -> bool {
+        self.bundle == other.bundle && self.registry == other.registry
     }
 }
 

@@ -54,23 +54,27 @@ impl StackFiles {
         let first = self.paths.first().map_or(Path::new("-"), PathBuf::as_path);
         let whole = std::path::absolute(first)
             .map_err(|source| Error::Read { path: first.to_owned(), source })?;
-        // The text of the path counts, as for docker: links are not followed.
-        let mut folder = PathBuf::from("/");
-        for part in whole.parent().unwrap_or(&whole).components() {
-            match part {
-                Component::ParentDir => {
-                    folder.pop();
-                }
-                Component::Normal(name) => folder.push(name),
-                Component::CurDir | Component::RootDir | Component::Prefix(_) => {}
-            }
-        }
-        Ok(folder.display().to_string())
+        Ok(cleaned(whole.parent().unwrap_or(&whole)))
     }
 }
 
+/// An absolute path without `.` and `..`. Its text counts, as for docker: links are not followed.
+pub(crate) fn cleaned(path: &Path) -> String {
+    let mut clean = PathBuf::from("/");
+    for part in path.components() {
+        match part {
+            Component::ParentDir => {
+                clean.pop();
+            }
+            Component::Normal(name) => clean.push(name),
+            Component::CurDir | Component::RootDir | Component::Prefix(_) => {}
+        }
+    }
+    clean.display().to_string()
+}
+
 /// Files of this machine.
-struct LocalFiles;
+pub(crate) struct LocalFiles;
 
 impl Files for LocalFiles {
     fn read(&self, path: &str) -> Result<Vec<u8>, String> {

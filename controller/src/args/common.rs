@@ -59,6 +59,9 @@ pub(crate) struct SourceArgs {
     /// Only services of this profile; may be repeated.
     #[arg(long, value_name = "NAME", help_heading = "What is declared")]
     pub(crate) profile: Vec<String>,
+    /// A file that says which stacks there are; may be repeated.
+    #[arg(long, value_name = "FILE", help_heading = "What is declared")]
+    pub(crate) stacks: Vec<String>,
 }
 
 /// The policy.
@@ -69,8 +72,15 @@ pub(crate) struct PolicyArgs {
     pub(crate) policy: Option<String>,
 }
 
+// The address may hold a password.
+impl std::fmt::Debug for StoreArgs {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("StoreArgs(hidden)")
+    }
+}
+
 /// The store.
-#[derive(Debug, Clone, Default, Args)]
+#[derive(Clone, Default, Args)]
 pub(crate) struct StoreArgs {
     /// The database: sqlite:PATH, created when missing, or postgres://USER@HOST/DATABASE.
     #[arg(long, value_name = "URI", help_heading = "Store")]
@@ -149,6 +159,7 @@ impl SourceArgs {
         given.many(table::REGISTRY, &self.registry);
         given.one(table::OVERLAY, self.overlay.as_deref());
         given.many(table::PROFILES, &self.profile);
+        given.many(table::STACKS, &self.stacks);
     }
 }
 

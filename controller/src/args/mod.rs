@@ -30,7 +30,8 @@ pub(crate) use self::freeze::{
 pub(crate) use self::notify::NotifyVerb;
 pub(crate) use self::service::{AskArgs, ChooseArgs, HistoryArgs, ServiceVerb, Side};
 pub(crate) use self::stack::{
-    Around, LintStackArgs, RenderArgs, StackVerb, ValidateStackArgs, VariableArgs,
+    Around, DiffStackArgs, ImportStackArgs, LintStackArgs, RenderArgs, StackFileVerb,
+    StackFleetVerb, StackVerb, SyncStackArgs, ValidateStackArgs, VariableArgs,
 };
 pub(crate) use self::store::{CopyArgs, RestoreArgs, StoreVerb};
 pub(crate) use self::verbs::{
@@ -83,7 +84,11 @@ Examples:
 Examples:
   skep plan --registry fleet.yml
   skep plan --registry fleet.yml --only caddy-mcp -o json
-  skep plan --registry fleet.yml --detailed-exitcode   # 2 when something is to be done")]
+  skep plan --stack web=web.yml --stack web=production.yml --env-file web.env
+  skep plan --registry fleet.yml --detailed-exitcode   # 2 when something is to be done
+
+With --stack the exit code is 1 for what docker would refuse: a file that is not valid, a missing
+external network, secret or config, a name that belongs to somebody else.")]
     Plan(Box<PlanArgs>),
     /// Run one pass in the foreground and print its report.
     #[command(after_help = "\
@@ -153,7 +158,7 @@ Examples:
     /// Registry files.
     #[command(subcommand)]
     Registry(RegistryVerb),
-    /// Stack files.
+    /// Stacks, and stack files.
     #[command(subcommand)]
     Stack(StackVerb),
     /// The policy.

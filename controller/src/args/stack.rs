@@ -4,9 +4,108 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::FleetArgs;
+
 /// `skep stack`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum StackVerb {
+    /// About stack files.
+    #[command(flatten)]
+    File(StackFileVerb),
+    /// About stacks.
+    #[command(flatten)]
+    Fleet(StackFleetVerb),
+}
+
+/// The verbs about declared and running stacks.
+#[derive(Debug, Subcommand)]
+pub(crate) enum StackFleetVerb {
+    /// List the declared stacks: where each comes from, at which commit, and how it stands.
+    #[command(after_help = "\
+Examples:
+  skep stack list --stacks stacks.yml
+  skep stack list --stacks stacks.yml -o json
+
+The states: ready; stale, when its files cannot be used and what they last said stays in force;
+invalid, when it claims a name of another source; never_loaded, when nothing valid is known of it.")]
+    List {
+        #[command(flatten)]
+        fleet: Box<FleetArgs>,
+    },
+    /// Show what would change in one declared stack. Writes nothing.
+    #[command(after_help = "\
+Examples:
+  skep stack diff web --stacks stacks.yml
+  skep stack diff web --stacks stacks.yml --detailed-exitcode   # 2 when something is to be done")]
+    Diff(Box<DiffStackArgs>),
+    /// Read the source of one stack now, and put to work what it says.
+    ///
+    /// While a `skep serve` runs, that one carries it out; otherwise a pass for the services of the
+    /// stack is made here.
+    #[command(after_help = "\
+Examples:
+  skep stack sync web --stacks stacks.yml
+  skep stack sync web --stacks stacks.yml --actuator swarm -o json
+
+The exit code is 1 when the source cannot be read or is not valid.")]
+    Sync(Box<SyncStackArgs>),
+    /// Write a stack file of what runs under a name now.
+    ///
+    /// Values of the environment go into a file of variables beside it, which only its owner reads.
+    /// Networks, secrets and configs are named as external: they are there.
+    #[command(after_help = "\
+Examples:
+  skep stack import web                      # web.yml and web.env
+  skep stack import web --to fleet/web.yml --force
+  skep plan --stack web=web.yml --env-file web.env
+
+What a stack file cannot say is told as a warning.")]
+    Import(Box<ImportStackArgs>),
+}
+
+/// `skep stack diff`.
+#[derive(Debug, Args)]
+pub(crate) struct DiffStackArgs {
+    /// The stack.
+    pub(crate) name: String,
+    #[command(flatten)]
+    pub(crate) fleet: FleetArgs,
+    /// Exit with 2 when something is to be done or in the way.
+    #[arg(long, help_heading = "The plan")]
+    pub(crate) detailed_exitcode: bool,
+}
+
+/// `skep stack sync`.
+#[derive(Debug, Args)]
+pub(crate) struct SyncStackArgs {
+    /// The stack.
+    pub(crate) name: String,
+    #[command(flatten)]
+    pub(crate) fleet: FleetArgs,
+    /// Do not wait until Swarm has rolled out what changed.
+    #[arg(long, help_heading = "The pass")]
+    pub(crate) no_wait: bool,
+}
+
+/// `skep stack import`.
+#[derive(Debug, Args)]
+pub(crate) struct ImportStackArgs {
+    /// The stack, as in docker stack ls.
+    pub(crate) name: String,
+    /// The file to write; the variables go beside it, with the ending .env [default: NAME.yml].
+    #[arg(long, value_name = "FILE", help_heading = "The files")]
+    pub(crate) to: Option<PathBuf>,
+    /// Replace files that are there.
+    #[arg(long, help_heading = "The files")]
+    pub(crate) force: bool,
+    /// The Docker engine: unix:///path, tcp://host:port or ssh://user@host.
+    #[arg(long, value_name = "ADDRESS", help_heading = "The swarm")]
+    pub(crate) host: Option<String>,
+}
+
+/// The verbs about stack files.
+#[derive(Debug, Subcommand)]
+pub(crate) enum StackFileVerb {
     /// Print what stack files say once they are resolved and merged. Needs neither engine nor store.
     #[command(after_help = "\
 Examples:

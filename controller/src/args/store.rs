@@ -65,8 +65,15 @@ pub(crate) struct RestoreArgs {
     pub(crate) store: StoreArgs,
 }
 
+// The address may hold a password.
+impl std::fmt::Debug for CopyArgs {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("CopyArgs(hidden)")
+    }
+}
+
 /// `skep store copy`.
-#[derive(Debug, Args)]
+#[derive(Args)]
 pub(crate) struct CopyArgs {
     /// The database to be filled: sqlite:PATH or postgres://USER@HOST/DATABASE.
     #[arg(long, value_name = "URI")]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::{FleetArgs, OverrideVerb, PolicyArgs, SourceArgs, StoreArgs};
+use super::{FleetArgs, OverrideVerb, PolicyArgs, SourceArgs, StoreArgs, VariableArgs};
 
 /// `skep serve`.
 #[derive(Debug, Args)]
@@ -31,6 +31,12 @@ pub(crate) struct ServeArgs {
 pub(crate) struct PlanArgs {
     #[command(flatten)]
     pub(crate) fleet: FleetArgs,
+    /// Only the services of this stack, from this stack file and the variables of this process; may
+    /// be repeated, and files of one name add to each other.
+    #[arg(long, value_name = "NAME=FILE", help_heading = "The plan")]
+    pub(crate) stack: Vec<String>,
+    #[command(flatten)]
+    pub(crate) variables: VariableArgs,
     /// Exit with 2 when something is to be done or in the way.
     #[arg(long, help_heading = "The plan")]
     pub(crate) detailed_exitcode: bool,

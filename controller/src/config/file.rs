@@ -15,8 +15,14 @@ use super::{Environment, Error};
 /// A file of settings is small; anything bigger is another kind of file.
 const LARGEST: u64 = 1024 * 1024;
 
+// Its values hold passwords.
+impl std::fmt::Debug for ConfigFile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("ConfigFile").field(&self.path).finish()
+    }
+}
+
 /// A configuration file that was read.
-#[derive(Debug)]
 pub(crate) struct ConfigFile {
     /// Where it is.
     pub(crate) path: PathBuf,

@@ -12,12 +12,19 @@ use super::table::{Blank, Setting};
 use super::value::{Form, Value};
 
 /// What the command line says about settings.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Given {
     /// The configuration file.
     pub(crate) config: Option<PathBuf>,
     /// By key; a flag that may be repeated has several parts.
     pub(crate) flags: BTreeMap<&'static str, Vec<String>>,
+}
+
+// Addresses hold passwords.
+impl fmt::Debug for Given {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.flags.keys()).finish()
+    }
 }
 
 /// The environment of the process, or of a test.
@@ -89,7 +96,6 @@ impl fmt::Display for Origin {
 }
 
 /// One setting with its value.
-#[derive(Debug)]
 pub(crate) struct Resolved {
     /// Which.
     pub(crate) setting: &'static Setting,
@@ -99,6 +105,12 @@ pub(crate) struct Resolved {
     pub(crate) origin: Origin,
     /// As it was written, safe to show.
     pub(crate) shown: String,
+}
+
+impl fmt::Debug for Resolved {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} = {} ({})", self.setting.key, self.shown, self.origin)
+    }
 }
 
 impl Resolved {

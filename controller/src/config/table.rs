@@ -75,6 +75,18 @@ settings! {
         default: None,
         doc: "Only services of these profiles, separated by ','. Unset: every service.",
     }
+    STACKS = "fleet_stacks_path" {
+        variables: ["SKEP_STACKS"], flag: Some("--stacks"), form: Form::Paths,
+        default: None, blank: Blank::None,
+        doc: "Files that say which stacks there are and where their stack files come from, \
+              separated by ':'.",
+    }
+    REPOSITORIES = "fleet_repositories_path" {
+        variables: ["FLEET_REPOSITORIES_PATH"], flag: None, form: Form::Path,
+        default: Some("$XDG_STATE_HOME/skep/repositories"),
+        doc: "The folder that keeps what was fetched from the repositories of stacks. It can be \
+              thrown away at any time.",
+    }
     POLICY = "action_policy_path" {
         variables: ["ACTION_POLICY_PATH"], flag: Some("--policy"), form: Form::Path,
         default: None, blank: Blank::None,
@@ -198,6 +210,29 @@ settings! {
               separated by ','. Each is a URL, a blank, and a reference to its signing key \
               ('env:NAME' or 'file:/abs/path'); behind another blank the former key, during a \
               rotation.",
+    }
+    WEBHOOK_FORGEJO = "fleet_webhook_forgejo" {
+        variables: ["FLEET_WEBHOOK_FORGEJO"], flag: None, form: Form::Words, default: None,
+        blank: Blank::None, secret: true,
+        doc: "What Forgejo signs its webhooks with: a reference ('env:NAME' or 'file:/abs/path') to \
+              a secret of at least 16 characters; behind ',' the former one, during a rotation. \
+              Unset: its webhooks are refused.",
+    }
+    WEBHOOK_GITEA = "fleet_webhook_gitea" {
+        variables: ["FLEET_WEBHOOK_GITEA"], flag: None, form: Form::Words, default: None,
+        blank: Blank::None, secret: true,
+        doc: "The same for Gitea.",
+    }
+    WEBHOOK_GITHUB = "fleet_webhook_github" {
+        variables: ["FLEET_WEBHOOK_GITHUB"], flag: None, form: Form::Words, default: None,
+        blank: Blank::None, secret: true,
+        doc: "The same for GitHub.",
+    }
+    WEBHOOK_GITLAB = "fleet_webhook_gitlab" {
+        variables: ["FLEET_WEBHOOK_GITLAB"], flag: None, form: Form::Words, default: None,
+        blank: Blank::None, secret: true,
+        doc: "The same for GitLab: a signing token, which begins with 'whsec_', or a secret token, \
+              which proves who sends and not what is sent.",
     }
     ACTION_TIMEOUT = "fleet_action_timeout" {
         variables: ["FLEET_ACTION_TIMEOUT"], flag: None, form: Form::Interval,

@@ -1,6 +1,7 @@
 //! The one writer: data on stdout in the chosen form, everything else on stderr.
 
 mod cell;
+pub(crate) mod change;
 pub(crate) mod plan;
 mod style;
 pub(crate) mod table;

@@ -4,14 +4,13 @@ use std::fmt::Write as _;
 
 use jiff::Timestamp;
 use serde::Serialize;
-use serde_json::Value;
 use skep_core::action::{Action, ActionKind, ActionState, Source};
 use skep_core::desired::Provenance;
-use skep_core::gate::Override;
+use skep_core::gate::{Override, Remark, Verdict};
 use skep_core::hold::{Hold, HoldKind};
-use skep_core::image::ImageReference;
 use skep_core::plan::{Blocked, Change, DriftClass, Note, Plan, Risk, Step, Summary, Waiting};
 
+use super::change::change_line;
 use super::{Style, first_line, plain};
 
 /// A plan as it is shown. The operation with its values is not part of it: what differs is in
@@ -53,6 +52,10 @@ pub(crate) struct StepView<'a> {
     /// Why it is not proposed although it differs. Left out where nothing holds it.
     #[serde(skip_serializing_if = "Option::is_none")]
     held: Option<Held<'a>>,
+    /// What rules in mode `warn` would decide about a step that nobody has filed yet. Left out
+    /// where there is none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<&'a Remark>,
 }
 
 /// What a person said about the difference of a step.
@@ -117,16 +120,20 @@ impl<'a> PlanView<'a> {
         self
     }
 
+    /// The same with what the policy would warn of, by step. An action that is filed says it
+    /// itself, in its reason.
+    pub(crate) fn with_warnings(mut self, verdicts: &'a [Verdict]) -> Self {
+        for (view, verdict) in self.steps.iter_mut().zip(verdicts) {
+            if view.could_be_proposed() {
+                view.warnings = verdict.warnings().collect();
+            }
+        }
+        self
+    }
+
     /// Whether a step could be proposed that is neither asked, settled nor held.
     pub(crate) fn has_unasked(&self) -> bool {
-        self.steps.iter().any(|step| {
-            let is_asked = step.asked.as_ref().is_some_and(|asked| match asked.state {
-                // Rehearsed, denied and failed steps are not asked again while nothing changes.
-                ActionState::Superseded | ActionState::Expired | ActionState::Succeeded => false,
-                _ => true,
-            });
-            step.blocked.is_none() && step.held.is_none() && !is_asked
-        })
+        self.steps.iter().any(StepView::could_be_proposed)
     }
 
     /// Whether a step waits for a person's decision.
@@ -210,6 +217,7 @@ impl<'a> StepView<'a> {
         Self {
             asked,
             held: latest.iter().find_map(|action| Held::by_release(step, action)),
+            warnings: Vec::new(),
             id: step.id.as_str(),
             action: step.action,
             target: step.target.as_str(),
@@ -227,6 +235,15 @@ impl<'a> StepView<'a> {
             provenance: step.provenance.as_ref(),
             object: step.object.as_ref().map(|id| id.as_str()),
         }
+    }
+
+    fn could_be_proposed(&self) -> bool {
+        let is_asked = self.asked.as_ref().is_some_and(|asked| match asked.state {
+            // Rehearsed, denied and failed steps are not asked again while nothing changes.
+            ActionState::Superseded | ActionState::Expired | ActionState::Succeeded => false,
+            _ => true,
+        });
+        self.blocked.is_none() && self.held.is_none() && !is_asked
     }
 
     /// Appends the step as a person reads it.
@@ -251,6 +268,10 @@ impl<'a> StepView<'a> {
         let _ = writeln!(text, "    {}", style.dim(&reason));
         if let Some(confirm) = self.confirm {
             let _ = writeln!(text, "    {}: {}", style.yellow("needs a person"), plain(confirm));
+        }
+        for warning in &self.warnings {
+            let _ =
+                writeln!(text, "    {}: {}", style.yellow("warning"), plain(&warning.to_string()));
         }
         for note in self.notes {
             let (code, message) = (plain(&note.code), plain(&note.message));
@@ -296,85 +317,5 @@ impl<'a> StepView<'a> {
             _ if self.object.is_none() => style.green("+"),
             _ => style.yellow("~"),
         }
-    }
-}
-
-/// Appends one difference as a person reads it.
-pub(crate) fn change_line(text: &mut String, change: &Change, style: Style) {
-    let name = plain(&leaf(&change.path));
-    let key = change.path.rsplit('/').next().unwrap_or_default();
-    let shown = |value: &Value| shown(key, value);
-    // Writing to a String cannot fail.
-    let _ = match (&change.before, &change.after) {
-        (Value::Null, after) => writeln!(text, "    {name}: {}", style.green(&shown(after))),
-        (before, Value::Null) => {
-            writeln!(text, "    {name}: {} -> (none)", style.red(&shown(before)))
-        }
-        (before, after) => writeln!(
-            text,
-            "    {name}: {} -> {}",
-            style.red(&shown(before)),
-            style.green(&shown(after)),
-        ),
-    };
-}
-
-/// The part of a pointer that a reader needs, unescaped; the blocks around it are always the same.
-pub(crate) fn leaf(pointer: &str) -> String {
-    if pointer.starts_with("/EndpointSpec/Ports/") {
-        return "publish".to_owned();
-    }
-    ["/TaskTemplate/ContainerSpec/", "/TaskTemplate/", "/"]
-        .iter()
-        .find_map(|prefix| pointer.strip_prefix(prefix))
-        .unwrap_or(pointer)
-        .replace("~1", "/")
-        .replace("~0", "~")
-}
-
-/// A value on one line, numbers with the unit that people write.
-pub(crate) fn shown(key: &str, value: &Value) -> String {
-    match value {
-        Value::Null => "(none)".to_owned(),
-        Value::Number(number) => match number.as_u64() {
-            Some(number) => with_unit(key, number),
-            None => number.to_string(),
-        },
-        Value::String(text) if text.is_empty() => "\"\"".to_owned(),
-        Value::String(text) if key == "Image" => plain(&ImageReference::parse(text).short()),
-        Value::String(text) => plain(text),
-        Value::Object(map) if map.contains_key("PublishedPort") => port(map),
-        // A network without options: its name is in the path.
-        Value::Object(map) if map.len() == 1 && map.contains_key("Target") => "joined".to_owned(),
-        other => plain(&other.to_string()),
-    }
-}
-
-/// A published port as people write it: `8206 -> 8000/tcp`.
-fn port(map: &serde_json::Map<String, Value>) -> String {
-    let number = |key: &str| map.get(key).map(ToString::to_string).unwrap_or_default();
-    let word = |key: &str| map.get(key).and_then(Value::as_str).unwrap_or_default();
-    let host = if word("PublishMode") == "host" { " on each node" } else { "" };
-    let (published, target) = (number("PublishedPort"), number("TargetPort"));
-    plain(&format!("{published} -> {target}/{}{host}", word("Protocol")))
-}
-
-/// The engine counts in nanoseconds, bytes and billionths of a processor.
-fn with_unit(key: &str, number: u64) -> String {
-    const SECOND: u64 = 1_000_000_000;
-    const MEBIBYTE: u64 = 1 << 20;
-    match key {
-        "Interval" | "Timeout" | "StartPeriod" | "Delay" | "Window" | "Monitor"
-        | "StopGracePeriod" => {
-            format!("{:?}", std::time::Duration::from_nanos(number))
-        }
-        "MemoryBytes" if number.is_multiple_of(MEBIBYTE) => format!("{} MiB", number / MEBIBYTE),
-        "NanoCPUs" => {
-            let fraction = format!("{:09}", number % SECOND);
-            let fraction = fraction.trim_end_matches('0');
-            let point = if fraction.is_empty() { "" } else { "." };
-            format!("{}{point}{fraction} CPUs", number / SECOND)
-        }
-        _ => number.to_string(),
     }
 }

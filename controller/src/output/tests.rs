@@ -42,6 +42,7 @@ fn step(target: &str, action: ActionKind, class: DriftClass) -> Step {
             line: 12,
             column: 5,
             commit: None,
+            author: None,
         }),
         observed_at: None,
         request: None,

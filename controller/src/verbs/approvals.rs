@@ -12,7 +12,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::Serialize;
 use skep_core::action::{Action, ActionState};
-use skep_core::approval::{Approval, ApprovalStatus, Batch, Halt, Overdue};
+use skep_core::approval::{Approval, ApprovalStatus, Batch, Halt, Moved, Overdue};
 use skep_core::identity::ActionId;
 use skep_store::{ActionFilter, ApprovalFilter, Store};
 
@@ -203,16 +203,29 @@ struct ShownDecision {
     #[serde(flatten)]
     decision: Batch,
     approvals: Vec<ApprovalView>,
+    /// What was decided about beside what was planned then, of those that were superseded.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    moved: Vec<MovedMember>,
+}
+
+#[derive(Serialize)]
+struct MovedMember {
+    target: String,
+    #[serde(flatten)]
+    moved: Moved,
 }
 
 async fn show_decision(session: &Session, store: &Arc<dyn Store>, decision: Batch) -> Result<u8> {
     let filter = ApprovalFilter { batch: Some(decision.id.clone()), ..ApprovalFilter::default() };
-    let mut approvals = Vec::new();
+    let clock = Lateness::new(&session.config, Timestamp::now());
+    let (mut approvals, mut moved) = (Vec::new(), Vec::new());
     for approval in store.approvals(&filter).await? {
         let action = store.action(approval.action.as_str()).await?;
-        approvals.push(ApprovalView::new(&approval, Some(&action)));
+        approvals.push(ApprovalView::new(&approval, Some(&action)).at(&clock, Some(&action)));
+        let target = approval.target.to_string();
+        moved.extend(action.moved.map(|moved| MovedMember { target, moved }));
     }
-    let shown = ShownDecision { decision, approvals };
+    let shown = ShownDecision { decision, approvals, moved };
     session.printer.data(&shown, decision_text)?;
     Ok(exit::OK)
 }
@@ -244,5 +257,9 @@ fn decision_text(shown: &ShownDecision, style: Style) -> String {
         ]);
     }
     text.push_str(&columns.text(style, "nothing"));
+    for member in &shown.moved {
+        let lines = moved::text(&member.moved, style);
+        let _ = write!(text, "\n{}{lines}", style.bold(&plain(&member.target)));
+    }
     text
 }

@@ -23,16 +23,19 @@ mod shell;
 mod stack;
 mod store;
 mod view;
+mod webhooks;
 
 use std::sync::Arc;
 
 use skep_core::containment::ContainmentVerb;
+use skep_sources::StackSource;
 use skep_store::Store;
 
 use self::contain::How;
 use crate::args::{ActionsVerb, FreezeVerb, OverrideVerb, PolicyVerb, RegistryVerb};
 use crate::args::{
-    AuditVerb, Cli, ConfigVerb, ContainArgs, ContainVerb, DlqVerb, GlobalArgs, Verb,
+    AuditVerb, Cli, ConfigVerb, ContainArgs, ContainVerb, DlqVerb, GlobalArgs, StackFleetVerb,
+    StackVerb, Verb,
 };
 use crate::codes;
 use crate::config::{Config, Environment, Given, table};
@@ -71,8 +74,20 @@ impl Session {
     /// A controller for a verb that may well only look; it is told when the store can only be
     /// read.
     async fn controller(&self, only: &[String], command: &str) -> Result<Wired> {
+        self.controller_with(only, command, Vec::new()).await
+    }
+
+    /// The same, which also looks at these stacks.
+    async fn controller_with(
+        &self,
+        only: &[String],
+        command: &str,
+        local: Vec<StackSource>,
+    ) -> Result<Wired> {
         let (config, environment) = (&self.config, &self.environment);
-        let wired = wiring::controller(config, environment, only, command, Access::Any).await?;
+        let access = Access::Any;
+        let wired =
+            wiring::controller_with(config, environment, only, command, access, local).await?;
         self.tell_if_read_only(wired.store.as_ref());
         Ok(wired)
     }
@@ -108,7 +123,7 @@ fn dispatch(cli: Cli, printer: &Printer) -> Result<u8> {
     match verb {
         // These read no settings, so that a broken configuration cannot stop them.
         Verb::Registry(RegistryVerb::Validate(args)) => registry::validate(printer, &args),
-        Verb::Stack(verb) => stack::run(printer, verb),
+        Verb::Stack(StackVerb::File(verb)) => stack::run(printer, &verb),
         Verb::Policy(PolicyVerb::Test(args)) => policy::test(printer, &args),
         Verb::Policy(PolicyVerb::Lint(args)) => policy::run_lint(printer, &args),
         Verb::Schema(args) => schema::run(printer, &args),
@@ -166,6 +181,15 @@ fn dispatch(cli: Cli, printer: &Printer) -> Result<u8> {
         Verb::Plan(args) => {
             let session = session(&global, |given| args.fleet.give(given))?;
             in_runtime(&session, COMMAND, async |session, _| plan::run(session, &args).await)
+        }
+        Verb::Stack(StackVerb::Fleet(verb)) => {
+            let session = session(&global, |given| match &verb {
+                StackFleetVerb::List { fleet } => fleet.give(given),
+                StackFleetVerb::Diff(args) => args.fleet.give(given),
+                StackFleetVerb::Sync(args) => args.fleet.give(given),
+                StackFleetVerb::Import(args) => given.flag(table::HOST, args.host.as_ref()),
+            })?;
+            in_runtime(&session, COMMAND, async |session, _| stack::run_fleet(session, &verb).await)
         }
         Verb::Reconcile(args) => {
             if !args.once {

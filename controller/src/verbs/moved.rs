@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde_json::Value;
 use skep_core::approval::{Moved, MovedField};
 
-use crate::output::plan::{leaf, shown};
+use crate::output::change::{leaf, shown};
 use crate::output::{Style, plain};
 
 /// The fields under a heading; nothing when none is known.

@@ -70,7 +70,7 @@ fn endpoint(word: &str) -> std::result::Result<Endpoint, String> {
 }
 
 /// A reference that is read anew each time: a rotated file counts at once.
-struct Reference(Secret);
+pub(super) struct Reference(pub(super) Secret);
 
 impl SecretSource for Reference {
     fn reveal(&self) -> std::result::Result<String, String> {

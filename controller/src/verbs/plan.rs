@@ -1,21 +1,32 @@
 //! What would change, and why.
 
+mod local;
+
 use jiff::Timestamp;
 use skep_core::desired::{SourceState, SourceStatus};
+use skep_core::identity::StepId;
 use skep_store::ActionFilter;
 
 use super::{Session, freeze};
 use crate::args::PlanArgs;
 use crate::codes;
-use crate::config::table;
 use crate::error::{Failure, Result, exit};
 use crate::output::plan::PlanView;
+use crate::sources;
 use crate::wiring::Wired;
 
 /// `skep plan`.
 pub(super) async fn run(session: &Session, args: &PlanArgs) -> Result<u8> {
-    let Wired { controller, store, .. } = session.controller(&args.fleet.only, "plan").await?;
-    let planned = controller.plan().await?;
+    let local = local::stacks(session, args)?;
+    let Wired { controller, store, .. } =
+        session.controller_with(&args.fleet.only, "plan", local.sources.clone()).await?;
+    let (mut planned, verdicts) = controller.plan_judged().await?;
+    let all: Vec<_> = planned.plan.steps.iter().map(|step| step.id.clone()).collect();
+    local.restrict(&mut planned);
+    // Each verdict is about one step.
+    let is_left = |id: &StepId| planned.plan.steps.iter().any(|step| step.id == *id);
+    let judged = all.into_iter().zip(verdicts).filter(|(id, _)| is_left(id));
+    let verdicts: Vec<_> = judged.map(|(_, verdict)| verdict).collect();
     for name in &args.fleet.only {
         known(&planned, name)?;
     }
@@ -25,14 +36,19 @@ pub(super) async fn run(session: &Session, args: &PlanArgs) -> Result<u8> {
     let holds = store.holds(&plan.cluster_id).await?;
     let now = Timestamp::now();
     let freezes = freeze::in_force(store.as_ref(), now).await?;
-    let view =
-        PlanView::new(plan, &latest).with_holds(plan, &holds, now).with_freezes(plan, &freezes);
+    let view = PlanView::new(plan, &latest)
+        .with_holds(plan, &holds, now)
+        .with_freezes(plan, &freezes)
+        .with_warnings(&verdicts);
     session.printer.data(&view, PlanView::text)?;
     freeze::warn(session, &freezes);
     // The plan is shown all the same: it is made from what was last valid.
     sources_are_usable(&planned.desired.sources)?;
+    local.is_acceptable(&planned)?;
     let is_served = store.lease_holder().await?.is_some();
-    if let Some(next) = next_step(session, &view, is_served) {
+    if !local.is_empty() {
+        session.printer.note("next: name the stack in a file of --stacks; skep stack --help");
+    } else if let Some(next) = next_step(session, &view, is_served) {
         session.printer.note(&next);
     }
     let pending = !plan.summary.is_settled();
@@ -51,8 +67,13 @@ pub(super) fn sources_are_usable(sources: &[SourceStatus]) -> Result<()> {
             format!("{} cannot be used; what it last said validly stays in force", first.name)
         }
     };
-    let names: Vec<&str> = first.name.split(", ").collect();
-    let next = format!("correct it: skep registry validate {}", names.join(" "));
+    let next = match first.name.strip_prefix("stack ") {
+        Some(stack) => format!("correct it, then: skep stack sync {stack}"),
+        None => format!(
+            "correct it; for a registry: skep registry validate {}",
+            first.name.replace(", ", " ")
+        ),
+    };
     let mut failure = Failure::new(codes::SOURCE_INVALID, message).next(next);
     for source in broken {
         failure.push_cause(source.reason.clone().unwrap_or_default());
@@ -77,10 +98,8 @@ pub(super) fn known(planned: &skep_runtime::Planned, name: &str) -> Result<()> {
 }
 
 fn next_step(session: &Session, view: &PlanView<'_>, is_served: bool) -> Option<String> {
-    if session.config.paths(table::REGISTRY).is_empty() {
-        return Some(
-            "no registry is named, so nothing is declared: add --registry FILE".to_owned(),
-        );
+    if !sources::are_named(&session.config) {
+        return Some(sources::NOTHING_DECLARED.to_owned());
     }
     // A pass by hand is refused while another process leads; that one files them by itself.
     let next = match (view.has_unasked(), is_served) {

@@ -167,8 +167,12 @@ mod tests {
     use super::*;
 
     fn with_source(state: SourceState) -> LoopStatus {
-        let source =
-            SourceStatus { name: "a.yml".to_owned(), state, reason: Some("line 3".to_owned()) };
+        let source = SourceStatus {
+            name: "a.yml".to_owned(),
+            state,
+            reason: Some("line 3".to_owned()),
+            commit: None,
+        };
         LoopStatus { sources: vec![source], ..LoopStatus::default() }
     }
 

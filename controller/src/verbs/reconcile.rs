@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use skep_runtime::{ActionReport, PassReport};
+use skep_runtime::{ActionReport, Controller, PassReport};
 
 use super::Session;
 use super::plan::{known, sources_are_usable};
@@ -25,6 +25,11 @@ pub(super) async fn run(session: &Session, args: &ReconcileArgs) -> Result<u8> {
             known(&planned, name)?;
         }
     }
+    pass(session, &controller).await
+}
+
+/// One pass of a controller, with its report.
+pub(super) async fn pass(session: &Session, controller: &Controller) -> Result<u8> {
     let shutdown = signals::shutdown().map_err(|error| Failure::of(codes::INTERNAL, &error))?;
     let pass = controller.reconcile_once(&shutdown);
     tokio::pin!(pass);

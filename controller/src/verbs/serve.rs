@@ -4,16 +4,17 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use skep_http::{Limits, Server};
-use skep_runtime::Options;
+use skep_runtime::{Options, Wake};
 
 use super::probe::LiveProbe;
 use super::shell::VERSION;
 use super::view::Lateness;
-use super::{Session, notify};
+use super::{Session, notify, webhooks};
 use crate::args::ServeArgs;
 use crate::config::table;
 use crate::database::Access;
 use crate::error::{Failure, Result, exit};
+use crate::sources;
 use crate::telemetry::Telemetry;
 use crate::wiring::{self, Wired};
 use crate::{codes, signals};
@@ -25,15 +26,18 @@ pub(super) async fn run(session: &Session, args: &ServeArgs, telemetry: &Telemet
     let shutdown = signals::shutdown().map_err(|error| Failure::of(codes::INTERNAL, &error))?;
     // The address first: a second process on the same machine then stops before it touches
     // anything else.
-    let server = Server::bind(config.listen(), Limits::default()).await?;
+    let wake = Wake::default();
+    let hooks = webhooks::of(config, wake.clone())?;
+    let server = Server::bind(config.listen(), Limits::default()).await?.with_webhooks(hooks);
     let address = server.address();
     let options = Options {
         notify: notify::endpoints(config)?,
+        wake,
         ..wiring::options(config, &args.fleet.only, "serve")?
     };
     let Wired { controller, store, engine, .. } =
         wiring::assemble(config, &session.environment, options, Access::Write).await?;
-    let has_sources = !config.paths(table::REGISTRY).is_empty();
+    let has_sources = sources::are_named(config);
     let probe = LiveProbe {
         store,
         engine,
@@ -54,7 +58,7 @@ pub(super) async fn run(session: &Session, args: &ServeArgs, telemetry: &Telemet
         "serve.started"
     );
     if !has_sources {
-        tracing::warn!("serve.no_registry_named");
+        tracing::warn!("serve.no_source_named");
     }
     if !telemetry.json {
         session.printer.note(&format!(

@@ -15,9 +15,10 @@ use skep_store_sql::instant::to_column;
 use skep_store_sql::{
     ActionRow, Change, check_proposal, events, json, list, prefix_end, whole_or_only,
 };
-use sqlx::{PgConnection, Postgres, QueryBuilder};
+use sqlx::{Postgres, QueryBuilder};
 
 use crate::error::IntoStoreError as _;
+use crate::session::Session;
 use crate::write::Write;
 use crate::{
     PostgresStore, approvals, audit, batches, ledger, outbox, query, requests, transition, waits,
@@ -27,7 +28,7 @@ const WHAT: &str = "action";
 
 /// The open action of the proposal's key, or the very action when it is recorded already.
 pub(crate) async fn in_the_way(
-    tx: &mut PgConnection,
+    tx: &mut Session<'_>,
     action: &Action,
     operation: &'static str,
 ) -> Result<Option<ActionId>> {

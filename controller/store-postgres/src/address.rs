@@ -10,8 +10,8 @@ use sqlx::postgres::PgConnectOptions;
 #[derive(Clone)]
 pub struct Address {
     options: PgConnectOptions,
-    /// Whether it says how many prepared statements are kept.
-    says_statements: bool,
+    /// Whether it says that a pooler stands between.
+    is_pooled: bool,
 }
 
 /// An address that names no Postgres database. It does not repeat the address, which can hold a
@@ -39,8 +39,8 @@ pub enum InvalidAddress {
     Form,
 }
 
-/// How many prepared statements a connection keeps.
-const STATEMENTS: &str = "statement-cache-capacity";
+/// How it says that no statement is to be prepared under a name.
+const NO_STATEMENTS: &str = "statement-cache-capacity=0";
 
 /// The parameters that have a meaning. `options` is not among them: a pooler refuses it.
 const PARAMETERS: [&str; 17] = [
@@ -53,7 +53,7 @@ const PARAMETERS: [&str; 17] = [
     "ssl-cert",
     "sslkey",
     "ssl-key",
-    STATEMENTS,
+    "statement-cache-capacity",
     "host",
     "hostaddr",
     "port",
@@ -79,9 +79,9 @@ impl Address {
             .disable_statement_logging()
     }
 
-    /// Whether it is decided whether statements are prepared under names.
-    pub(crate) fn says_statements(&self) -> bool {
-        self.says_statements
+    /// Whether it says that a pooler may give each transaction another session of the server.
+    pub(crate) fn is_pooled(&self) -> bool {
+        self.is_pooled
     }
 }
 
@@ -114,8 +114,8 @@ impl FromStr for Address {
             return Err(InvalidAddress::Parameter { name: name.to_owned() });
         }
         let options: PgConnectOptions = text.parse().map_err(|_| InvalidAddress::Form)?;
-        let says_statements = query.contains(STATEMENTS);
-        Ok(Self { options, says_statements })
+        let is_pooled = query.split('&').any(|pair| pair == NO_STATEMENTS);
+        Ok(Self { options, is_pooled })
     }
 }
 

@@ -10,9 +10,10 @@ use skep_store::{
 };
 use skep_store_sql::instant::to_column;
 use skep_store_sql::{ApprovalPrefix, ApprovalRow, Decided, check_decider, check_decision};
-use sqlx::{PgConnection, Postgres, QueryBuilder};
+use sqlx::{Postgres, QueryBuilder};
 
 use crate::error::IntoStoreError as _;
+use crate::session::Session;
 use crate::write::Write;
 use crate::{PostgresStore, batches, outbox, query, transition};
 
@@ -20,7 +21,7 @@ const WHAT: &str = "approval";
 
 /// Files a request, in the transaction of its action.
 pub(crate) async fn insert(
-    tx: &mut PgConnection,
+    tx: &mut Session<'_>,
     approval: &Approval,
     operation: &'static str,
 ) -> Result<()> {
@@ -52,7 +53,7 @@ pub(crate) async fn insert(
 /// `denied` is who refused it and why; otherwise the record of the decision stays. True when there
 /// was one.
 pub(crate) async fn end(
-    tx: &mut PgConnection,
+    tx: &mut Session<'_>,
     action: &ActionId,
     status: ApprovalStatus,
     denied: Option<(&str, &str)>,
@@ -77,7 +78,7 @@ pub(crate) async fn end(
     Ok(ended.rows_affected() > 0)
 }
 
-async fn load(tx: &mut PgConnection, id: &str, operation: &'static str) -> Result<Approval> {
+async fn load(tx: &mut Session<'_>, id: &str, operation: &'static str) -> Result<Approval> {
     sqlx::query_as!(
         ApprovalRow,
         "SELECT id, action_id, kind, target, plan_id, binding, status, revision, created_at, \
@@ -182,9 +183,10 @@ impl Approvals for PostgresStore {
         .fetch_all(&mut *tx)
         .await
         .during(OPERATION)?;
+        let mut reminded = rows.into_iter().map(ApprovalRow::read).collect::<Result<Vec<_>>>()?;
+        reminded.sort_by(|a, b| (a.created_at, &a.id).cmp(&(b.created_at, &b.id)));
         let mut told = 0;
-        for row in rows {
-            let approval = row.read()?;
+        for approval in reminded {
             outbox::record(&mut tx, &Notice::expiring(&approval, now), OPERATION).await?;
             told += 1;
         }

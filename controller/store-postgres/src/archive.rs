@@ -8,9 +8,10 @@ use skep_store_sql::transfer::{
     Archive, Cell, Kind, Table, in_order, is_carried, is_carried_column,
 };
 use sqlx::postgres::{PgArguments, PgRow};
-use sqlx::{Arguments as _, AssertSqlSafe, Postgres, Row as _, Transaction};
+use sqlx::{Arguments as _, AssertSqlSafe, Row as _};
 
 use crate::error::IntoStoreError as _;
+use crate::session::Session;
 use crate::{PostgresStore, connect};
 
 const READ: &str = "read all records";
@@ -21,7 +22,7 @@ const BATCH: u32 = 500;
 
 /// The database inside one transaction.
 struct Opened {
-    tx: Transaction<'static, Postgres>,
+    tx: Box<Session<'static>>,
     /// The table that the cursor stands in.
     reading: Option<String>,
     operation: &'static str,
@@ -34,7 +35,7 @@ impl PostgresStore {
     /// Those of the database.
     pub async fn archive(&self) -> Result<Box<dyn Archive>> {
         const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
-        let tx = connect::begin(&self.pool, BEGIN.to_owned(), READ).await?;
+        let tx = connect::begin(self, BEGIN.to_owned(), READ).await?;
         Ok(Box::new(Opened { tx, reading: None, operation: READ }))
     }
 
@@ -45,7 +46,7 @@ impl PostgresStore {
     pub async fn archive_to_write(&self) -> Result<Box<dyn Archive>> {
         const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; \
                              SET LOCAL lock_timeout = '5s'";
-        let tx = connect::begin(&self.pool, BEGIN.to_owned(), WRITE).await?;
+        let tx = connect::begin(self, BEGIN.to_owned(), WRITE).await?;
         Ok(Box::new(Opened { tx, reading: None, operation: WRITE }))
     }
 }

@@ -6,14 +6,14 @@ use skep_core::identity::{ActionId, IntentId};
 use skep_store::{Attempts, FailedAttempt, Fence, Result, Retries};
 use skep_store_sql::instant::to_column;
 use skep_store_sql::letters::{AttemptRow, attempt_failed};
-use sqlx::PgConnection;
 
 use crate::error::IntoStoreError as _;
+use crate::session::Session;
 use crate::{PostgresStore, audit, intents, transition};
 
 /// Counts one more failed attempt of an action.
 pub(crate) async fn count(
-    tx: &mut PgConnection,
+    tx: &mut Session<'_>,
     action: &ActionId,
     attempt: &FailedAttempt,
     detail: &str,
@@ -42,7 +42,7 @@ pub(crate) async fn count(
 
 /// The failed attempts of an action, if there are any.
 pub(crate) async fn load(
-    tx: &mut PgConnection,
+    tx: &mut Session<'_>,
     action: &ActionId,
     operation: &'static str,
 ) -> Result<Option<Attempts>> {

@@ -12,9 +12,9 @@ use skep_store_sql::batches::{
 };
 use skep_store_sql::instant::to_column;
 use skep_store_sql::{prefix_end, whole_or_only};
-use sqlx::PgConnection;
 
 use crate::error::IntoStoreError as _;
+use crate::session::Session;
 use crate::write::Write;
 use crate::{PostgresStore, approvals, audit, outbox, query, transition};
 
@@ -57,7 +57,7 @@ pub(crate) async fn decide(
 /// Locks all actions that the decision is about, in one order: two people who decide about the
 /// same ones would wait for each other.
 async fn lock_actions(
-    tx: &mut PgConnection,
+    tx: &mut Session<'_>,
     request: &BatchRequest,
     operation: &'static str,
 ) -> Result<()> {
@@ -74,7 +74,7 @@ async fn lock_actions(
     Ok(())
 }
 
-async fn insert(tx: &mut PgConnection, batch: &Batch, operation: &'static str) -> Result<()> {
+async fn insert(tx: &mut Session<'_>, batch: &Batch, operation: &'static str) -> Result<()> {
     sqlx::query!(
         "INSERT INTO batches (id, decision, chosen, halts, actor, source, comment, decided_at) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
@@ -93,7 +93,7 @@ async fn insert(tx: &mut PgConnection, batch: &Batch, operation: &'static str) -
     Ok(())
 }
 
-async fn load(tx: &mut PgConnection, id: &BatchId, operation: &'static str) -> Result<Batch> {
+async fn load(tx: &mut Session<'_>, id: &BatchId, operation: &'static str) -> Result<Batch> {
     sqlx::query_as!(
         BatchRow,
         "SELECT id, decision, chosen, halts, actor, source, comment, decided_at, halted_at, \
@@ -111,7 +111,7 @@ async fn load(tx: &mut PgConnection, id: &BatchId, operation: &'static str) -> R
 /// the action is: of several that fail at once, one halts the others. With it, all actions that it
 /// may halt, in the order in which whoever decides about many locks them.
 pub(crate) async fn lock(
-    tx: &mut PgConnection,
+    tx: &mut Session<'_>,
     action: &ActionId,
     event: ActionEvent,
     operation: &'static str,

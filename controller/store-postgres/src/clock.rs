@@ -7,9 +7,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use skep_store::Result;
 use skep_store_sql::instant::{from_column, micros};
-use sqlx::PgConnection;
 
 use crate::error::IntoStoreError as _;
+use crate::session::Session;
 
 /// Moves the database's clock for a test of the lease. In production it is never moved: the only
 /// way to hand one in is [`crate::PostgresStore::open_with_clock`].
@@ -28,7 +28,7 @@ impl ClockShift {
 
 /// The database's clock, now: `now()` would be that of the transaction's beginning, before it
 /// waited for its locks.
-pub(crate) async fn now(tx: &mut PgConnection, shift: &ClockShift) -> Result<Timestamp> {
+pub(crate) async fn now(tx: &mut Session<'_>, shift: &ClockShift) -> Result<Timestamp> {
     let shift = shift.0.load(Ordering::SeqCst);
     let now = sqlx::query_scalar!(
         r#"SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint + $1 AS "now!""#,

@@ -5,11 +5,11 @@ use std::time::Duration;
 use skep_store::{Error, Protection, Result};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection, PgPool};
-use sqlx::{Postgres, Transaction};
 
 use crate::address::shown;
 use crate::error::{Cause, IntoStoreError as _, from_sqlx};
 use crate::lanes::Trail;
+use crate::session::Session;
 use crate::{Address, ClockShift, PostgresStore, pooler, schema};
 
 /// What every failure here is a failure of.
@@ -49,16 +49,14 @@ pub(crate) async fn open(
     options: OpenOptions,
     clock: ClockShift,
 ) -> Result<PostgresStore> {
-    let mut connect = address.options();
+    let connect = address.options();
     // Not through the pool, which tries for long and then only says that it took too long.
     let mut first = connect_once(&connect, CONNECT_TIMEOUT, OPERATION).await?;
-    if !address.says_statements() && is_pooled(&mut first, &connect).await? {
+    let is_pooled = address.is_pooled() || is_pooled(&mut first, &connect).await?;
+    if is_pooled {
         tracing::debug!("store.pooler_found");
-        connect = connect.statement_cache_capacity(0);
-        let _ended_either_way = first.close().await;
-        first = connect_once(&connect, CONNECT_TIMEOUT, OPERATION).await?;
     }
-    let prepared = schema::prepare(&mut first, &options.protection).await;
+    let prepared = schema::prepare(&mut first, is_pooled, &options.protection).await;
     let _ended_either_way = first.close().await;
     let pool = PgPoolOptions::new()
         .max_connections(options.max_connections.max(1))
@@ -67,14 +65,13 @@ pub(crate) async fn open(
     let (installation_id, is_read_only) = prepared?;
     let trail = Trail::new(&options.protection, options.writer, options.max_connections.max(1));
     let protection = options.protection;
-    Ok(PostgresStore { pool, clock, installation_id, is_read_only, protection, trail })
+    Ok(PostgresStore { pool, clock, installation_id, is_read_only, is_pooled, protection, trail })
 }
 
 pub(crate) async fn is_new(address: &Address) -> Result<bool> {
-    // One statement, which no pooler has seen before.
-    let options = address.options().statement_cache_capacity(0);
-    let mut connection = connect_once(&options, CONNECT_TIMEOUT, OPERATION).await?;
-    let mut tx = connection.begin().await.during(OPERATION)?;
+    let mut connection = connect_once(&address.options(), CONNECT_TIMEOUT, OPERATION).await?;
+    // Whether a pooler stands between does not matter for one statement.
+    let mut tx = Session::new(connection.begin().await.during(OPERATION)?, true);
     let is_new = schema::is_new(&mut tx).await;
     drop(tx);
     let _ended_either_way = connection.close().await;
@@ -110,11 +107,13 @@ async fn connect_once(
 
 /// Begins a transaction with these statements.
 pub(crate) async fn begin(
-    pool: &PgPool,
+    store: &PostgresStore,
     statements: String,
     operation: &'static str,
-) -> Result<Transaction<'static, Postgres>> {
-    match pool.begin_with(AssertSqlSafe(statements)).await {
+) -> Result<Box<Session<'static>>> {
+    let pool = &store.pool;
+    let begun = pool.begin_with(AssertSqlSafe(statements)).await;
+    match begun.map(|tx| Session::new(tx, store.is_pooled)) {
         Err(sqlx::Error::PoolTimedOut) => Err(diagnose(pool, operation).await),
         Err(error @ sqlx::Error::Io(_)) => {
             let cause =

@@ -12,14 +12,14 @@ use skep_store::{ContainmentWrite, Containments, Fence, Ordered, Result};
 use skep_store_sql::containments::{self as shared, ContainmentRow, FormerStateRow, ScopedRow};
 use skep_store_sql::instant::to_column;
 use skep_store_sql::word;
-use sqlx::PgConnection;
 
 use crate::error::IntoStoreError as _;
+use crate::session::Session;
 use crate::{PostgresStore, audit};
 
 /// Orders are carried out one after the other: what is decided on is often that no row is there,
 /// and a row that is not there cannot be locked.
-async fn lock_orders(tx: &mut PgConnection, operation: &'static str) -> Result<()> {
+async fn lock_orders(tx: &mut Session<'_>, operation: &'static str) -> Result<()> {
     sqlx::query!("SELECT pg_advisory_xact_lock(hashtextextended('containment', 0))")
         .execute(&mut *tx)
         .await
@@ -28,7 +28,7 @@ async fn lock_orders(tx: &mut PgConnection, operation: &'static str) -> Result<(
 }
 
 async fn load(
-    tx: &mut PgConnection,
+    tx: &mut Session<'_>,
     cluster: &ClusterId,
     scope: &Scope,
     operation: &'static str,
@@ -51,7 +51,7 @@ async fn load(
 }
 
 async fn put(
-    tx: &mut PgConnection,
+    tx: &mut Session<'_>,
     containment: &Containment,
     operation: &'static str,
 ) -> Result<()> {
@@ -79,7 +79,7 @@ async fn put(
 }
 
 async fn remove(
-    tx: &mut PgConnection,
+    tx: &mut Session<'_>,
     cluster: &ClusterId,
     scope: &Scope,
     operation: &'static str,

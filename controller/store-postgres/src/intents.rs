@@ -11,9 +11,9 @@ use skep_store_sql::instant::to_column;
 use skep_store_sql::{
     Change, Head, IntentRow, OpenIntent, OpenIntentRow, events, outcome_word, version,
 };
-use sqlx::PgConnection;
 
 use crate::error::IntoStoreError as _;
+use crate::session::Session;
 use crate::write::Write;
 use crate::{
     PostgresStore, approvals, attempts, audit, batches, holds, letters, outbox, ownership,
@@ -98,7 +98,7 @@ pub(crate) async fn insert(tx: &mut Write, intent: &Intent, operation: &'static 
 
 /// Reads an open intent and locks it until the transaction ends.
 pub(crate) async fn load_open(
-    tx: &mut PgConnection,
+    tx: &mut Session<'_>,
     intent: &IntentId,
     operation: &'static str,
 ) -> Result<OpenIntent> {

@@ -4,12 +4,12 @@ use async_trait::async_trait;
 use skep_store::{Lease, LeaseHolder, LeaseRequest, Leases, Result};
 use skep_store_sql::instant::to_column;
 use skep_store_sql::{Held, LeaseRow, events, until};
-use sqlx::PgConnection;
 
 use crate::error::IntoStoreError as _;
+use crate::session::Session;
 use crate::{PostgresStore, audit, clock};
 
-async fn held(tx: &mut PgConnection, operation: &'static str) -> Result<Held> {
+async fn held(tx: &mut Session<'_>, operation: &'static str) -> Result<Held> {
     let row = sqlx::query_as!(
         LeaseRow,
         "SELECT e.epoch, e.term, e.holder, e.since, x.expires_at \
@@ -21,7 +21,7 @@ async fn held(tx: &mut PgConnection, operation: &'static str) -> Result<Held> {
     row.read()
 }
 
-async fn set_expiry(tx: &mut PgConnection, expires_at: i64, operation: &'static str) -> Result<()> {
+async fn set_expiry(tx: &mut Session<'_>, expires_at: i64, operation: &'static str) -> Result<()> {
     sqlx::query!("UPDATE lease_expiry SET expires_at = $1", expires_at)
         .execute(&mut *tx)
         .await

@@ -6,14 +6,14 @@ use skep_core::identity::ActionId;
 use skep_store::{DecisionRow, Fence, Ledger, LedgerFilter, Refusal, Result};
 use skep_store_sql::instant::to_column;
 use skep_store_sql::{LedgerRow, facts, refused};
-use sqlx::PgConnection;
 
 use crate::error::IntoStoreError as _;
+use crate::session::Session;
 use crate::{PostgresStore, audit};
 
 /// Adds one decision, in the transaction of what came of it.
 pub(crate) async fn append(
-    tx: &mut PgConnection,
+    tx: &mut Session<'_>,
     decision: &DecisionRow,
     operation: &'static str,
 ) -> Result<()> {

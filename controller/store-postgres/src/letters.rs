@@ -11,9 +11,10 @@ use skep_store::{
 use skep_store_sql::instant::to_column;
 use skep_store_sql::letters::{self, LetterRow, no_letter};
 use skep_store_sql::{Change, Head, prefix_end, whole_or_only, word};
-use sqlx::{PgConnection, Postgres, QueryBuilder};
+use sqlx::{Postgres, QueryBuilder};
 
 use crate::error::IntoStoreError as _;
+use crate::session::Session;
 use crate::write::Write;
 use crate::{PostgresStore, attempts, audit, batches, holds, query, requests, transition};
 
@@ -21,7 +22,7 @@ const WHAT: &str = "dead letter";
 
 /// Reads a letter and locks it until the transaction ends.
 async fn load(
-    tx: &mut PgConnection,
+    tx: &mut Session<'_>,
     id: &LetterId,
     operation: &'static str,
 ) -> Result<Option<DeadLetter>> {
@@ -41,7 +42,7 @@ async fn load(
 
 /// `false` when there is one under this id already.
 async fn insert(
-    tx: &mut PgConnection,
+    tx: &mut Session<'_>,
     letter: &DeadLetter,
     operation: &'static str,
 ) -> Result<bool> {
@@ -75,7 +76,7 @@ async fn insert(
 
 /// Leaves the letter of an action that fails in this transaction.
 pub(crate) async fn leave(
-    tx: &mut PgConnection,
+    tx: &mut Session<'_>,
     head: &Head,
     failed: &Failed,
     detail: &str,
@@ -120,7 +121,7 @@ async fn handle(
 
 /// The same event could not be taken in once more.
 async fn again(
-    tx: &mut PgConnection,
+    tx: &mut Session<'_>,
     rejection: &Rejection,
     now: Timestamp,
     operation: &'static str,

@@ -47,6 +47,7 @@ mod requests;
 mod revisions;
 mod schema;
 mod sealing;
+mod session;
 mod sources;
 #[cfg(test)]
 mod tests;
@@ -56,7 +57,7 @@ mod write;
 
 use async_trait::async_trait;
 use skep_store::{Protection, Result, Store};
-use sqlx::{PgPool, Postgres, Transaction};
+use sqlx::PgPool;
 
 pub use self::address::{Address, InvalidAddress};
 pub use self::clock::ClockShift;
@@ -64,6 +65,7 @@ pub use self::connect::OpenOptions;
 pub use self::error::Cause;
 use crate::error::IntoStoreError as _;
 use crate::lanes::Trail;
+use crate::session::Session;
 
 /// A store in one Postgres database. Cheap to clone; clones share the connections.
 #[derive(Debug, Clone)]
@@ -72,6 +74,8 @@ pub struct PostgresStore {
     clock: ClockShift,
     installation_id: String,
     is_read_only: bool,
+    /// Whether a pooler gives each transaction another session of the server.
+    is_pooled: bool,
     protection: Protection,
     trail: Trail,
 }
@@ -114,21 +118,18 @@ impl PostgresStore {
 
     /// Begins a reading transaction: all its statements go to one server connection, whatever
     /// pooler stands between.
-    async fn read(&self, operation: &'static str) -> Result<Transaction<'static, Postgres>> {
+    async fn read(&self, operation: &'static str) -> Result<Box<Session<'static>>> {
         const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY; \
                              SET LOCAL statement_timeout = '30s'";
-        connect::begin(&self.pool, BEGIN.to_owned(), operation).await
+        connect::begin(self, BEGIN.to_owned(), operation).await
     }
 
     /// The same for several statements that must see one state: of what is committed meanwhile
     /// none sees anything.
-    async fn read_snapshot(
-        &self,
-        operation: &'static str,
-    ) -> Result<Transaction<'static, Postgres>> {
+    async fn read_snapshot(&self, operation: &'static str) -> Result<Box<Session<'static>>> {
         const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; \
                              SET LOCAL statement_timeout = '30s'";
-        connect::begin(&self.pool, BEGIN.to_owned(), operation).await
+        connect::begin(self, BEGIN.to_owned(), operation).await
     }
 }
 

@@ -8,9 +8,10 @@ use skep_store::{Attempted, Delivery, DeliveryFilter, Endpoint, Fence, Outbox, R
 use skep_store_sql::instant::to_column;
 use skep_store_sql::outbox::{AttemptColumns, DeliveryRow, NoticeRow, about_deliveries};
 use skep_store_sql::query::push_delivery_filter;
-use sqlx::{PgConnection, Postgres, QueryBuilder};
+use sqlx::{Postgres, QueryBuilder};
 
 use crate::error::IntoStoreError as _;
+use crate::session::Session;
 use crate::{PostgresStore, audit, query};
 
 /// Records a message in the transaction of what it tells.
@@ -19,7 +20,7 @@ use crate::{PostgresStore, audit, query};
 /// newest number says nothing about the smaller ones. Writers therefore hold a shared lock, and
 /// whoever hands messages out by their number does it while no writer is under way.
 pub(crate) async fn record(
-    tx: &mut PgConnection,
+    tx: &mut Session<'_>,
     notice: &Notice,
     operation: &'static str,
 ) -> Result<()> {
@@ -43,7 +44,7 @@ pub(crate) async fn record(
 
 /// Where an endpoint stands, put on record at its first sight with the newest message.
 async fn seen(
-    tx: &mut PgConnection,
+    tx: &mut Session<'_>,
     endpoint: &str,
     newest: i64,
     operation: &'static str,
@@ -65,7 +66,7 @@ async fn seen(
 
 /// Those who change many deliveries at once wait here for each other: in which order their rows
 /// are found is nobody's promise.
-async fn lock_deliveries(tx: &mut PgConnection, operation: &'static str) -> Result<()> {
+async fn lock_deliveries(tx: &mut Session<'_>, operation: &'static str) -> Result<()> {
     sqlx::query!("SELECT pg_advisory_xact_lock(hashtextextended('deliveries', 0))")
         .execute(&mut *tx)
         .await
@@ -73,7 +74,7 @@ async fn lock_deliveries(tx: &mut PgConnection, operation: &'static str) -> Resu
     Ok(())
 }
 
-async fn newest(tx: &mut PgConnection, operation: &'static str) -> Result<i64> {
+async fn newest(tx: &mut Session<'_>, operation: &'static str) -> Result<i64> {
     sqlx::query_scalar!(r#"SELECT coalesce(max(seq), 0) AS "seq!" FROM outbox"#)
         .fetch_one(&mut *tx)
         .await

@@ -9,14 +9,14 @@ use skep_store_sql::{
     OverrideColumns, OverrideRow, check_override, check_room, choose_override, override_lifted,
     override_placed, prefix_end,
 };
-use sqlx::PgConnection;
 
 use crate::error::IntoStoreError as _;
+use crate::session::Session;
 use crate::{PostgresStore, audit};
 
 /// Moves the counter. First in each write: its row is locked from then on, so that the number of
 /// overrides in force does not change while it is looked at.
-async fn moved(tx: &mut PgConnection, operation: &'static str) -> Result<()> {
+async fn moved(tx: &mut Session<'_>, operation: &'static str) -> Result<()> {
     sqlx::query!("UPDATE overrides_counter SET counter = counter + 1")
         .execute(&mut *tx)
         .await
@@ -24,7 +24,7 @@ async fn moved(tx: &mut PgConnection, operation: &'static str) -> Result<()> {
     Ok(())
 }
 
-async fn insert(tx: &mut PgConnection, new: &Override, operation: &'static str) -> Result<()> {
+async fn insert(tx: &mut Session<'_>, new: &Override, operation: &'static str) -> Result<()> {
     let (rule, columns) = (&new.rule, OverrideColumns::of(new));
     sqlx::query!(
         "INSERT INTO overrides (id, name, kind, target, domain, tier, rate_max, rate_window, \

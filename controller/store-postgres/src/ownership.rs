@@ -5,14 +5,14 @@ use skep_core::identity::{ClusterId, ObjectKey};
 use skep_store::{OwnedObject, Ownership, OwnershipChange, Result};
 use skep_store_sql::instant::to_column;
 use skep_store_sql::{OwnedRow, keys_json};
-use sqlx::PgConnection;
 
 use crate::PostgresStore;
 use crate::error::IntoStoreError as _;
+use crate::session::Session;
 
 /// Changes the record, in the transaction of the outcome that it follows from.
 pub(crate) async fn apply(
-    tx: &mut PgConnection,
+    tx: &mut Session<'_>,
     change: &OwnershipChange,
     operation: &'static str,
 ) -> Result<()> {

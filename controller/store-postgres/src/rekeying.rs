@@ -2,16 +2,16 @@
 
 use skep_store::{Protection, Result};
 use skep_store_sql::rekeying::{KeyedColumns, keyed_difference};
-use sqlx::PgConnection;
 
 use crate::connect::OPERATION;
 use crate::error::IntoStoreError as _;
+use crate::session::Session;
 
 /// Gives a key to the digests of actions, requests and holds, when the migration that has them
 /// keyed was applied in this transaction. `unkeyed_digests` is there from then on until the old
 /// rows are wiped.
 pub(crate) async fn key_digests(
-    connection: &mut PgConnection,
+    connection: &mut Session<'_>,
     protection: &Protection,
 ) -> Result<()> {
     let there: i64 = sqlx::query_scalar(
@@ -43,7 +43,7 @@ pub(crate) async fn key_digests(
 }
 
 /// Actions are read one by one: a fleet's history does not have to fit into memory.
-async fn key_actions(connection: &mut PgConnection, protection: &Protection) -> Result<usize> {
+async fn key_actions(connection: &mut Session<'_>, protection: &Protection) -> Result<usize> {
     let rows: Vec<i64> = sqlx::query_scalar("SELECT seq FROM actions")
         .fetch_all(&mut *connection)
         .await
@@ -80,7 +80,7 @@ async fn key_actions(connection: &mut PgConnection, protection: &Protection) -> 
     Ok(rows.len())
 }
 
-async fn key_holds(connection: &mut PgConnection, protection: &Protection) -> Result<usize> {
+async fn key_holds(connection: &mut Session<'_>, protection: &Protection) -> Result<usize> {
     let plain: Vec<String> =
         sqlx::query_scalar("SELECT DISTINCT difference FROM holds WHERE difference IS NOT NULL")
             .fetch_all(&mut *connection)

@@ -7,9 +7,10 @@ use skep_core::request::{NewRequest, ServiceRequest};
 use skep_store::{Error, Fence, RequestFilter, RequestOutcome, Requests, Result};
 use skep_store_sql::instant::to_column;
 use skep_store_sql::{Answer, AskedRow, RequestRow, events, filed, json};
-use sqlx::{PgConnection, Postgres, QueryBuilder};
+use sqlx::{Postgres, QueryBuilder};
 
 use crate::error::IntoStoreError as _;
+use crate::session::Session;
 use crate::write::Write;
 use crate::{PostgresStore, audit, query, transition};
 
@@ -17,7 +18,7 @@ const WHAT: &str = "request";
 
 /// The open request for the same thing, or the very request when it is filed already.
 async fn twin(
-    tx: &mut PgConnection,
+    tx: &mut Session<'_>,
     new: &NewRequest,
     verb: &str,
     operation: &'static str,
@@ -45,7 +46,7 @@ async fn twin(
 
 /// Files a request; `false` when somebody else filed the same meanwhile.
 async fn insert(
-    tx: &mut PgConnection,
+    tx: &mut Session<'_>,
     new: &NewRequest,
     verb: &str,
     now: Timestamp,

@@ -8,16 +8,16 @@ use skep_core::revision::{NewRevision, Revision, RevisionHead};
 use skep_core::seal::Sealed;
 use skep_store::{Error, Fence, REVISIONS_KEPT, Result, Revisions};
 use skep_store_sql::{HeadOfHistoryRow, RevisionColumns, RevisionRow, events, keys_json, number};
-use sqlx::PgConnection;
 
 use crate::error::IntoStoreError as _;
+use crate::session::Session;
 use crate::{PostgresStore, audit, query};
 
 const WHAT: &str = "revision";
 
 /// Waits for whoever adds to the same history, until the transaction ends. There is no row that
 /// could be locked before the first revision.
-async fn lock(tx: &mut PgConnection, key: &ObjectKey, operation: &'static str) -> Result<()> {
+async fn lock(tx: &mut Session<'_>, key: &ObjectKey, operation: &'static str) -> Result<()> {
     sqlx::query!(
         "SELECT pg_advisory_xact_lock(hashtextextended('revisions ' || $1::text, 0))",
         keys_json(std::slice::from_ref(key))
@@ -30,7 +30,7 @@ async fn lock(tx: &mut PgConnection, key: &ObjectKey, operation: &'static str) -
 
 /// Adds a revision to the history of its object, and lets go of the oldest.
 pub(crate) async fn append(
-    tx: &mut PgConnection,
+    tx: &mut Session<'_>,
     revision: &NewRevision,
     operation: &'static str,
 ) -> Result<u32> {
@@ -87,7 +87,7 @@ pub(crate) async fn append(
 }
 
 /// Keeps the newest, and of those that would go the last one that was adopted.
-async fn prune(tx: &mut PgConnection, key: &ObjectKey, operation: &'static str) -> Result<()> {
+async fn prune(tx: &mut Session<'_>, key: &ObjectKey, operation: &'static str) -> Result<()> {
     sqlx::query!(
         "DELETE FROM revisions WHERE seq IN ( \
              WITH own AS (SELECT seq, number, origin FROM revisions WHERE tenant = $1 \

@@ -9,6 +9,7 @@ use sqlx::{Connection as _, PgConnection};
 
 use crate::connect::OPERATION;
 use crate::error::{Cause, IntoStoreError as _, from_sqlx};
+use crate::session::Session;
 use crate::{audit, rekeying, sealing};
 
 /// The oldest version of the server that still gets fixes.
@@ -27,9 +28,11 @@ const LOCK: i64 = 0x736b_6570_0001;
 /// which a pooler may change.
 pub(crate) async fn prepare(
     connection: &mut PgConnection,
+    is_pooled: bool,
     protection: &Protection,
 ) -> Result<(String, bool)> {
-    let mut tx = connection.begin().await.during(OPERATION)?;
+    let tx = connection.begin().await.during(OPERATION)?;
+    let mut tx = Session::new(tx, is_pooled);
     check_server(&mut tx).await?;
     sqlx::query!("SELECT pg_advisory_xact_lock($1)", LOCK)
         .execute(&mut *tx)
@@ -46,7 +49,11 @@ pub(crate) async fn prepare(
     let is_read_only = read_only == "on";
     let is_complete = is_complete(&mut tx, &migrator).await?;
     if !is_complete {
-        migrator.run_direct(None, &mut *tx, false).await.map_err(from_migrate)?;
+        if tx.is_pooled() {
+            // The migrator gives its statements names; those of an earlier one may be there.
+            sqlx::raw_sql("DEALLOCATE ALL").execute(&mut *tx).await.during(OPERATION)?;
+        }
+        migrator.run_direct(None, tx.connection(), false).await.map_err(from_migrate)?;
     }
     if !audit::fits(&mut tx, protection).await? {
         return Err(Cause::WrongKey).during(OPERATION);
@@ -68,7 +75,7 @@ pub(crate) async fn prepare(
 }
 
 /// Whether every migration of this binary has been applied, as it is.
-async fn is_complete(connection: &mut PgConnection, migrator: &Migrator) -> Result<bool> {
+async fn is_complete(connection: &mut Session<'_>, migrator: &Migrator) -> Result<bool> {
     if is_new(connection).await? {
         return Ok(false);
     }
@@ -91,7 +98,7 @@ async fn is_complete(connection: &mut PgConnection, migrator: &Migrator) -> Resu
 
 /// All tables of the schema, and how many of the two that are always ours. What an extension
 /// brought along is nobody's.
-async fn tables(connection: &mut PgConnection) -> Result<(i64, i64)> {
+async fn tables(connection: &mut Session<'_>) -> Result<(i64, i64)> {
     sqlx::query_as(
         "SELECT count(*), count(*) FILTER (WHERE relname IN ('_sqlx_migrations', \
              'schema_versions')) \
@@ -105,11 +112,11 @@ async fn tables(connection: &mut PgConnection) -> Result<(i64, i64)> {
 }
 
 /// Whether nothing is in the database yet.
-pub(crate) async fn is_new(connection: &mut PgConnection) -> Result<bool> {
+pub(crate) async fn is_new(connection: &mut Session<'_>) -> Result<bool> {
     Ok(tables(connection).await?.0 == 0)
 }
 
-async fn check_server(connection: &mut PgConnection) -> Result<()> {
+async fn check_server(connection: &mut Session<'_>) -> Result<()> {
     let version: i32 = sqlx::query_scalar("SELECT current_setting('server_version_num')::integer")
         .fetch_one(&mut *connection)
         .await
@@ -127,7 +134,7 @@ fn known(migrator: &Migrator) -> i64 {
 }
 
 /// Refuses what must not be touched: another program's tables, a schema from the future.
-async fn check(connection: &mut PgConnection, migrator: &Migrator) -> Result<()> {
+async fn check(connection: &mut Session<'_>, migrator: &Migrator) -> Result<()> {
     let (tables, ours) = tables(connection).await?;
     if tables == 0 {
         return Ok(());

@@ -8,15 +8,16 @@ use sqlx::{PgConnection, Row as _};
 
 use crate::connect::OPERATION;
 use crate::error::IntoStoreError as _;
+use crate::session::Session;
 
 /// Seals the steps of actions, the contents of sources and the bodies of open intents, when the
 /// migration that has them sealed was applied in this transaction. `unsealed_steps` is there from
 /// then on until [`wipe`] is done.
 pub(crate) async fn seal_clear_rows(
-    connection: &mut PgConnection,
+    connection: &mut Session<'_>,
     protection: &Protection,
 ) -> Result<()> {
-    if !is_unfinished(connection).await? {
+    if !is_unfinished(&mut *connection).await? {
         return Ok(());
     }
     let sealed = shared::seal_clear_rows(&mut Rows(&mut *connection), protection).await?;
@@ -26,18 +27,20 @@ pub(crate) async fn seal_clear_rows(
     Ok(())
 }
 
-async fn is_unfinished(connection: &mut PgConnection) -> Result<bool> {
-    // Also asked outside of a transaction, where a pooler may lose a prepared statement.
-    let asked = "SELECT count(*) FROM pg_class WHERE oid = to_regclass('unsealed_steps')";
-    let row = sqlx::raw_sql(asked).fetch_one(&mut *connection).await;
-    let tables: i64 = row.and_then(|row| row.try_get(0)).during(OPERATION)?;
+async fn is_unfinished(connection: &mut Session<'_>) -> Result<bool> {
+    let tables: i64 = sqlx::query_scalar(
+        "SELECT count(*) FROM pg_class WHERE oid = to_regclass('unsealed_steps')",
+    )
+    .fetch_one(&mut *connection)
+    .await
+    .during(OPERATION)?;
     Ok(tables > 0)
 }
 
-struct Rows<'a>(&'a mut PgConnection);
+struct Rows<'a, 'c>(&'a mut Session<'c>);
 
 #[async_trait]
-impl ClearRows for Rows<'_> {
+impl ClearRows for Rows<'_, '_> {
     async fn steps(&mut self) -> Result<Vec<(i64, String)>> {
         sqlx::query_as("SELECT seq, id FROM actions WHERE seq IN (SELECT seq FROM unsealed_steps)")
             .fetch_all(&mut *self.0)
@@ -93,13 +96,11 @@ impl ClearRows for Rows<'_> {
 /// has archived (its log, backups) is out of reach.
 pub(crate) async fn wipe(connection: &mut PgConnection) {
     let done = async {
-        let left: i64 = sqlx::query_scalar(
-            "SELECT count(*) FROM pg_class \
-             WHERE oid IN (to_regclass('unsealed_steps'), to_regclass('unkeyed_digests'))",
-        )
-        .fetch_one(&mut *connection)
-        .await
-        .during(OPERATION)?;
+        // Outside of a transaction a pooler may lose a prepared statement.
+        let left = "SELECT count(*) FROM pg_class \
+                    WHERE oid IN (to_regclass('unsealed_steps'), to_regclass('unkeyed_digests'))";
+        let row = sqlx::raw_sql(left).fetch_one(&mut *connection).await;
+        let left: i64 = row.and_then(|row| row.try_get(0)).during(OPERATION)?;
         if left == 0 {
             return Ok(());
         }

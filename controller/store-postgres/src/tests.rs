@@ -295,7 +295,11 @@ async fn what_the_first_schema_held_is_there_after_the_upgrade() {
         Intents as _, Ledger as _, LedgerFilter, Ownership as _, Sources as _,
     };
 
-    let (url, address) = fresh();
+    // A server of its own: a row that somebody's snapshot may still see, in whatever database, is
+    // written anew with the others.
+    let cluster = Postgres::start().unwrap();
+    let url = cluster.create_database("first").unwrap();
+    let address: Address = url.parse().unwrap();
     let mut connection = raw(&url).await;
     let migrator = sqlx::migrate!("./migrations");
     migrator.run_direct(Some(2), &mut connection, false).await.unwrap();

@@ -4,16 +4,16 @@ use jiff::Timestamp;
 use skep_core::identity::{ActionId, ObjectKey};
 use skep_store::{Error, Result};
 use skep_store_sql::{Change, Head, HeadRow, key};
-use sqlx::PgConnection;
 
 use crate::audit;
 use crate::error::IntoStoreError as _;
+use crate::session::Session;
 use crate::write::Write;
 
 /// Reads an action and locks it until the transaction ends: what is decided on it holds when it
 /// is written.
 pub(crate) async fn load(
-    tx: &mut PgConnection,
+    tx: &mut Session<'_>,
     id: &ActionId,
     operation: &'static str,
 ) -> Result<Head> {
@@ -31,7 +31,7 @@ pub(crate) async fn load(
 
 /// The object of an action, which never changes.
 pub(crate) async fn object_of(
-    tx: &mut PgConnection,
+    tx: &mut Session<'_>,
     id: &ActionId,
     operation: &'static str,
 ) -> Result<ObjectKey> {

@@ -3,16 +3,16 @@
 use std::ops::{Deref, DerefMut};
 
 use skep_store::{Error, Fence, Protection, Result};
-use sqlx::{PgConnection, Postgres, Transaction};
 
 use crate::error::{self, Cause, IntoStoreError as _};
 use crate::lanes::Lane;
+use crate::session::Session;
 use crate::{PostgresStore, audit, connect};
 
 /// A transaction that writes.
 pub(crate) struct Write {
     store: PostgresStore,
-    tx: Transaction<'static, Postgres>,
+    tx: Box<Session<'static>>,
     mark: Mark,
     operation: &'static str,
     /// The chain of the audit trail that this transaction writes, for itself alone.
@@ -72,7 +72,7 @@ impl PostgresStore {
             mark.uuid(),
             mark.lock()
         );
-        let tx = connect::begin(&self.pool, begin, operation).await?;
+        let tx = connect::begin(self, begin, operation).await?;
         Ok(Write { store: self.clone(), tx, mark, operation, lane, appended: None })
     }
 
@@ -109,7 +109,7 @@ impl PostgresStore {
     async fn was_committed(&self, mark: Mark) -> Result<bool> {
         const OPERATION: &str = "find out what became of a write";
         let begin = "BEGIN; SET LOCAL lock_timeout = '10s'; SET LOCAL statement_timeout = '15s'";
-        let mut tx = connect::begin(&self.pool, begin.to_owned(), OPERATION).await?;
+        let mut tx = connect::begin(self, begin.to_owned(), OPERATION).await?;
         sqlx::query!("SELECT pg_advisory_xact_lock($1)", mark.lock())
             .execute(&mut *tx)
             .await
@@ -161,15 +161,15 @@ impl Write {
 }
 
 impl Deref for Write {
-    type Target = PgConnection;
+    type Target = Session<'static>;
 
-    fn deref(&self) -> &PgConnection {
+    fn deref(&self) -> &Self::Target {
         &self.tx
     }
 }
 
 impl DerefMut for Write {
-    fn deref_mut(&mut self) -> &mut PgConnection {
+    fn deref_mut(&mut self) -> &mut Self::Target {
         &mut self.tx
     }
 }

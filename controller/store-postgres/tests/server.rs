@@ -151,10 +151,13 @@ fn small_disk(test: &str) -> Option<PathBuf> {
     None
 }
 
-fn fill(disk: &Path) -> PathBuf {
+/// Fills the disk but for so many bytes.
+fn fill(disk: &Path, room: u64) -> PathBuf {
     let ballast = disk.join("ballast");
     let mut file = fs::File::create(&ballast).unwrap();
     while file.write_all(&[0; 4096]).is_ok() {}
+    let length = file.metadata().unwrap().len();
+    file.set_len(length.saturating_sub(room)).unwrap();
     ballast
 }
 
@@ -177,16 +180,21 @@ async fn nothing_begins_while_the_servers_disk_is_full() {
     let store = open(&url).await;
     let fence = lead(&store).await;
 
-    let ballast = fill(&disk);
+    let mut works = Vec::new();
     let counted = AtomicUsize::new(0);
-    let works = [work(Arc::clone(&store), fence.clone(), "one".to_owned(), &counted).await];
-    let error = &works[0].error;
-    let source = std::error::Error::source(error).unwrap();
-    assert!(matches!(source.downcast_ref(), Some(Cause::Full(_))), "{error:?}");
-    assert!(source.to_string().contains("disk is full"), "{source}");
-    is_on_record(&store, &works).await;
-
-    fs::remove_file(ballast).unwrap();
+    // From no room at all to some: wherever in the work the disk is full.
+    for pages in [0, 2, 8, 24, 48] {
+        let ballast = fill(&disk, pages * 8192);
+        let name = format!("room-{pages}");
+        let full = work(Arc::clone(&store), fence.clone(), name, &counted).await;
+        let source = std::error::Error::source(&full.error).unwrap();
+        assert!(matches!(source.downcast_ref(), Some(Cause::Full(_))), "{:?}", full.error);
+        assert!(source.to_string().contains("disk is full"), "{source}");
+        works.push(full);
+        is_on_record(&store, &works).await;
+        fs::remove_file(ballast).unwrap();
+    }
+    assert!(counted.load(Ordering::SeqCst) > 4, "some were begun before it was full");
     let again = intent("i-again", "again", "again");
     store.propose(&fence, &[granted("again", "again")], at(2)).await.unwrap();
     store.begin(&fence, 1, &again, at(3)).await.unwrap();

@@ -11,6 +11,7 @@
 
 mod approvals;
 mod audit;
+mod batches;
 mod canary;
 mod config;
 mod contain;
@@ -31,6 +32,7 @@ mod stack;
 mod store;
 mod telemetry;
 mod unusable;
+mod webhooks;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

@@ -13,8 +13,8 @@ use crate::fleet::REGISTRY;
 
 pub(crate) struct Serving {
     child: Child,
-    log: BufReader<ChildStderr>,
-    address: String,
+    pub(crate) log: BufReader<ChildStderr>,
+    pub(crate) address: String,
     store: String,
 }
 

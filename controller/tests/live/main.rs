@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod adopt;
+mod canary;
 mod contain;
 mod converge;
 mod crash;
@@ -18,6 +19,7 @@ mod inert;
 mod letters;
 mod manual;
 mod matrix;
+mod objects;
 mod ports;
 mod queue;
 mod readiness;
@@ -26,3 +28,4 @@ mod rollout;
 mod scope;
 mod sources;
 mod stack;
+mod stacks;

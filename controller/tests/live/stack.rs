@@ -11,12 +11,12 @@ use skep_core::plan::{MASKED, NetworkNames, normalise};
 use skep_testkit::{Engine, engine, fleet_name};
 use skep_yaml::{Kind, Node, Resolved, Resolver, parse};
 
-fn corpus() -> PathBuf {
+pub(crate) fn corpus() -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../stacks/corpus"))
 }
 
 /// The stacks of the corpus: a name, and the files in the order in which they add to each other.
-fn stacks() -> BTreeMap<String, Vec<String>> {
+pub(crate) fn stacks() -> BTreeMap<String, Vec<String>> {
     let mut stacks: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut files: Vec<String> = std::fs::read_dir(corpus())
         .unwrap()
@@ -94,10 +94,10 @@ fn the_corpus_means_what_docker_stack_config_says() {
 }
 
 /// The one stack that an engine takes only with a plugin that nobody has.
-const NEEDS_A_PLUGIN: &str = "secret-driver";
+pub(crate) const NEEDS_A_PLUGIN: &str = "secret-driver";
 
 /// What the corpus takes for granted on a swarm.
-fn outside(engine: &Engine) {
+pub(crate) fn outside(engine: &Engine) {
     let make = |kind: &str, body: Value| {
         // It is there already when another run has left it.
         let _ = engine.call("POST", &format!("/{kind}/create"), Some(&body));
@@ -108,14 +108,21 @@ fn outside(engine: &Engine) {
 }
 
 /// A deployed stack, removed again when it is dropped.
-struct Deployed<'a> {
+pub(crate) struct Deployed<'a> {
     engine: &'a Engine,
-    name: String,
+    pub(crate) name: String,
 }
 
 impl<'a> Deployed<'a> {
-    fn new(engine: &'a Engine, files: &[String]) -> (Self, Output) {
-        let name = fleet_name("stack");
+    pub(crate) fn new(engine: &'a Engine, files: &[String]) -> (Self, Output) {
+        let deployed = Self { engine, name: fleet_name("stack") };
+        let output = deployed.deploy(files);
+        (deployed, output)
+    }
+
+    /// Deploys it again.
+    pub(crate) fn deploy(&self, files: &[String]) -> Output {
+        let engine = self.engine;
         let mut docker = engine.docker_command();
         let config = docker
             .get_envs()
@@ -129,11 +136,10 @@ impl<'a> Deployed<'a> {
         files.iter().for_each(|file| {
             docker.args(["-c", file]);
         });
-        let output = docker.arg(&name).output().unwrap();
-        (Self { engine, name }, output)
+        docker.arg(&self.name).output().unwrap()
     }
 
-    fn list(&self, kind: &str) -> Vec<Value> {
+    pub(crate) fn list(&self, kind: &str) -> Vec<Value> {
         let filter =
             format!("%7B%22label%22%3A%5B%22com.docker.stack.namespace%3D{}%22%5D%7D", self.name);
         let list = self.engine.call("GET", &format!("/{kind}?filters={filter}"), None).unwrap();
@@ -162,7 +168,7 @@ fn named(list: &[Value], pointer: &str) -> BTreeMap<String, Value> {
     list.iter().map(|value| (name(value), value.clone())).collect()
 }
 
-fn list(value: &Value) -> &[Value] {
+pub(crate) fn list(value: &Value) -> &[Value] {
     value.as_array().map_or(&[], Vec::as_slice)
 }
 

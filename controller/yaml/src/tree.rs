@@ -40,8 +40,15 @@ pub enum Kind {
     Scalar(Scalar),
 }
 
+// A file may hold secrets anywhere.
+impl std::fmt::Debug for Scalar {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Scalar({} bytes)", self.raw.len())
+    }
+}
+
 /// A scalar as written: only a resolver gives it a type.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(PartialEq, Eq)]
 pub struct Scalar {
     /// The text after quotes and escapes were taken off.
     pub raw: String,

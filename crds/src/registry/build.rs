@@ -14,8 +14,15 @@ use super::{Container, DEFAULT_DOMAIN, DesiredState, Registry, Service, modes};
 use crate::format::{Spanned, read_root_partial};
 use crate::value::{ImageReference, Name};
 
+// Files hold secrets more often than they should.
+impl std::fmt::Debug for RegistryFile<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "RegistryFile({}, {} bytes)", self.name, self.bytes.len())
+    }
+}
+
 /// One file as it was read.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct RegistryFile<'a> {
     /// Its name in problems.
     pub name: &'a str,

@@ -11,7 +11,7 @@ use crate::format::{Format, Whole, mapping};
 use crate::value::{Duration, pairs, pairs_schema, scalar_text};
 
 /// Options of the container; what is not said is the image's or the engine's own.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Container {
     /// Replaces the image's entrypoint.
     pub entrypoint: Option<Vec<String>>,

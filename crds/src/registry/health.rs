@@ -8,7 +8,7 @@ use crate::format::{Flag, Format, Whole, given, mapping};
 use crate::value::{Duration, scalar_text};
 
 /// A health check. What is not said is the image's own.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, PartialEq, Eq, Serialize)]
 pub struct Health {
     /// What is run; `None` keeps the image's.
     pub probe: Option<Probe>,
@@ -25,7 +25,7 @@ pub struct Health {
 }
 
 /// What a health check runs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Probe {
     /// Docker's own form: the first word is `CMD` or `CMD-SHELL`.

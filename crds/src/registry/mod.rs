@@ -46,6 +46,32 @@ pub use write::{Entry, to_yaml};
 
 use crate::value::{Environment, ImageReference, JsonPointer, Name};
 
+/// `Debug` that says what it is and nothing of what it holds: people write passwords into
+/// arguments, labels and options.
+macro_rules! opaque {
+    ($($name:ty),+) => {$(
+        impl std::fmt::Debug for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(concat!(stringify!($name), "(hidden)"))
+            }
+        }
+    )+};
+}
+
+opaque!(Container, Health, Probe, Logging, NetworkAttachment);
+
+impl std::fmt::Debug for Service {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Service")
+            .field("name", &self.name)
+            .field("swarm_name", &self.swarm_name)
+            .field("image", &self.image)
+            .field("env", &self.env)
+            .field("location", &self.location)
+            .finish_non_exhaustive()
+    }
+}
+
 /// The domain of a connector that names none.
 pub const DEFAULT_DOMAIN: &str = "default";
 
@@ -57,7 +83,7 @@ pub struct Registry {
 }
 
 /// One connector with all defaults filled in.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Service {
     /// Its name in the registry.
     pub name: Name,

@@ -10,7 +10,7 @@ use super::container::Options;
 use crate::format::{Format, mapping};
 
 /// One network that a service joins.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, PartialEq, Eq, Serialize)]
 pub struct NetworkAttachment {
     /// The network's name in the swarm.
     pub name: String,

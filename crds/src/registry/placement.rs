@@ -91,7 +91,7 @@ impl From<PlacementDocument> for Placement {
 }
 
 /// Where the output of tasks goes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, PartialEq, Eq, Serialize)]
 pub struct Logging {
     /// The driver; `None` is the node's own.
     pub driver: Option<String>,

@@ -81,6 +81,8 @@ pub(crate) struct Found {
     pub(crate) warnings: Problems,
     /// The variables whose values were looked for.
     pub(crate) names: BTreeSet<String>,
+    /// Services with the keys of their environment whose values came by reference.
+    pub(crate) hidden: BTreeSet<(String, String)>,
 }
 
 struct Walk<'a> {
@@ -148,6 +150,9 @@ impl Walk<'_> {
         }
         match substitute(&text, self.variables) {
             Ok(done) => {
+                if done.names.iter().any(|name| self.variables.is_hidden(name)) {
+                    self.hide(node, &text);
+                }
                 self.found.names.extend(done.names);
                 for note in done.notes {
                     self.warn(node, &note);
@@ -162,6 +167,31 @@ impl Walk<'_> {
                 nothing()
             }
         }
+    }
+
+    /// A value that came by reference stands in this text: that is fine in the environment of a
+    /// service, and in `x-…` keys at the top, which say nothing by themselves.
+    fn hide(&mut self, node: &Node, text: &str) {
+        let path: Vec<&str> = self.path.iter().map(String::as_str).collect();
+        let key = match path.as_slice() {
+            ["services", service, "environment", "[]"] => text
+                .split_once('=')
+                .map(|(key, _)| (*service, key))
+                .filter(|(_, key)| !key.contains('$')),
+            ["services", service, "environment", key] => Some((*service, *key)),
+            [top, ..] if top.starts_with("x-") => return,
+            _ => None,
+        };
+        if let Some((service, key)) = key {
+            self.found.hidden.insert((service.to_owned(), key.to_owned()));
+            return;
+        }
+        let message =
+            "a value that came by reference may only stand in the environment of a service";
+        let hint = "use a secret of the stack here, or give the variable its value literally";
+        let problem =
+            self.problem(node, "VARIABLE_BY_REFERENCE", message.to_owned(), Some(hint.to_owned()));
+        self.found.problems.push(problem);
     }
 
     fn cast(&mut self, node: &Node, text: String) -> Scalar {

@@ -8,7 +8,6 @@ use skep_yaml::{
     Scalar, Sink, Style, parse_with,
 };
 
-use super::Stack;
 use super::interpolate::{Found, interpolate};
 use super::merge::Merge;
 use super::places::Places;
@@ -16,6 +15,7 @@ use super::read::{Key, NEWEST, Others, Read, Rules, check_keys};
 use super::resolve::Resolve;
 use super::values::Extras;
 use super::variables::Variables;
+use super::{Service, Stack};
 use super::{check, resolve};
 
 /// One file, read.
@@ -48,6 +48,8 @@ pub struct Loaded {
     pub variables: BTreeSet<String>,
     /// What the files of secrets and configs hold, by their absolute paths.
     pub contents: Contents,
+    /// Services with the keys of their environment whose values came by reference.
+    pub hidden: BTreeSet<(String, String)>,
 }
 
 /// Contents of files by path. They may be secrets, so `Debug` shows the paths only.
@@ -107,6 +109,7 @@ pub fn load(
     let mut places = Places::default();
     let mut environment = resolve::MOST_ENVIRONMENT;
     let mut names = BTreeSet::new();
+    let mut hidden = BTreeSet::new();
     let mut merged: Option<Stack> = None;
     for source in sources {
         let Some(document) = Document::parse(source, &mut problems) else { continue };
@@ -127,6 +130,7 @@ pub fn load(
         problems.append(found.problems);
         warnings.append(found.warnings);
         names.extend(found.names);
+        hidden.extend(found.hidden);
         places.record(file, &root);
         let rules = Rules::new(document.minor);
         let sink = Sink::new(file.clone(), Resolver::Docker);
@@ -146,6 +150,7 @@ pub fn load(
             left: &mut environment,
         };
         resolve.stack(&mut stack);
+        hidden.extend(hidden_by_name(&stack, variables));
         match &mut merged {
             Some(first) => merge(first, stack),
             None => merged = Some(stack),
@@ -160,8 +165,21 @@ pub fn load(
         contents = resolve::contents(stack, files, &places, &mut problems);
     }
     warnings.sort();
-    let loaded = merged.map(|stack| Loaded { stack, warnings, places, variables: names, contents });
+    let loaded =
+        merged.map(|stack| Loaded { stack, warnings, places, variables: names, contents, hidden });
     problems.into_result(&file, loaded)
+}
+
+/// A variable without a value takes that of the same name around, in environment files too.
+fn hidden_by_name(stack: &Stack, variables: &Variables) -> Vec<(String, String)> {
+    let is_hidden = |(key, value): &(&String, &Option<String>)| {
+        variables.is_hidden(key) && value.as_deref() == variables.get(key)
+    };
+    let of = |(name, service): (&String, &Service)| {
+        let hidden = service.environment.0.iter().filter(is_hidden);
+        hidden.map(|(key, _)| (name.clone(), key.clone())).collect::<Vec<_>>()
+    };
+    stack.services.iter().flat_map(of).collect()
 }
 
 /// Services are merged field by field; networks, volumes, secrets and configs are replaced as a

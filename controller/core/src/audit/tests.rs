@@ -26,6 +26,12 @@ fn event(number: usize) -> AuditEvent {
 
 /// A trail of these writers, one row each in this order, behind some rows from before.
 fn trail(legacy: usize, writers: &[u8]) -> (TrailSeals, Vec<AuditRecord>) {
+    history(legacy, writers, usize::MAX)
+}
+
+/// The same, written with the same key, that says something else from this row on: what a database
+/// holds that was set back once and went on.
+fn history(legacy: usize, writers: &[u8], differs_from: usize) -> (TrailSeals, Vec<AuditRecord>) {
     let key = key();
     let mut rows: Vec<AuditRecord> =
         (0..legacy).map(|number| AuditRecord::of(number as i64 + 1, &event(number))).collect();
@@ -47,7 +53,11 @@ fn trail(legacy: usize, writers: &[u8]) -> (TrailSeals, Vec<AuditRecord>) {
         });
         // Numbers have gaps where a transaction was taken back.
         let seq = rows.last().map_or(0, |row| row.seq) + 1 + (number as i64 % 3);
-        let (head, row) = heads[index].clone().append(&key, seq, &event(number));
+        let mut event = event(number);
+        if number >= differs_from {
+            event.detail.push_str(" otherwise");
+        }
+        let (head, row) = heads[index].clone().append(&key, seq, &event);
         heads[index] = head;
         rows.push(row);
     }
@@ -161,6 +171,18 @@ proptest! {
         prop_assert!(verify(&seals, &rows).findings > 0);
     }
 
+    /// Each row of it is as it was written, and stands where it stood; only the links tell.
+    #[test]
+    fn a_row_of_another_history_is_found(
+        writers in prop::collection::vec(0_u8..3, 1..30), at: Index,
+    ) {
+        let at = at.index(writers.len());
+        let (seals, mut rows) = trail(0, &writers);
+        let (_, mut others) = history(0, &writers, at);
+        rows[at] = others.swap_remove(at);
+        prop_assert!(verify(&seals, &rows).findings > 0);
+    }
+
     #[test]
     fn an_earlier_export_finds_a_trail_that_was_cut(
         writers in prop::collection::vec(0_u8..4, 2..30), kept: Index,
@@ -181,6 +203,18 @@ proptest! {
             prop_assert_eq!(read, ExportLine::Row(row));
         }
     }
+}
+
+/// The end of a term is set back with its rows; its seal is genuine. The term that began behind
+/// them knows what is missing.
+#[test]
+fn a_term_that_was_set_back_is_missed_by_the_next_one() {
+    let (mut seals, mut rows) = trail(0, &[0, 0, 1]);
+    let last = rows[1].seq;
+    seals.heads[0] = trail(0, &[0]).0.heads.remove(0);
+    rows.remove(1);
+    let expected = Damage::LinkLost { seq: last, chain: "chain 1".to_owned() };
+    assert_eq!(verify(&seals, &rows).damage, [expected]);
 }
 
 /// Made once and kept: what is stored must stay verifiable by later versions.

@@ -80,6 +80,7 @@ pub fn connector(
             line: connector.location.line,
             column: connector.location.column,
             commit: None,
+            author: None,
         },
         spec: spec.into(),
         running,

@@ -12,7 +12,9 @@ use serde::{Deserialize, Serialize};
 
 pub use self::connector::{ResolvedReference, connector};
 pub use self::objects::{DesiredObject, DesiredStack, External, OnFailure, RolloutPace};
-pub use self::stack::{EngineStack, FileObject, NamedRequest, stack};
+pub use self::stack::{
+    DeclaredStack, EngineStack, FileObject, NamedRequest, StackAbout, declare, stack,
+};
 use crate::action::Source;
 use crate::identity::{ObjectKind, ServiceName};
 use crate::plan::Blocked;
@@ -31,6 +33,9 @@ pub struct Provenance {
     pub column: u32,
     /// The git commit, when the file came from git.
     pub commit: Option<String>,
+    /// Who wrote that commit.
+    #[serde(default)]
+    pub author: Option<String>,
 }
 
 impl fmt::Display for Provenance {
@@ -128,6 +133,9 @@ pub struct SourceStatus {
     pub state: SourceState,
     /// Why, when it is not ready.
     pub reason: Option<String>,
+    /// The commit that the content is from, when it came from git.
+    #[serde(default)]
+    pub commit: Option<String>,
 }
 
 /// Whether what a source says can be relied on.

@@ -130,6 +130,7 @@ mod tests {
                 line: 1,
                 column: 1,
                 commit: None,
+                author: None,
             },
             request: json!({"Name": "web_token", "Labels": {"password": "hunter2"}}),
             data: None,

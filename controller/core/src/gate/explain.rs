@@ -26,8 +26,15 @@ pub struct Explanation {
     pub remarks: Vec<Remark>,
 }
 
+// Values of parameters may be secret.
+impl std::fmt::Debug for Hypothesis<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Hypothesis({} on {})", self.kind, self.target)
+    }
+}
+
 /// The question.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Hypothesis<'a> {
     /// The word of the kind.
     pub kind: &'a str,

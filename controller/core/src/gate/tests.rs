@@ -3,6 +3,7 @@
 mod budgets;
 mod limits;
 mod modes;
+mod overrides;
 mod postures;
 mod properties;
 mod rules;

@@ -38,6 +38,8 @@ pub struct PlanInput<'a> {
     pub owned: &'a Owned,
     /// The networks, configs and secrets that are on record as ours on this swarm.
     pub owned_objects: &'a Owned,
+    /// How many objects went in the last 24 hours because nobody wanted them any more.
+    pub pruned_today: usize,
     /// The swarms that anything is on record for.
     pub known_clusters: &'a [ClusterId],
     /// What is known about the tags of images.
@@ -126,8 +128,10 @@ pub fn plan_with(input: &PlanInput<'_>, memo: &mut Memo) -> Plan {
     order::into_waves(&mut steps, input.desired, objects);
     waiting.extend(unresolved(input, &steps));
     waiting.extend(confirm::sources_waiting(input.desired));
+    let going: BTreeSet<&ServiceName> = objects.steps.iter().map(|step| &step.target).collect();
+    let stays = |name: &ServiceName| wanted(name) && !going.contains(name);
     let orphans = confirm::orphans(input);
-    waiting.extend(orphans.filter(|waiting| waiting.target.as_ref().is_none_or(wanted)));
+    waiting.extend(orphans.filter(|waiting| waiting.target.as_ref().is_none_or(stays)));
     let digest = digest_of(&input.observed.cluster, &steps);
     Plan {
         plan_id: id_of(&digest),
@@ -178,7 +182,10 @@ pub fn plan_key(input: &PlanInput<'_>, name: &ServiceName) -> Finding {
         let confirm = confirm::reason(input);
         return ObjectPlan::of(input, confirm.as_deref()).finding(name);
     }
-    let Some(service) = input.desired.services.get(name) else { return Finding::Unchanged };
+    let Some(service) = input.desired.services.get(name) else {
+        // It may have to go.
+        return ObjectPlan::of(input, None).finding(name);
+    };
     let facts = Facts::of(input, name);
     match input.index {
         Some(index) => classify(input, index, service, facts, None),

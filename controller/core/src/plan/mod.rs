@@ -21,6 +21,7 @@ mod order;
 pub(crate) mod pointer;
 #[cfg(test)]
 mod properties;
+mod prune;
 mod replacement;
 mod report;
 mod walk;
@@ -44,6 +45,7 @@ pub use self::memo::Memo;
 pub(crate) use self::normalise::float32;
 pub use self::normalise::{NetworkNames, normalise};
 pub use self::objects::{missing_references, resolved};
+pub use self::prune::{budget, has_candidates};
 pub use self::replacement::{Replacement, UnreadableReplacement};
 pub use self::report::{Summary, Waiting};
 use crate::action::{ActionKind, Source, words};

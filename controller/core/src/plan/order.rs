@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Step;
 use super::objects::ObjectPlan;
+use super::{DriftClass, Operation, Step};
 use crate::desired::Desired;
 use crate::identity::ServiceName;
 
@@ -18,7 +18,16 @@ pub(super) fn into_waves(steps: &mut [Step], desired: &Desired, objects: &Object
     for step in steps.iter_mut() {
         step.wave = wave(&step.target, &known, &mut waves, &mut BTreeSet::new());
     }
+    // What nobody wants any more goes last.
+    let last = steps.iter().map(|step| step.wave).max().unwrap_or(0);
+    for step in steps.iter_mut().filter(|step| is_prune(step)) {
+        step.wave = if last > 1 || step.wave > 1 { last + 1 } else { 2 };
+    }
     steps.sort_by(|a, b| (a.wave, &a.target).cmp(&(b.wave, &b.target)));
+}
+
+fn is_prune(step: &Step) -> bool {
+    step.operation == Operation::Remove && step.class == DriftClass::Orphan
 }
 
 struct Known<'a> {

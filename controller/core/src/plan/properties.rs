@@ -219,6 +219,7 @@ proptest! {
                 name: "other.yml".to_owned(),
                 state: SourceState::Ready,
                 reason: None,
+                commit: None,
             });
             if reversed {
                 world.desired.sources.reverse();

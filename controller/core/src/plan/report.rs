@@ -25,7 +25,8 @@ pub struct Summary {
 
 impl Summary {
     /// Counts steps; what is declared and in no step and not waiting is unchanged.
-    pub(super) fn count(steps: &[Step], unchanged: usize) -> Self {
+    #[must_use]
+    pub fn count(steps: &[Step], unchanged: usize) -> Self {
         let mut summary = Self { unchanged, ..Self::default() };
         for step in steps {
             let counter = if step.blocked.is_some() {

@@ -8,7 +8,7 @@ use skep_core::gate::{
     Decision, Evidence, Facts, FleetView, LedgerView, Policy, Request, Unreadable, Verdict, decide,
 };
 use skep_core::identity::{ActionId, ServiceName};
-use skep_core::plan::Step;
+use skep_core::plan::{Plan, Step};
 use skep_store::{ActionFilter, DecisionRow, LedgerFilter};
 
 use super::world::World;
@@ -81,6 +81,23 @@ impl Gate {
             fleet.disrupt(request.target);
         }
     }
+}
+
+/// What the gate would say about each step of a plan if they were proposed now, in order; nothing
+/// is written down.
+pub(crate) async fn preview(context: &Context, world: &World, plan: &Plan) -> Vec<Verdict> {
+    let mut gate = Gate::open(context, world).await;
+    let mut verdicts = Vec::with_capacity(plan.steps.len());
+    for step in &plan.steps {
+        let request = Request::for_step(step, context.options.mode, world.now);
+        let verdict = gate.ask(&request);
+        // As a pass does: what it has just let run counts for the steps behind.
+        if verdict.decision().is_allowed() && step.blocked.is_none() {
+            gate.count(&request, &ActionId::new(step.id.as_str()));
+        }
+        verdicts.push(verdict);
+    }
+    verdicts
 }
 
 /// The allowed decisions that any limit of the policy could count.

@@ -3,7 +3,7 @@
 
 pub(crate) mod act;
 pub(crate) mod close;
-mod gate;
+pub(crate) mod gate;
 pub(crate) mod objects;
 pub(crate) mod propose;
 mod refuse;

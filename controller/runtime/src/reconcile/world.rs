@@ -3,18 +3,48 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use jiff::Timestamp;
-use skep_core::action::Action;
+use jiff::{SignedDuration, Timestamp};
+use skep_core::action::{Action, ActionState, Source};
 use skep_core::containment::Contained;
 use skep_core::desired::Desired;
 use skep_core::identity::{ClusterId, ObjectKey, ObjectKind, ServiceName};
 use skep_core::observed::{ObservedObject, ObservedService, Snapshot};
-use skep_core::plan::{Fresh, Owned, PlanIndex, PlanInput, declared_tag, resolved};
+use skep_core::plan::{
+    Blocked, DriftClass, Fresh, Owned, PlanIndex, PlanInput, declared_tag, has_candidates, resolved,
+};
 use skep_core::resolution::{self, Resolutions};
+use skep_store::ActionFilter;
 
 use super::scope::Recorded;
 use crate::controller::Context;
 use crate::{Error, images};
+
+/// What is on record for another kind of source than the one that declares it now waits for a
+/// person: a service that moves by itself is one that two owners fight over.
+fn moved(mut desired: Arc<Desired>, recorded: &Recorded) -> Arc<Desired> {
+    let is_declared = |source: Source| matches!(source, Source::Registry | Source::Gitops);
+    for object in recorded.objects.iter().filter(|one| one.key.kind == ObjectKind::Service) {
+        let name = ServiceName::new(object.key.name.as_str());
+        let Some(service) = desired.services.get(&name) else { continue };
+        let declared_by = service.provenance.source;
+        if object.source == declared_by || !is_declared(object.source) {
+            continue;
+        }
+        if let Some(service) = Arc::make_mut(&mut desired).services.get_mut(&name) {
+            service.blocked = Some(Blocked {
+                code: "SOURCE_MOVED".to_owned(),
+                message: format!(
+                    "it is on record as declared by {}, and now declared by {declared_by}",
+                    object.source
+                ),
+                hint: format!(
+                    "move it on purpose: skep service release {name}, then skep service adopt {name}"
+                ),
+            });
+        }
+    }
+    desired
+}
 
 /// The facts of one pass.
 #[derive(Debug, Clone)]
@@ -24,6 +54,8 @@ pub(crate) struct World {
     pub(crate) owned: Arc<Owned>,
     /// The networks, configs and secrets on record as ours.
     pub(crate) owned_objects: Arc<Owned>,
+    /// How many objects went in the last 24 hours because nobody wanted them any more.
+    pruned_today: usize,
     pub(crate) known_clusters: Arc<[ClusterId]>,
     pub(crate) images: Arc<Resolutions>,
     /// What people paused and killed.
@@ -56,6 +88,7 @@ impl World {
             })
             .map(|object| (ServiceName::new(object.key.name.as_str()), object.id.clone()))
             .collect();
+        let desired = moved(desired, &recorded);
         let others = recorded.objects.iter();
         let others = others.filter(|object| object.key.kind != ObjectKind::Service);
         let owned_objects: Owned =
@@ -68,6 +101,7 @@ impl World {
             observed: &snapshot,
             owned: &owned,
             owned_objects: &owned_objects,
+            pruned_today: 0,
             known_clusters: &known_clusters,
             images: &Resolutions::NEVER,
             masking: &context.masking,
@@ -81,6 +115,9 @@ impl World {
         // versions that hold the declared content.
         let resolved = resolved(&input).map(Arc::new);
         let input = PlanInput { desired: resolved.as_ref().unwrap_or(&desired), ..input };
+        let pruned_today =
+            if has_candidates(&input) { pruned_since(context, &snapshot, now).await? } else { 0 };
+        let input = PlanInput { pruned_today, ..input };
         let index = PlanIndex::of(&input);
         let desired = resolved.unwrap_or_else(|| Arc::clone(&desired));
         let contained = Arc::new(context.store.contained(&snapshot.cluster).await?);
@@ -90,6 +127,7 @@ impl World {
             desired,
             owned,
             owned_objects,
+            pruned_today,
             known_clusters,
             images: Arc::new(Resolutions { mode, ..Resolutions::NEVER }),
             contained,
@@ -153,6 +191,7 @@ impl World {
             observed: &self.snapshot,
             owned: &self.owned,
             owned_objects: &self.owned_objects,
+            pruned_today: self.pruned_today,
             known_clusters: &self.known_clusters,
             images: &self.images,
             masking: &context.masking,
@@ -164,3 +203,25 @@ impl World {
         }
     }
 }
+
+/// How many objects were pruned in the last 24 hours, whoever led.
+async fn pruned_since(
+    context: &Context,
+    snapshot: &Snapshot,
+    now: Timestamp,
+) -> Result<usize, Error> {
+    let states = vec![ActionState::Executing, ActionState::Succeeded];
+    let filter = ActionFilter { states, ..ActionFilter::default() };
+    let since = now.checked_sub(DAY).unwrap_or(Timestamp::MIN);
+    let actions = context.store.actions(&filter).await?;
+    let pruned = actions.iter().filter(|action| {
+        action.kind.is_removal()
+            && action.step.class == DriftClass::Orphan
+            && action.step.request.is_none()
+            && action.key.cluster == snapshot.cluster
+            && action.updated_at >= since
+    });
+    Ok(pruned.count())
+}
+
+const DAY: SignedDuration = SignedDuration::from_hours(24);

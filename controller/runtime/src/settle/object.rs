@@ -38,7 +38,7 @@ enum There {
     /// Nothing of this name, or under this id.
     Nothing,
     /// What the intent was to achieve.
-    Done(Effects),
+    Done(Box<Effects>),
     /// The object as it was before.
     AsBefore,
     /// Something else.
@@ -56,7 +56,7 @@ impl Work<'_> {
         let allowed = retry::attempts_allowed(&self.action.step);
         let is_exhausted = earlier.as_ref().is_some_and(|earlier| earlier.failed >= allowed);
         match there {
-            There::Done(effects) => self.done("found done", effects).await,
+            There::Done(effects) => self.done("found done", *effects).await,
             // A dry run writes nothing, not even the rest of what a live actuator began.
             _ if self.context.options.mode == ActuatorMode::DryRun => {
                 let why = "its outcome is unknown and the actuator is a dry run: turn it on to \
@@ -95,7 +95,7 @@ impl Work<'_> {
         let error = match self.request().await {
             Ok(()) => {
                 return match self.look().await {
-                    Ok(There::Done(effects)) => self.done(self.word(), effects).await,
+                    Ok(There::Done(effects)) => self.done(self.word(), *effects).await,
                     // The engine said yes; a manager that lags may not show it yet.
                     Ok(_) if self.action.kind.is_removal() => {
                         self.done(self.word(), self.forget()).await
@@ -122,7 +122,7 @@ impl Work<'_> {
             | EngineError::NotFound { .. }
             | EngineError::OutOfSequence { .. } => match self.look().await {
                 Ok(There::Done(effects)) => {
-                    self.done("found done: the reply had been lost", effects).await
+                    self.done("found done: the reply had been lost", *effects).await
                 }
                 Ok(There::SomethingElse(what)) if self.intent.object.is_none() => {
                     let detail = format!("FOREIGN_NAME: {what}: {said}");
@@ -176,13 +176,15 @@ impl Work<'_> {
             let Some(id) = &intent.object else { return Ok(There::Nothing) };
             return Ok(match by_id(self.context, id).await? {
                 Some(_) => There::AsBefore,
-                None => There::Done(self.forget()),
+                None => There::Done(Box::new(self.forget())),
             });
         }
         let live = read(self.context, &intent.key.target()).await?;
         Ok(match (&intent.object, live) {
             (None, None) => There::Nothing,
-            (None, Some(live)) if carries(&live, &intent.action) => There::Done(self.record(&live)),
+            (None, Some(live)) if carries(&live, &intent.action) => {
+                There::Done(Box::new(self.record(&live)))
+            }
             (None, Some(live)) => There::SomethingElse(format!(
                 "{} was made by somebody else meanwhile ({})",
                 intent.key, live.id
@@ -191,7 +193,7 @@ impl Work<'_> {
                 if self.action.kind.is_removal() {
                     There::AsBefore
                 } else if carries(&live, &intent.action) {
-                    There::Done(self.record(&live))
+                    There::Done(Box::new(self.record(&live)))
                 } else if Some(live.version) == intent.version {
                     There::AsBefore
                 } else {
@@ -199,7 +201,7 @@ impl Work<'_> {
                 }
             }
             // Gone, or another one under the same name.
-            (Some(_), _) if self.action.kind.is_removal() => There::Done(self.forget()),
+            (Some(_), _) if self.action.kind.is_removal() => There::Done(Box::new(self.forget())),
             (Some(_), None) => There::Nothing,
             (Some(_), Some(_)) => {
                 There::SomethingElse("another one has taken its place meanwhile".to_owned())
@@ -211,7 +213,7 @@ impl Work<'_> {
     async fn engine_error(&self, said: &str) -> Result<Attempt, Error> {
         match self.look().await {
             Ok(There::Done(effects)) => {
-                return self.done("found done: the engine had said no", effects).await;
+                return self.done("found done: the engine had said no", *effects).await;
             }
             Ok(_) => {}
             Err(error) => return Ok(unknown(self.intent, &error)),

@@ -13,4 +13,5 @@ mod keyless;
 mod limits;
 mod modes;
 mod unreadable;
+mod waiting;
 mod world;

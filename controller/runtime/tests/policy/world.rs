@@ -135,22 +135,28 @@ impl World {
     }
 
     pub(crate) async fn approve(&self) -> usize {
+        let count = self.pending().await.len();
+        self.decide_as("tester").await.unwrap();
+        count
+    }
+
+    /// Says yes to everything that waits, under this name.
+    pub(crate) async fn decide_as(&self, actor: &str) -> Result<(), skep_store::Error> {
         let (store, now) = (self.store().await, self.clock.now());
-        let pending = self.pending().await;
-        for request in &pending {
+        for request in self.pending().await {
             let decision = DecisionRequest {
                 approval: request.id.clone(),
                 decision: Decision::Approve,
-                actor: "tester".to_owned(),
+                actor: actor.to_owned(),
                 source: "host:operator".to_owned(),
                 comment: None,
                 expected_revision: None,
                 expected_binding: None,
                 start_by: Some(now + SignedDuration::from_mins(10)),
             };
-            store.decide(&decision, now).await.unwrap();
+            store.decide(&decision, now).await?;
         }
-        pending.len()
+        Ok(())
     }
 
     /// Asks by hand for a restart.

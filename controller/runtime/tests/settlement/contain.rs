@@ -27,7 +27,7 @@ fn cluster() -> ClusterId {
 
 impl World {
     /// Orders it for the service of these tests.
-    async fn order(&self, verb: ContainmentVerb) {
+    pub(crate) async fn order(&self, verb: ContainmentVerb) {
         self.order_of(verb, Scope::Service(ServiceName::new("a"))).await;
     }
 
@@ -39,7 +39,7 @@ impl World {
     }
 
     /// What a process does that only contains.
-    async fn contain(&self) {
+    pub(crate) async fn contain(&self) {
         let patience = std::time::Duration::from_secs(20);
         loop {
             match self.process().contain_once(patience).await {

@@ -64,7 +64,7 @@ impl World {
         rows.iter().filter(|(_, event)| event.kind == kind).count()
     }
 
-    async fn ask_to(&self, verb: RequestVerb) {
+    pub(crate) async fn ask_to(&self, verb: RequestVerb) {
         let request = NewRequest {
             id: RequestId::generate(&SystemRandom),
             key: ObjectKey::service(&ClusterId::new("cluster1"), &ServiceName::new("a")),

@@ -10,7 +10,7 @@ use skep_core::approval::Approval;
 use skep_core::identity::ActionId;
 use skep_core::plan::{Change, DriftClass, Risk};
 
-use crate::output::plan::change_line;
+use crate::output::change::change_line;
 use crate::output::table::Columns;
 use crate::output::{Style, plain, since, until};
 

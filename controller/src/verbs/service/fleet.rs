@@ -12,9 +12,9 @@ use skep_core::plan::{Summary, Waiting};
 
 use super::{Seen, look};
 use crate::args::FleetArgs;
-use crate::config::table;
 use crate::error::{Result, exit};
 use crate::output::{Style, plain, since};
+use crate::sources;
 use crate::verbs::Session;
 use crate::verbs::freeze::{self, OverrideView};
 
@@ -79,8 +79,8 @@ pub(super) async fn status(session: &Session, fleet: &FleetArgs) -> Result<u8> {
     };
     session.printer.data(&status, text)?;
     freeze::warn(session, &freezes);
-    if session.config.paths(table::REGISTRY).is_empty() {
-        session.printer.note("no registry is named, so nothing is declared: add --registry FILE");
+    if !sources::are_named(&session.config) {
+        session.printer.note(sources::NOTHING_DECLARED);
     }
     Ok(exit::OK)
 }

@@ -14,7 +14,7 @@ use super::{Seen, find, look};
 use crate::args::{FleetArgs, HistoryArgs, Side};
 use crate::codes;
 use crate::error::{Failure, Result, exit};
-use crate::output::plan::change_line;
+use crate::output::change::change_line;
 use crate::output::table::Columns;
 use crate::output::{Items, Style, plain, since};
 use crate::verbs::Session;

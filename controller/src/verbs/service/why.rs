@@ -15,7 +15,7 @@ use super::history::RevisionView;
 use super::{Seen, find, look};
 use crate::args::FleetArgs;
 use crate::error::{Result, exit};
-use crate::output::plan::change_line;
+use crate::output::change::change_line;
 use crate::output::{Items, Style, plain, since};
 use crate::verbs::Session;
 use crate::verbs::dlq;

@@ -1,7 +1,11 @@
 //! Stack files: what they say, what is wrong with them, and what could be safer.
 
 mod hide;
+mod import;
 mod lint;
+mod list;
+mod one;
+pub(super) mod own;
 pub(super) mod reference;
 mod render;
 mod variables;
@@ -12,9 +16,10 @@ use serde::Serialize;
 use skep_crds::stack::Loaded;
 use skep_sources::{Error, StackFiles};
 
-use self::variables::variables;
+pub(super) use self::variables::variables;
+use super::Session;
 use super::problem::ProblemView;
-use crate::args::{Around, StackVerb, ValidateStackArgs};
+use crate::args::{Around, StackFileVerb, StackFleetVerb, ValidateStackArgs};
 use crate::error::{Failure, Result, exit};
 use crate::output::{Format, Printer, Style};
 
@@ -35,12 +40,22 @@ struct Judgement {
     services: usize,
 }
 
-/// `skep stack`.
-pub(super) fn run(printer: &Printer, verb: StackVerb) -> Result<u8> {
+/// The verbs of `skep stack` that read files and nothing else.
+pub(super) fn run(printer: &Printer, verb: &StackFileVerb) -> Result<u8> {
     match verb {
-        StackVerb::Render(args) => render::render(printer, &args),
-        StackVerb::Validate(args) => validate(printer, &args),
-        StackVerb::Lint(args) => lint::lint(printer, &args),
+        StackFileVerb::Render(args) => render::render(printer, args),
+        StackFileVerb::Validate(args) => validate(printer, args),
+        StackFileVerb::Lint(args) => lint::lint(printer, args),
+    }
+}
+
+/// The verbs of `skep stack` that are about declared and running stacks.
+pub(super) async fn run_fleet(session: &Session, verb: &StackFleetVerb) -> Result<u8> {
+    match verb {
+        StackFleetVerb::List { fleet } => list::list(session, fleet).await,
+        StackFleetVerb::Diff(args) => one::diff(session, args).await,
+        StackFleetVerb::Sync(args) => one::sync(session, args).await,
+        StackFleetVerb::Import(args) => import::import(session, args).await,
     }
 }
 

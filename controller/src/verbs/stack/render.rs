@@ -82,7 +82,7 @@ fn engine(name: &str, loaded: &Loaded, reveal: bool) -> Result<Value> {
     };
     Ok(json!({
         "networks": networks.into_iter().map(|network| network.request).collect::<Vec<_>>(),
-        "external_networks": external_networks,
+        "external_networks": external_networks.into_keys().collect::<Vec<_>>(),
         "secrets": objects(secrets),
         "configs": objects(configs),
         "services": services.into_values().collect::<Vec<_>>(),
@@ -103,7 +103,7 @@ fn with_data(object: FileObject, reveal: bool) -> Value {
     spec
 }
 
-fn item(value: &Value) -> Item {
+pub(super) fn item(value: &Value) -> Item {
     match value {
         Value::Null => Item::Null,
         Value::Bool(value) => Item::Bool(*value),

@@ -8,7 +8,7 @@ use crate::codes;
 use crate::error::{Failure, Result};
 
 /// The variables that the flags give.
-pub(super) fn variables(args: &VariableArgs, default: Around) -> Result<Variables> {
+pub(in crate::verbs) fn variables(args: &VariableArgs, default: Around) -> Result<Variables> {
     let process: Variables = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect();

@@ -5,11 +5,11 @@ use std::ops::ControlFlow;
 use skep_core::audit::{AuditRecord, ChainHead, Checkpoint, Legacy, Link, Roster, TrailSeals};
 use skep_store::{Protection, Result};
 use skep_store_sql::chains::{self as shared, ChainRow, CheckpointRow, LinkRow, RosterRow};
-use sqlx::PgConnection;
 
 use super::{OPERATION, trail};
 use crate::error::IntoStoreError as _;
 use crate::lanes::Lane;
+use crate::session::Session;
 use crate::write::Write;
 use crate::{PostgresStore, connect};
 
@@ -49,7 +49,7 @@ pub(crate) async fn ensure_chain(store: &PostgresStore, lane: &Lane) -> Result<(
     }
     let begin = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; \
                  SET LOCAL lock_timeout = '5s'; SET LOCAL statement_timeout = '10s'";
-    let mut tx = connect::begin(&store.pool, begin.to_owned(), OPERATION).await?;
+    let mut tx = connect::begin(store, begin.to_owned(), OPERATION).await?;
     let there = sqlx::query_scalar!("SELECT number FROM audit_chains WHERE chain = $1", lane.chain)
         .fetch_optional(&mut *tx)
         .await
@@ -63,7 +63,7 @@ pub(crate) async fn ensure_chain(store: &PostgresStore, lane: &Lane) -> Result<(
 }
 
 async fn begin_chain(
-    connection: &mut PgConnection,
+    connection: &mut Session<'_>,
     protection: &Protection,
     lane: &Lane,
 ) -> Result<()> {
@@ -103,7 +103,7 @@ async fn begin_chain(
     Ok(())
 }
 
-async fn newest(connection: &mut PgConnection) -> Result<Option<Link>> {
+async fn newest(connection: &mut Session<'_>) -> Result<Option<Link>> {
     let row = sqlx::query_as!(LinkRow, "SELECT seq, mac FROM audit ORDER BY seq DESC LIMIT 1")
         .fetch_optional(&mut *connection)
         .await
@@ -127,7 +127,7 @@ pub(super) async fn move_on(tx: &mut Write, head: &ChainHead) -> Result<()> {
     Ok(())
 }
 
-async fn checkpoint(connection: &mut PgConnection) -> Result<Option<Checkpoint>> {
+async fn checkpoint(connection: &mut Session<'_>) -> Result<Option<Checkpoint>> {
     let row =
         sqlx::query_as!(CheckpointRow, "SELECT rows, last_seq, digest, seal FROM audit_checkpoint")
             .fetch_optional(connection)
@@ -136,7 +136,7 @@ async fn checkpoint(connection: &mut PgConnection) -> Result<Option<Checkpoint>>
     Ok(row.map(CheckpointRow::read))
 }
 
-async fn roster(connection: &mut PgConnection) -> Result<Option<Roster>> {
+async fn roster(connection: &mut Session<'_>) -> Result<Option<Roster>> {
     let row = sqlx::query_as!(RosterRow, "SELECT chains, seal FROM audit_roster")
         .fetch_optional(connection)
         .await
@@ -145,7 +145,7 @@ async fn roster(connection: &mut PgConnection) -> Result<Option<Roster>> {
 }
 
 /// Everything that is sealed beside the rows.
-pub(super) async fn seals(connection: &mut PgConnection) -> Result<TrailSeals> {
+pub(super) async fn seals(connection: &mut Session<'_>) -> Result<TrailSeals> {
     let rows = sqlx::query_as!(
         ChainRow,
         "SELECT chain, number, writer, follows, link, length, last_seq, last, seal \
@@ -162,7 +162,7 @@ pub(super) async fn seals(connection: &mut PgConnection) -> Result<TrailSeals> {
 /// Makes the checkpoint and the empty list of chains, once: when the database is first opened with
 /// its key.
 pub(crate) async fn ensure_roots(
-    connection: &mut PgConnection,
+    connection: &mut Session<'_>,
     protection: &Protection,
 ) -> Result<()> {
     let begun = sqlx::query_scalar!(
@@ -204,7 +204,7 @@ pub(crate) async fn ensure_roots(
 }
 
 /// Whether the database was first opened with this key.
-pub(crate) async fn fits(connection: &mut PgConnection, protection: &Protection) -> Result<bool> {
+pub(crate) async fn fits(connection: &mut Session<'_>, protection: &Protection) -> Result<bool> {
     let seals = (checkpoint(connection).await?, roster(connection).await?);
     Ok(shared::fits(protection.audit(), seals.0.as_ref(), seals.1.as_ref()))
 }

@@ -5,10 +5,10 @@ use std::ops::ControlFlow;
 use skep_core::audit::AuditRecord;
 use skep_store::{Result, TrailReader};
 use skep_store_sql::chains::RecordRow;
-use sqlx::PgConnection;
 
 use super::chains;
 use crate::error::IntoStoreError as _;
+use crate::session::Session;
 
 /// What every failure here is a failure of.
 pub(super) const OPERATION: &str = "read the audit trail";
@@ -19,7 +19,7 @@ const PAGE: i64 = 1_000;
 /// Hands the seals and then the rows to a reader. The connection is in a transaction, so all of
 /// it is of one moment.
 pub(super) async fn read(
-    connection: &mut PgConnection,
+    connection: &mut Session<'_>,
     from: Option<i64>,
     reader: &mut dyn TrailReader,
 ) -> Result<()> {
@@ -29,7 +29,7 @@ pub(super) async fn read(
 
 /// Calls a function with every row, in the order of their numbers.
 pub(super) async fn each(
-    connection: &mut PgConnection,
+    connection: &mut Session<'_>,
     from: Option<i64>,
     take: &mut (dyn FnMut(AuditRecord) -> ControlFlow<()> + Send),
 ) -> Result<()> {

@@ -10,9 +10,9 @@ use skep_store::{ContainmentWrite, Error, Fence, Result};
 use skep_store_sql::containments as shared;
 use skep_store_sql::instant::to_column;
 use skep_store_sql::{Change, json};
-use sqlx::PgConnection;
 
 use crate::error::IntoStoreError as _;
+use crate::session::Session;
 use crate::write::Write;
 use crate::{PostgresStore, actions, approvals, audit, batches, intents, transition};
 
@@ -49,7 +49,7 @@ impl PostgresStore {
 
 /// The orders that this write follows; none changes until it is stored.
 async fn is_ordered(
-    tx: &mut PgConnection,
+    tx: &mut Session<'_>,
     write: &ContainmentWrite,
     verb: ContainmentVerb,
 ) -> Result<()> {
@@ -113,7 +113,7 @@ async fn overtake(
 /// An update cannot take effect once another write of its Version has: this one. A create or a
 /// removal can, so those are settled first.
 async fn settle_update(
-    tx: &mut PgConnection,
+    tx: &mut Session<'_>,
     action: &ActionId,
     said: &str,
     now: Timestamp,
@@ -137,7 +137,7 @@ async fn settle_update(
 
 /// Keeps what was there before; of a key there is one.
 pub(super) async fn put_former_state(
-    tx: &mut PgConnection,
+    tx: &mut Session<'_>,
     recorded: &RecordedState,
     now: Timestamp,
     operation: &'static str,

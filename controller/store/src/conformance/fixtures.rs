@@ -187,6 +187,7 @@ pub(super) fn revision(name: &str, origin: RevisionOrigin) -> NewRevision {
             line: 3,
             column: 5,
             commit: Some("0123abcd".to_owned()),
+            author: None,
         }),
         reason: "somebody changed it".to_owned(),
         changes: vec![Change {

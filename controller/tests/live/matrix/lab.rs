@@ -94,6 +94,7 @@ impl Lab {
             observed: &swarm,
             owned: &owned,
             owned_objects: &Owned::new(),
+            pruned_today: 0,
             known_clusters: &[],
             masking: &Masking::new(*b"key"),
             digester: &Digester::new(&[7; 32]).unwrap(),
@@ -231,6 +232,7 @@ fn declared(spec: &Value) -> DesiredService {
             line: 1,
             column: 1,
             commit: None,
+            author: None,
         },
         spec: spec.clone().into(),
         running: true,
@@ -250,6 +252,7 @@ fn desired(service: DesiredService) -> Desired {
             name: "matrix.yml".to_owned(),
             state: SourceState::Ready,
             reason: None,
+            commit: None,
         }],
         ..Desired::default()
     }

@@ -108,6 +108,7 @@ fn pages(program: &Program) -> Result<Vec<Page>, Error> {
     let mut pages = Vec::new();
     for (name, file) in [
         ("registry.md", "registry.schema.json"),
+        ("stacks.md", "stacks.schema.json"),
         ("policy.md", "policy.schema.json"),
         ("policy-cases.md", "policy-cases.schema.json"),
     ] {

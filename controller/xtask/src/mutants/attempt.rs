@@ -92,6 +92,8 @@ fn run(copy: &Copy, tests: &[&str]) -> Result<Option<Run>, Error> {
     nextest.stdout(Stdio::null()).stderr(Stdio::piped());
     // One of its own: other builds need not wait, and find nothing mutated.
     nextest.env("CARGO_TARGET_DIR", workspace::target().join("mutants-target"));
+    // What is broken on purpose breaks most cases of a property.
+    nextest.env("PROPTEST_CASES", "48");
     let spawned = |source| Error::Spawn { program: "cargo".to_owned(), source };
     let mut child = nextest.spawn().map_err(spawned)?;
     let said = child.stderr.take();

@@ -100,7 +100,7 @@ pub struct Finding {
 }
 
 /// What each rule does.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Levels(Vec<(&'static str, Level)>);
 
 impl Default for Levels {

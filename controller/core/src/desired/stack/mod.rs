@@ -7,27 +7,29 @@
 //! when something is written.
 
 mod container;
+mod declare;
 mod mounts;
 mod objects;
 mod service;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 use skep_crds::Problems;
 use skep_crds::stack::Loaded;
 use skep_crds::value::{MAX_SERVICE_NAME, Name};
 
+pub use self::declare::{DeclaredStack, StackAbout, declare};
 use crate::labels;
 
 /// What a stack asks the engine for.
 pub struct EngineStack {
     /// Networks to be made, in the order of their names.
     pub networks: Vec<NamedRequest>,
-    /// Networks that must exist already.
-    pub external_networks: BTreeSet<String>,
+    /// Names of networks that must exist already, with what they are called in the file.
+    pub external_networks: BTreeMap<String, String>,
     /// Secrets to be made.
     pub secrets: Vec<FileObject>,
     /// Configs to be made.
@@ -39,6 +41,8 @@ pub struct EngineStack {
 /// A request with the name of what it is about.
 #[derive(Clone, PartialEq)]
 pub struct NamedRequest {
+    /// What it is called in the file.
+    pub key: String,
     /// The name on the swarm.
     pub name: String,
     /// The engine's request.
@@ -48,6 +52,8 @@ pub struct NamedRequest {
 /// A secret or a config.
 #[derive(Clone, PartialEq)]
 pub struct FileObject {
+    /// What it is called in the file.
+    pub key: String,
     /// The name on the swarm.
     pub name: String,
     /// The engine's spec without the data.

@@ -1,6 +1,6 @@
 //! Networks, secrets and configs of a stack.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 use skep_crds::stack::{Contents, Network};
@@ -11,7 +11,7 @@ use super::{DEFAULT_NETWORK, FileObject, NamedRequest, Scope, flag, list, object
 const DEFAULT_DRIVER: &str = "overlay";
 
 /// Networks that services use: those to be made, and the names of those that must exist.
-pub(super) fn networks(scope: &Scope<'_>) -> (Vec<NamedRequest>, BTreeSet<String>) {
+pub(super) fn networks(scope: &Scope<'_>) -> (Vec<NamedRequest>, BTreeMap<String, String>) {
     let mut used: BTreeSet<&str> = BTreeSet::new();
     for service in scope.stack.services.values() {
         if service.networks.0.is_empty() {
@@ -20,12 +20,12 @@ pub(super) fn networks(scope: &Scope<'_>) -> (Vec<NamedRequest>, BTreeSet<String
         used.extend(service.networks.0.keys().map(String::as_str));
     }
     let plain = Network::default();
-    let mut external = BTreeSet::new();
+    let mut external = BTreeMap::new();
     let mut own = Vec::new();
     for key in used {
         let network = scope.stack.networks.get(key).unwrap_or(&plain);
         if network.external.is {
-            external.insert(network.name.clone());
+            external.insert(network.name.clone(), key.to_owned());
             continue;
         }
         let name = scope.named(key, Some(&network.name));
@@ -43,7 +43,7 @@ pub(super) fn networks(scope: &Scope<'_>) -> (Vec<NamedRequest>, BTreeSet<String
             ("Attachable", flag(network.attachable)),
             ("Labels", Some(Value::Object(scope.labels(&network.labels.0)))),
         ]);
-        own.push(NamedRequest { name, request });
+        own.push(NamedRequest { key: key.to_owned(), name, request });
     }
     own.sort_by(|one, other| one.name.cmp(&other.name));
     (own, external)
@@ -67,7 +67,7 @@ pub(super) fn secrets(scope: &Scope<'_>, contents: &Contents) -> Vec<FileObject>
             ("Driver", driver),
             ("Templating", templating(&secret.template_driver)),
         ]);
-        FileObject { name, spec, data }
+        FileObject { key: key.clone(), name, spec, data }
     })
     .collect()
 }
@@ -82,7 +82,8 @@ pub(super) fn configs(scope: &Scope<'_>, contents: &Contents) -> Vec<FileObject>
             ("Labels", Some(Value::Object(scope.labels(&config.labels.0)))),
             ("Templating", templating(&config.template_driver)),
         ]);
-        FileObject { name, spec, data: contents.of(&config.file).unwrap_or_default().to_vec() }
+        let data = contents.of(&config.file).unwrap_or_default().to_vec();
+        FileObject { key: key.clone(), name, spec, data }
     })
     .collect()
 }

@@ -155,7 +155,7 @@ fn networks(scope: &Scope<'_>, name: &str, service: &Service) -> Vec<Value> {
 }
 
 /// The engine's own networks know no aliases.
-fn takes_aliases(network: &str) -> bool {
+pub(super) fn takes_aliases(network: &str) -> bool {
     !matches!(network, "default" | "bridge" | "host" | "none") && !network.starts_with("container:")
 }
 

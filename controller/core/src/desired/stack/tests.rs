@@ -71,7 +71,7 @@ fn names_are_the_stack_s_or_those_that_were_given() {
             {"Target": "shop_own", "Aliases": ["x", "web"]},
         ])
     );
-    assert_eq!(asked.external_networks, ["host", "out"].map(str::to_owned).into());
+    assert_eq!(asked.external_networks.keys().collect::<Vec<_>>(), ["host", "out"]);
     assert_eq!(asked.networks.iter().map(|n| &*n.name).collect::<Vec<_>>(), ["g", "shop_own"]);
     let container = &task["ContainerSpec"];
     assert_eq!(container["Secrets"][0]["SecretName"], "outside");

@@ -39,7 +39,7 @@ impl NetworkNames {
     }
 
     /// The name behind an id; text that is no known id is taken for a name.
-    pub(super) fn name<'a>(&'a self, id_or_name: &'a str) -> &'a str {
+    pub(crate) fn name<'a>(&'a self, id_or_name: &'a str) -> &'a str {
         self.0.get(id_or_name).map_or(id_or_name, String::as_str)
     }
 }

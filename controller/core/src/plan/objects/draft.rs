@@ -21,13 +21,19 @@ pub(super) struct Draft<'a> {
     /// The name under which the declared content is, or will be, on the swarm.
     name: String,
     live: Option<&'a ObservedObject>,
+    /// Why a person has to confirm what is created.
+    confirm: Option<&'a str>,
 }
 
 impl<'a> Draft<'a> {
-    pub(super) fn new(input: &'a PlanInput<'a>, object: &'a DesiredObject) -> Self {
+    pub(super) fn new(
+        input: &'a PlanInput<'a>,
+        object: &'a DesiredObject,
+        confirm: Option<&'a str>,
+    ) -> Self {
         let name = version::current_name(input, object);
         let live = input.object(object.kind, &name);
-        Self { input, object, name, live }
+        Self { input, object, name, live, confirm }
     }
 
     pub(super) fn finding(&self) -> Finding {
@@ -266,6 +272,9 @@ impl<'a> Draft<'a> {
     }
 
     fn finish(&self, mut step: Step) -> Finding {
+        if step.object.is_none() {
+            step.confirm = self.confirm.map(str::to_owned);
+        }
         let cluster = &self.input.observed.cluster;
         let desired = json!([self.object.request, self.object.data]);
         let before: Vec<_> =
@@ -295,14 +304,14 @@ impl<'a> Draft<'a> {
 pub(in crate::plan) const LABELS_FIXED: &str = "LABELS_FIXED";
 
 /// The kinds of actions about one kind of object.
-pub(super) struct Words {
-    pub(super) create: ActionKind,
-    pub(super) update: ActionKind,
-    pub(super) remove: ActionKind,
-    pub(super) adopt: ActionKind,
+pub(in crate::plan) struct Words {
+    pub(in crate::plan) create: ActionKind,
+    pub(in crate::plan) update: ActionKind,
+    pub(in crate::plan) remove: ActionKind,
+    pub(in crate::plan) adopt: ActionKind,
 }
 
-pub(super) fn words(kind: ObjectKind) -> Words {
+pub(in crate::plan) fn words(kind: ObjectKind) -> Words {
     use ActionKind as K;
     let (create, update, remove, adopt) = match kind {
         ObjectKind::Service => {

@@ -21,11 +21,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use self::draft::Draft;
-pub(super) use self::draft::LABELS_FIXED;
+pub(super) use self::draft::{LABELS_FIXED, words};
 pub use self::resolve::resolved;
 pub use self::users::missing_references;
 use self::users::names_used;
-use super::{Blocked, Finding, PlanInput, Step, Waiting};
+pub(super) use self::users::services_using;
+pub(super) use self::version::{owned_versions, version_of};
+use super::{Blocked, Finding, PlanInput, Step, Waiting, prune};
 use crate::identity::{ObjectKind, ServiceName};
 use crate::observed::ObservedObject;
 
@@ -62,7 +64,7 @@ impl ObjectPlan {
             }
         }
         for object in desired.objects.values() {
-            let draft = Draft::new(input, object);
+            let draft = Draft::new(input, object, confirm);
             match draft.finding() {
                 Finding::Unchanged => plan.unchanged += 1,
                 Finding::Waiting(waiting) => plan.waiting.push(waiting),
@@ -71,12 +73,11 @@ impl ObjectPlan {
             plan.waiting.extend(draft.remark());
             plan.stack_of.insert(draft.target(), object.stack.clone());
         }
+        let (removals, orphans) = prune::plan(input);
+        plan.waiting.extend(orphans);
         plan.block_stacks();
-        for step in &mut plan.steps {
+        for step in &plan.steps {
             let creates = step.object.is_none();
-            if creates {
-                step.confirm = step.confirm.take().or_else(|| confirm.map(str::to_owned));
-            }
             match &step.blocked {
                 Some(blocked) => {
                     plan.unusable.insert(step.target.clone(), blocked.clone());
@@ -93,6 +94,7 @@ impl ObjectPlan {
                 None => {}
             }
         }
+        plan.steps.extend(removals);
         plan
     }
 

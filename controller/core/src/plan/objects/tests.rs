@@ -19,6 +19,8 @@ use crate::plan::{
 
 use ObjectKind::{Config, Network, Secret};
 
+mod prune;
+
 const CANARY: &str = "canary-in-the-data";
 
 fn place() -> Provenance {
@@ -28,6 +30,7 @@ fn place() -> Provenance {
         line: 3,
         column: 5,
         commit: None,
+        author: None,
     }
 }
 
@@ -199,9 +202,11 @@ fn what_services_use_is_made_first_and_is_equal_afterwards() {
     );
     assert!(plan.steps.iter().all(|step| step.blocked.is_none()), "{plan:?}");
     assert_eq!(plan.summary.create, 4);
+    let deploy = plan.steps[3].digest.clone();
     assert_eq!(world.carry_out_objects(), 3);
     let plan = world.resolved_plan();
     assert_eq!(actions(&plan), [("deploy_service", "web_a", 1)]);
+    assert_eq!(plan.steps[0].digest, deploy, "who approved it before need not do so again");
     assert_eq!(plan.summary.unchanged, 3);
 }
 

@@ -37,7 +37,7 @@ pub fn missing_references<'a>(
 }
 
 /// The services that use it now, by their live specs.
-pub(super) fn services_using<'a>(
+pub(in crate::plan) fn services_using<'a>(
     observed: &'a Snapshot,
     object: &'a ObservedObject,
 ) -> impl Iterator<Item = &'a ServiceName> + 'a {

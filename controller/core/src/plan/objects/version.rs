@@ -105,6 +105,28 @@ pub(super) fn is_ours(input: &PlanInput<'_>, live: &ObservedObject) -> bool {
     input.owned_objects.get(&live.target()) == Some(&live.id)
 }
 
+/// Versions of the object that are on record, there, and not the one with the declared content.
+/// None while that one is not there itself.
+pub(in crate::plan) fn owned_versions<'a>(
+    input: &PlanInput<'a>,
+    object: &DesiredObject,
+) -> Vec<&'a ObservedObject> {
+    let current = current_name(input, object);
+    let is_current_there =
+        input.object(object.kind, &current).is_some_and(|live| is_ours(input, live));
+    if object.kind == ObjectKind::Network || !is_current_there {
+        return Vec::new();
+    }
+    let names = input.owned_objects.keys().filter(|target| target.kind() == object.kind);
+    let names = names.map(ServiceName::bare).filter(|name| {
+        *name != current && (*name == object.name || version_of(&object.name, name).is_some())
+    });
+    names
+        .filter_map(|name| input.object(object.kind, name))
+        .filter(|live| is_ours(input, live))
+        .collect()
+}
+
 fn has_versions(input: &PlanInput<'_>, object: &DesiredObject) -> bool {
     let of_kind = input.owned_objects.keys().filter(|target| target.kind() == object.kind);
     of_kind.map(ServiceName::bare).any(|name| version_of(&object.name, name).is_some())
@@ -119,7 +141,7 @@ pub(super) fn versioned(base: &str, content: &str) -> String {
 }
 
 /// The hash in a name, if it is a later version of the object with the plain name `base`.
-pub(super) fn version_of<'a>(base: &str, name: &'a str) -> Option<&'a str> {
+pub(in crate::plan) fn version_of<'a>(base: &str, name: &'a str) -> Option<&'a str> {
     let hash = name.get(name.len().checked_sub(HASH)?..)?;
     let is_hash = hash.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
     (is_hash && versioned(base, hash) == name).then_some(hash)

@@ -2,13 +2,13 @@
 
 use crate::mutants::definition::{Area, Mutation};
 
-const APPROVAL: &[&str] = &["-p", "skep-core", "approval"];
+/// Without the ten thousand interleavings, which notice much and take long.
+const APPROVAL: &[&str] =
+    &["-p", "skep-core", "--lib", "-E", "test(/^approval::/) - test(/interleavings/)"];
 const STORE: &[&str] = &["-p", "skep-store-sqlite", "--test", "conformance"];
 const POLICY: &[&str] = &["-p", "skep-runtime", "--test", "policy"];
 
-const BATCHES: &str = "controller/store-sqlite/src/batches.rs";
 const DECIDER: &str = "controller/core/src/approval/decider.rs";
-const DECISION: &str = "controller/store-sqlite/src/approvals.rs";
 const REDEEM: &str = "controller/core/src/approval/redeem.rs";
 
 pub(super) const AREA: Area = Area { title: "Approvals", mutations: MUTATIONS };
@@ -160,26 +160,23 @@ const MUTATIONS: &[Mutation] = &[
     Mutation {
         name: "revoked-grant-runs",
         breaks: "a revocation is on record and the action stays granted",
-        file: DECISION,
-        find: "    head.apply(tx, change, now, operation).await?;\n    let status = status.as_str();",
-        replace: r#"    if !(MUTANT && request.decision == Decision::Revoke) {
-        head.apply(tx, change, now, operation).await?;
-    }
-    let status = status.as_str();"#,
+        file: "controller/store-sqlite/src/approvals.rs",
+        find: "    transition::apply(tx, &head, &decided.change(), now, operation).await?;\n    sqlx::query!(",
+        replace: "    if !(MUTANT && request.decision == Decision::Revoke) {\n        transition::apply(tx, &head, &decided.change(), now, operation).await?;\n    }\n    sqlx::query!(",
         tests: STORE,
     },
     Mutation {
         name: "lapsed-request-approved",
         breaks: "a request is approved after its time",
-        file: DECISION,
-        find: "    if lapses && clock::to_column(now)",
-        replace: "    if !MUTANT && lapses && clock::to_column(now)",
+        file: "controller/store-sql/src/approvals.rs",
+        find: "    if lapses && to_column(now)",
+        replace: "    if !MUTANT && lapses && to_column(now)",
         tests: STORE,
     },
     Mutation {
         name: "decided-twice",
         breaks: "a request is decided that was decided before",
-        file: DECISION,
+        file: "controller/store-sql/src/approvals.rs",
         find: "    if approval.status != wanted {",
         replace: "    if approval.status != wanted && !MUTANT {",
         tests: STORE,
@@ -187,7 +184,7 @@ const MUTATIONS: &[Mutation] = &[
     Mutation {
         name: "seen-binding-ignored",
         breaks: "a decision counts for something else than what was seen",
-        file: DECISION,
+        file: "controller/store-sql/src/approvals.rs",
         find: ".is_some_and(|seen| *seen != approval.binding) {",
         replace: ".is_some_and(|seen| *seen != approval.binding && !MUTANT) {",
         tests: STORE,
@@ -195,23 +192,23 @@ const MUTATIONS: &[Mutation] = &[
     Mutation {
         name: "batch-does-not-halt",
         breaks: "the others go on when one of a decision about many has failed",
-        file: BATCHES,
-        find: ".await?.filter(|batch| batch.halts) else {",
-        replace: ".await?.filter(|batch| batch.halts && !MUTANT) else {",
+        file: "controller/store-sql/src/batches.rs",
+        find: "            _ if !batch.halts => Self::Nothing,",
+        replace: "            _ if !batch.halts || MUTANT => Self::Nothing,",
         tests: STORE,
     },
     Mutation {
         name: "returns-after-a-halt",
         breaks: "what had begun when its decision was halted begins again",
-        file: BATCHES,
-        find: "        (ActionEvent::Retry, Some(halt)) => {",
-        replace: "        (ActionEvent::Retry, Some(halt)) if !MUTANT => {",
+        file: "controller/store-sql/src/batches.rs",
+        find: "(ActionEvent::Retry, Some(halt)) => Self::Supersede",
+        replace: "(ActionEvent::Retry, Some(halt)) if !MUTANT => Self::Supersede",
         tests: STORE,
     },
     Mutation {
         name: "superseded-request-waits-on",
         breaks: "the request of a superseded action goes on asking",
-        file: "controller/store-sqlite/src/actions.rs",
+        file: "controller/store-sql/src/transition.rs",
         find: "ActionEvent::Supersede => Some(ApprovalStatus::Superseded),",
         replace: r#"ActionEvent::Supersede if MUTANT => None,
             ActionEvent::Supersede => Some(ApprovalStatus::Superseded),"#,
@@ -220,10 +217,9 @@ const MUTATIONS: &[Mutation] = &[
     Mutation {
         name: "rehearsal-begins",
         breaks: "the store lets a rehearsal begin for real",
-        file: "controller/store-sqlite/src/intents.rs",
-        find: "        ActuatorMode::DryRun => {\n            Err(head.refused(\"what was",
-        replace: "        ActuatorMode::DryRun if MUTANT => Ok(()),\n        \
-            ActuatorMode::DryRun => {\n            Err(head.refused(\"what was",
+        file: "controller/store-sql/src/transition.rs",
+        find: "            ActuatorMode::DryRun => {\n                Err(self.refused(\"what was",
+        replace: "            ActuatorMode::DryRun if MUTANT => Ok(()),\n            ActuatorMode::DryRun => {\n                Err(self.refused(\"what was",
         tests: STORE,
     },
     Mutation {

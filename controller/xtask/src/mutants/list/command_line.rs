@@ -119,14 +119,6 @@ const MUTATIONS: &[Mutation] = &[
         tests: APPROVALS,
     },
     Mutation {
-        name: "reserved-source-decides",
-        breaks: "--source may name one of Skep's own sources",
-        file: "controller/src/verbs/approvals/decide.rs",
-        find: "        if is_reserved_source(&source) {",
-        replace: "        if is_reserved_source(&source) && !MUTANT {",
-        tests: APPROVALS,
-    },
-    Mutation {
         name: "restore-overwrites",
         breaks: "a backup takes the place of records without --force",
         file: RESTORE,

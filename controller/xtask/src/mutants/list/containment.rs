@@ -2,7 +2,7 @@
 
 use crate::mutants::definition::{Area, Mutation};
 
-const CORE: &[&str] = &["-p", "skep-core", "containment::"];
+const CORE: &[&str] = &["-p", "skep-core", "--lib", "containment::"];
 const RUNTIME: &[&str] = &["-p", "skep-runtime", "--test", "settlement", "contain::"];
 const STORE: &[&str] = &["-p", "skep-store-sqlite", "--test", "conformance"];
 
@@ -179,7 +179,7 @@ const MUTATIONS: &[Mutation] = &[
     Mutation {
         name: "write-needs-no-order",
         breaks: "a kill that nobody ordered any more is written",
-        file: WRITE,
+        file: "controller/store-sql/src/containments.rs",
         find: "    let current = match (verb, killed) {",
         replace: "    let current = match (verb, killed) {\n        _ if MUTANT => return Ok(()),",
         tests: STORE,
@@ -211,9 +211,9 @@ const MUTATIONS: &[Mutation] = &[
     Mutation {
         name: "ends-what-was-killed-again",
         breaks: "a containment is ended that has changed since it was looked at",
-        file: ORDERS,
-        find: "        if !stands || ContainmentState",
-        replace: "        if (!stands && !MUTANT) || ContainmentState",
+        file: "controller/store-sql/src/containments.rs",
+        find: "    if stands && ContainmentState::after(",
+        replace: "    if (stands || MUTANT) && ContainmentState::after(",
         tests: STORE,
     },
 ];

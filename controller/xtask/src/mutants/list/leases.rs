@@ -30,9 +30,9 @@ const MUTATIONS: &[Mutation] = &[
     Mutation {
         name: "term-not-compared",
         breaks: "whoever asks gets the lease that somebody holds",
-        file: LEASES,
-        find: "let again = held.term.as_ref() == Some(&request.term);",
-        replace: "let again = held.term.as_ref() == Some(&request.term) || held.term.is_some() && MUTANT;",
+        file: "controller/store-sql/src/leases.rs",
+        find: "        self.term.as_ref() == Some(&request.term)\n",
+        replace: "        self.term.as_ref() == Some(&request.term) || self.term.is_some() && MUTANT\n",
         tests: STORE,
     },
     Mutation {

@@ -4,7 +4,7 @@
 use crate::mutants::definition::{Area, Mutation};
 
 const ALL: &[&str] = &["-p", "skep-notify"];
-const SCHEDULE: &[&str] = &["-p", "skep-core", "notice::"];
+const SCHEDULE: &[&str] = &["-p", "skep-core", "--lib", "notice::"];
 
 const CLIENT: &str = "controller/notify/src/client.rs";
 const NOTIFIER: &str = "controller/notify/src/notifier.rs";

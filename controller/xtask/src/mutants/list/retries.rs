@@ -3,7 +3,7 @@
 
 use crate::mutants::definition::{Area, Mutation};
 
-const CORE: &[&str] = &["-p", "skep-core", "retry::"];
+const CORE: &[&str] = &["-p", "skep-core", "--lib", "retry::"];
 const STORE: &[&str] = &["-p", "skep-store-sqlite", "--test", "conformance"];
 const RUNTIME: &[&str] = &["-p", "skep-runtime", "--test", "settlement", "letters::"];
 
@@ -79,20 +79,15 @@ const MUTATIONS: &[Mutation] = &[
     Mutation {
         name: "requeued-twice",
         breaks: "a letter that was handled is proposed again",
-        file: LETTERS,
-        find: "            return Ok(LetterAnswer::Already(letter));\n        }\n        \
-            let Some(key) = &letter.key else {",
-        replace: r#"            if !MUTANT {
-                return Ok(LetterAnswer::Already(letter));
-            }
-        }
-        let Some(key) = &letter.key else {"#,
+        file: "controller/store-sqlite/src/letters.rs",
+        find: "            return Ok(LetterAnswer::Already(letter));\n        }\n        letters::check_requeue",
+        replace: "            if !MUTANT {\n                return Ok(LetterAnswer::Already(letter));\n            }\n        }\n        letters::check_requeue",
         tests: STORE,
     },
     Mutation {
         name: "requeue-of-another-object",
         breaks: "a letter brings back something that it is not about",
-        file: LETTERS,
+        file: "controller/store-sql/src/letters.rs",
         find: ".is_some_and(|object| object != key) {",
         replace: ".is_some_and(|object| object != key && !MUTANT) {",
         tests: STORE,
@@ -100,9 +95,9 @@ const MUTATIONS: &[Mutation] = &[
     Mutation {
         name: "dropped-without-a-reason",
         breaks: "a letter is put away and nobody says why",
-        file: LETTERS,
-        find: "        if wish.why.trim().is_empty() {",
-        replace: "        if wish.why.trim().is_empty() && !MUTANT {",
+        file: "controller/store-sql/src/letters.rs",
+        find: "    if wish.why.trim().is_empty() {",
+        replace: "    if wish.why.trim().is_empty() && !MUTANT {",
         tests: STORE,
     },
     Mutation {

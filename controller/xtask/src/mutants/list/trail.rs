@@ -3,12 +3,11 @@
 
 use crate::mutants::definition::{Area, Mutation};
 
-const CORE: &[&str] = &["-p", "skep-core", "audit::"];
-const SEAL: &[&str] = &["-p", "skep-core", "seal::"];
+const CORE: &[&str] = &["-p", "skep-core", "--lib", "audit::"];
+const SEAL: &[&str] = &["-p", "skep-core", "--lib", "seal::"];
 const TAMPER: &[&str] = &["-p", "skep-store-sqlite", "--lib", "tamper::"];
 const STORE: &[&str] = &["-p", "skep-store-sqlite", "--lib", "sealed::"];
 
-const CHAINS: &str = "controller/store-sqlite/src/audit/chains.rs";
 const PROTECTION: &str = "controller/store/src/protection.rs";
 const SEALER: &str = "controller/core/src/seal.rs";
 const VERIFY: &str = "controller/core/src/audit/verify.rs";
@@ -108,17 +107,17 @@ const MUTATIONS: &[Mutation] = &[
     Mutation {
         name: "writer-seals-anything",
         breaks: "a writer goes on behind an end that it did not seal",
-        file: CHAINS,
-        find: "    if !head.is_intact(tx.protection.audit()) {",
-        replace: "    if !MUTANT && !head.is_intact(tx.protection.audit()) {",
+        file: "controller/store-sql/src/chains.rs",
+        find: "    if !head.is_intact(key) {",
+        replace: "    if !MUTANT && !head.is_intact(key) {",
         tests: TAMPER,
     },
     Mutation {
         name: "writer-forgets-its-length",
         breaks: "a writer goes on behind an end that is older than its own rows",
-        file: CHAINS,
-        find: "    if head.length < tx.writer.lengths.at_least(&chain) {",
-        replace: "    if !MUTANT && head.length < tx.writer.lengths.at_least(&chain) {",
+        file: "controller/store-sql/src/chains.rs",
+        find: "    if head.length < at_least {",
+        replace: "    if !MUTANT && head.length < at_least {",
         tests: TAMPER,
     },
     Mutation {

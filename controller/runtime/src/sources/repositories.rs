@@ -1,0 +1,26 @@
+//! What the sources need of git: the files of a commit.
+
+use async_trait::async_trait;
+use skep_crds::stacks::GitOrigin;
+use skep_sources::Checkout;
+
+/// Reads repositories.
+#[async_trait]
+pub trait Repositories: Send + Sync {
+    /// The files of the commit that the origin stands for now, for the stack of this name.
+    ///
+    /// # Errors
+    /// Why there is none, in words for the owner of the stack; never with a secret in them.
+    async fn checkout(&self, stack: &str, origin: &GitOrigin) -> Result<Checkout, String>;
+}
+
+/// Reads no repository: for commands that need none.
+#[derive(Debug, Clone, Copy)]
+pub struct NoRepositories;
+
+#[async_trait]
+impl Repositories for NoRepositories {
+    async fn checkout(&self, _: &str, _: &GitOrigin) -> Result<Checkout, String> {
+        Err("repositories are not read here".to_owned())
+    }
+}

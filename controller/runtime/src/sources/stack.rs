@@ -1,0 +1,271 @@
+//! One stack among the sources: when its files are read, and the commit that was fetched last.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use skep_core::action::Source as ActionSource;
+use skep_core::desired::{
+    DeclaredStack, OnFailure, Provenance, RolloutPace, SourceState, SourceStatus, StackAbout,
+    declare,
+};
+use skep_crds::stacks::{
+    FirstRollout, GitOrigin, OnFailure as DeclaredFailure, Origin, Revision, StackDeclaration,
+};
+use skep_sources::{Checkout, Error as ReadError, LoadedStack, StackSource};
+use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::kept::Kept;
+use super::merge::Merge;
+use super::repositories::Repositories;
+use super::{Refresh, Stamp, stamp};
+use crate::Error;
+
+/// How long a command waits for a repository that has not answered yet.
+const PATIENCE: Duration = Duration::from_secs(130);
+
+/// A stack with what is watched of it.
+pub(super) struct Stacked {
+    kept: Kept<StackSource>,
+    pub(super) stamp: Stamp,
+    /// What the files that were read name; a changed one is a changed declaration.
+    named: Vec<PathBuf>,
+    fetched: Option<Result<Checkout, String>>,
+    fetching: Option<AbortOnDropHandle<Result<Checkout, String>>>,
+    /// When the repository is asked the next time.
+    due: Instant,
+}
+
+/// A stack and where its files come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StackOrigin {
+    /// Its name.
+    pub name: String,
+    /// The place, for people.
+    pub shown: String,
+    /// The repository, when it is one.
+    pub repository: Option<GitOrigin>,
+}
+
+impl StackOrigin {
+    /// The name of the stack among the sources.
+    #[must_use]
+    pub fn source_name(&self) -> String {
+        source_name(&self.name)
+    }
+}
+
+/// The name that the content of a stack is kept by.
+pub(super) fn source_name(stack: &str) -> String {
+    format!("stack {stack}")
+}
+
+impl Stacked {
+    pub(super) fn new(source: StackSource) -> Self {
+        let name = source_name(source.declaration().name.as_str());
+        Self {
+            kept: Kept::new(name, source),
+            stamp: Vec::new(),
+            named: Vec::new(),
+            fetched: None,
+            fetching: None,
+            due: Instant::now(),
+        }
+    }
+
+    pub(super) fn declaration(&self) -> &StackDeclaration {
+        self.kept.source().declaration()
+    }
+
+    pub(super) fn origin(&self) -> StackOrigin {
+        let source = self.kept.source();
+        let declaration = source.declaration();
+        let shown = match &declaration.source {
+            Origin::Folder(folder) if folder.is_empty() || folder == "." => {
+                declaration.files.join(", ")
+            }
+            Origin::Folder(folder) => format!("{folder}: {}", declaration.files.join(", ")),
+            Origin::Git(git) => match &git.revision {
+                Revision::Head => git.url.clone(),
+                Revision::Branch(name) | Revision::Tag(name) | Revision::Commit(name) => {
+                    format!("{} {name}", git.url)
+                }
+            },
+        };
+        StackOrigin {
+            name: declaration.name.to_string(),
+            shown,
+            repository: source.repository().cloned(),
+        }
+    }
+
+    /// Declared in another way than before: what was fetched is perhaps of another place.
+    pub(super) fn redeclare(&mut self, source: StackSource) {
+        if source.repository() != self.kept.source().repository() {
+            self.fetched = None;
+            self.fetching = None;
+            self.due = Instant::now();
+        }
+        self.kept.set_source(source);
+    }
+
+    pub(super) fn sync(&mut self) {
+        self.due = Instant::now();
+        // What is on its way may have been asked for too early.
+        self.fetching = None;
+    }
+
+    /// Whether there is something to do without any file having changed.
+    pub(super) fn is_due(&self) -> bool {
+        self.kept.source().repository().is_some()
+            && match &self.fetching {
+                Some(task) => task.is_finished(),
+                None => Instant::now() >= self.due,
+            }
+    }
+
+    pub(super) fn watched(&self) -> Vec<PathBuf> {
+        // A folder that is not known is told when it is read.
+        let mut paths = self.kept.source().paths().unwrap_or_default();
+        paths.extend(self.named.iter().cloned());
+        paths
+    }
+
+    /// Begins to ask the repository when it is time.
+    pub(super) fn fetch(&mut self, repositories: &Arc<dyn Repositories>) {
+        let Some(origin) = self.kept.source().repository().cloned() else { return };
+        if self.fetching.is_some() || Instant::now() < self.due {
+            return;
+        }
+        let repositories = Arc::clone(repositories);
+        let stack = self.declaration().name.to_string();
+        let task = tokio::spawn(async move { repositories.checkout(&stack, &origin).await });
+        self.fetching = Some(AbortOnDropHandle::new(task));
+    }
+
+    /// Takes what the repository answered. Only who has nothing to go on waits for it, and who
+    /// looks by hand.
+    async fn collect(&mut self, waits: bool) {
+        let Some(mut task) = self.fetching.take() else { return };
+        if !task.is_finished() && !waits {
+            self.fetching = Some(task);
+            return;
+        }
+        self.fetched = Some(match tokio::time::timeout(PATIENCE, &mut task).await {
+            Ok(Ok(fetched)) => fetched,
+            Ok(Err(_)) => Err("the fetch was stopped".to_owned()),
+            Err(_) => Err(format!("no answer within {} s", PATIENCE.as_secs())),
+        });
+        let interval = self.declaration().interval.as_nanos();
+        self.due = Instant::now() + Duration::from_nanos(u64::try_from(interval).unwrap_or(0));
+    }
+
+    pub(super) async fn refresh(
+        &mut self,
+        refresh: &Refresh<'_>,
+        merge: &mut Merge<'_>,
+    ) -> Result<(), Error> {
+        self.kept.import(refresh).await?;
+        let is_leading = refresh.fence.is_some();
+        self.collect(!is_leading || !self.kept.has_value()).await;
+        let (source, paths) = (self.kept.source().clone(), self.watched());
+        let fetched = self.fetched.clone();
+        let read = tokio::task::spawn_blocking(move || {
+            let stamp = stamp(&paths);
+            let read = match (source.repository(), fetched) {
+                (None, _) => source.load(),
+                (Some(_), Some(Ok(checkout))) => source.load_from(&checkout),
+                (Some(origin), other) => {
+                    let reason = match other {
+                        Some(Err(reason)) => reason,
+                        _ => "it has not answered yet".to_owned(),
+                    };
+                    Err(ReadError::Repository { url: origin.url.clone(), reason })
+                }
+            };
+            (stamp, read)
+        });
+        let Ok((stamp, read)) = read.await else { return Err(Error::Stopped) };
+        if is_leading {
+            self.stamp = stamp;
+        }
+        // The first answer is on its way: until then what was kept is as good as it gets.
+        let is_waiting = self.kept.has_value() && self.fetched.is_none() && self.fetching.is_some();
+        if is_waiting {
+            self.declare_kept(merge);
+            return Ok(());
+        }
+        let read = self.kept.accept(read, refresh).await?;
+        self.declare(read.status, read.value.as_ref(), merge);
+        Ok(())
+    }
+
+    fn declare_kept(&mut self, merge: &mut Merge<'_>) {
+        let value = self.kept.value().cloned();
+        let status = SourceStatus {
+            name: self.kept.name.clone(),
+            state: SourceState::Stale,
+            reason: Some("its repository has not answered yet".to_owned()),
+            commit: value.as_ref().and_then(|value| value.commit()).map(|one| one.id.clone()),
+        };
+        self.declare(status, value.as_ref(), merge);
+    }
+
+    fn declare(
+        &mut self,
+        mut status: SourceStatus,
+        value: Option<&Arc<LoadedStack>>,
+        merge: &mut Merge<'_>,
+    ) {
+        let after: Vec<String> =
+            self.declaration().depends_on.iter().map(ToString::to_string).collect();
+        let Some(loaded) = value else {
+            merge.stack(status, None, after);
+            return;
+        };
+        if self.kept.source().repository().is_none() {
+            self.named = loaded.bundle.files.iter().map(|file| PathBuf::from(&file.path)).collect();
+        }
+        match declared(self.declaration(), loaded, merge) {
+            Ok(declared) => merge.stack(status, Some(declared), after),
+            Err(problems) => {
+                status.state = SourceState::Stale;
+                status.reason = Some(problems.to_string());
+                merge.stack(status, None, after);
+            }
+        }
+    }
+}
+
+fn declared(
+    declaration: &StackDeclaration,
+    loaded: &LoadedStack,
+    merge: &mut Merge<'_>,
+) -> Result<DeclaredStack, skep_crds::Problems> {
+    let place = &declaration.location;
+    let about = StackAbout {
+        name: &declaration.name,
+        domain: &declaration.domain,
+        declared_at: Provenance {
+            source: ActionSource::Gitops,
+            file: place.file.to_string(),
+            line: place.line,
+            column: place.column,
+            commit: None,
+            author: None,
+        },
+        commit: loaded.commit().map(|commit| (commit.id.as_str(), commit.author.as_str())),
+        prune: declaration.prune,
+        on_failure: match declaration.on_failure {
+            DeclaredFailure::Stop => OnFailure::Stop,
+            DeclaredFailure::Rollback => OnFailure::Rollback,
+        },
+        rollout: match declaration.rollout {
+            FirstRollout::AllAtOnce => RolloutPace::Waves,
+            FirstRollout::Staged => RolloutPace::Gradual,
+        },
+    };
+    let masking = merge.masking;
+    declare(&about, &loaded.loaded, masking, merge.secrets())
+}
