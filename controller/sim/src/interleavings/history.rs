@@ -153,7 +153,7 @@ impl History {
             26 => self.freeze_or_lift().await,
             27 | 28 => {
                 let seconds = [1, 7, 7, 240, 660, 90_000][self.pick(6)];
-                self.oracle.say(format!("{seconds} s go by"));
+                self.oracle.say(&format!("{seconds} s go by"));
                 tokio::time::sleep(Duration::from_secs(seconds)).await;
             }
             29 => {
@@ -161,7 +161,7 @@ impl History {
                     ActuatorMode::Swarm => ActuatorMode::DryRun,
                     ActuatorMode::DryRun => ActuatorMode::Swarm,
                 };
-                self.oracle.say(format!("processes start with {} from now on", self.mode));
+                self.oracle.say(&format!("processes start with {} from now on", self.mode));
             }
             30 => {
                 let name = NAMES[self.pick(2)];
@@ -170,7 +170,7 @@ impl History {
                     1 => RequestVerb::Stop,
                     _ => RequestVerb::Scale { replicas: 1 + self.random.below(3) },
                 };
-                self.oracle.say(format!("{verb} of {name} is asked for"));
+                self.oracle.say(&format!("{verb} of {name} is asked for"));
                 self.world.ask(name, verb).await;
             }
             _ => {
@@ -183,7 +183,7 @@ impl History {
 
     fn becomes_true(&self, what: &str) {
         self.oracle.learn(self.truth);
-        self.oracle.say(what.to_owned());
+        self.oracle.say(what);
     }
 
     /// A fresh process passes, and is stopped in one of its calls or goes through.
@@ -222,13 +222,13 @@ impl History {
             ended = &mut flight.task => {
                 let said = ended.unwrap_or_else(|error| panic!("a pass died: {error}"));
                 let calls = flight.process.calls_made();
-                self.oracle.say(format!("{} {said} after {calls} calls", flight.name));
+                self.oracle.say(&format!("{} {said} after {calls} calls", flight.name));
                 return;
             }
             () = flight.process.stopped() => {}
         }
         let calls = flight.process.calls_made();
-        self.oracle.say(format!("{} is stopped in call {calls}", flight.name));
+        self.oracle.say(&format!("{} is stopped in call {calls}", flight.name));
         self.flights[replica] = Some(flight);
     }
 
@@ -244,7 +244,7 @@ impl History {
         flight.task.abort();
         flight.process.resume();
         let _cancelled = flight.task.await;
-        self.oracle.say(format!("{} is killed", flight.name));
+        self.oracle.say(&format!("{} is killed", flight.name));
     }
 
     /// A person looks at what waits.
@@ -304,7 +304,7 @@ impl History {
         for one in &decided {
             self.oracle.decided(&one.action, decision, time);
         }
-        self.oracle.say(format!("{decision}: {} of {}", decided.len(), self.seen.len()));
+        self.oracle.say(&format!("{decision}: {} of {}", decided.len(), self.seen.len()));
     }
 
     fn meddle(&self) {
@@ -315,12 +315,12 @@ impl History {
             4 => (REPLICAS, json!(self.random.below(3))),
             _ => {
                 swarm.remove_by_others(name);
-                return self.oracle.say(format!("somebody removes {name}"));
+                return self.oracle.say(&format!("somebody removes {name}"));
             }
         };
         if swarm.service(name).is_some() {
             swarm.meddle(name, what.0, what.1);
-            self.oracle.say(format!("somebody changes {} of {name}", what.0));
+            self.oracle.say(&format!("somebody changes {} of {name}", what.0));
         }
     }
 

@@ -121,7 +121,7 @@ impl Oracle {
         }
     }
 
-    pub(super) fn say(&self, line: String) {
+    pub(super) fn say(&self, line: &str) {
         let at = self.clock.now();
         self.state().told.trace.push(format!("{at} {line}"));
     }
@@ -179,7 +179,7 @@ impl Witness for Oracle {
 
     async fn took_effect(&self, process: &str, write: &Write, before: &[Value]) {
         let problem = self.state().judge_write(process, write, before).err();
-        self.say(format!("{process} wrote"));
+        self.say(&format!("{process} wrote"));
         self.state().told.wrong.extend(problem.map(|why| format!("{process} wrote: {why}")));
     }
 }
