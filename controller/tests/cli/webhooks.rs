@@ -87,6 +87,7 @@ fn a_secret_that_cannot_protect_anything_stops_the_start() {
         assert!(error["message"].as_str().unwrap().contains("fleet_webhook_github"), "{error}");
         assert!(!error.to_string().contains("canary"), "{error}");
     }
-    let shown = home.run_with(&["config", "show", "-o", "json"], &[("FLEET_WEBHOOK_GITHUB", "canary")]);
+    let shown =
+        home.run_with(&["config", "show", "-o", "json"], &[("FLEET_WEBHOOK_GITHUB", "canary")]);
     assert!(!shown.stdout().contains("canary"), "{shown}");
 }

@@ -13,7 +13,6 @@ use skep_core::plan::{
     Blocked, DriftClass, Fresh, Owned, PlanIndex, PlanInput, declared_tag, has_candidates, resolved,
 };
 use skep_core::resolution::{self, Resolutions};
-
 use skep_store::ActionFilter;
 
 use super::scope::Recorded;
