@@ -295,6 +295,10 @@ impl<'a> Lead<'a> {
             () = wake::lease_lost(&leadership) => "lease",
             () = self.workers.next_end() => "worker",
         };
+        if reason == "announcement" {
+            // Somebody pushed; which repository is found out by asking.
+            context.sources.lock().await.sync_all();
+        }
         tracing::debug!(reason, "loop.woken");
         reason
     }

@@ -5,6 +5,8 @@
 //! call that it makes and looks at how the world ends; [`paused`] stops it there and lets it go on
 //! when its successor has taken over. *Chance* ([`chance`]) lets two controllers,
 //! people and meddlers loose on one world for a while, with faults that a seed decides.
+//! [`interleavings`] are about decisions alone: two leaders that are stopped in any call while
+//! people decide and change their minds, and an oracle that says what may be written.
 //!
 //! # Guarantees
 //! - The same seed gives the same life, as far as the order of the database's threads allows it:
@@ -20,6 +22,7 @@
 
 pub mod chance;
 pub mod database;
+pub mod interleavings;
 pub mod outcome;
 pub mod paused;
 pub mod people;

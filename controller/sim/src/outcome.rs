@@ -167,6 +167,18 @@ fn without_ids(service: &Value) -> Value {
     })
 }
 
+/// The specs of all services without what Skep writes for itself.
+pub(crate) fn what_runs(world: &World) -> Vec<Value> {
+    let specs = world.swarm.services().into_iter().map(|mut service| service["Spec"].take());
+    let without_ours = |mut spec: Value| {
+        if let Some(Value::Object(labels)) = spec.get_mut("Labels") {
+            labels.retain(|name, _| !labels::is_ours(name));
+        }
+        spec
+    };
+    specs.map(without_ours).collect()
+}
+
 fn sorted(values: impl Iterator<Item = Value>) -> Value {
     let mut values: Vec<_> = values.collect();
     values.sort_by_key(Value::to_string);

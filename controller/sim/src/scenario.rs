@@ -60,6 +60,19 @@ pub struct Scenario {
     pub before: Vec<Step>,
     /// What is disturbed everywhere.
     pub steps: Vec<Step>,
+    /// Whether everything is in the end as it was before [`Self::steps`].
+    pub gives_back: bool,
+}
+
+impl Scenario {
+    pub(crate) fn new(name: &'static str, before: Vec<Step>, steps: Vec<Step>) -> Self {
+        Self { name, before, steps, gives_back: false }
+    }
+
+    /// What was stopped in it is as it was.
+    pub(crate) fn giving_back(self) -> Self {
+        Self { gives_back: true, ..self }
+    }
 }
 
 impl Step {

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::outcome::{Outcome, doubled};
+use crate::outcome::{Outcome, doubled, what_runs};
 use crate::recording::{Left, Recording};
 use crate::scenario::{Scenario, Step};
 use crate::tap::{Fate, Intruder, MOMENTS, Moment};
@@ -172,6 +172,7 @@ async fn undisturbed(life: &Life<'_>, files: Arc<Files>) -> (Recording, Result<O
     for step in &scenario.before {
         world.take(step).await;
     }
+    let before = what_runs(&world);
     let recorder = world.record();
     for (number, step) in scenario.steps.iter().enumerate() {
         recorder.begin_step(number);
@@ -179,7 +180,11 @@ async fn undisturbed(life: &Life<'_>, files: Arc<Files>) -> (Recording, Result<O
         life.known.learn(number, Outcome::of(&world).await);
     }
     world.recorder = None;
-    let ended = end(&mut world).await;
+    let mut ended = end(&mut world).await;
+    let (was, is) = (before, what_runs(&world));
+    if scenario.gives_back && was != is {
+        ended = Err(format!("it was not given back:\n    is        {is:?}\n    should be {was:?}"));
+    }
     let recording = recorder.take();
     world.database.close().await;
     (recording, ended)

@@ -73,17 +73,21 @@ impl Files {
         self.folder.path().join(name)
     }
 
-    /// Replaces the registry. A file of the same length at the same moment would look unchanged.
+    /// Replaces the registry.
     pub fn declare(&self, services: &str) {
-        let count = self.count.fetch_add(1, Ordering::SeqCst);
-        let padding = "#".repeat(usize::try_from(count % 997).unwrap() + 1);
-        let text = format!("{padding}\nversion: 1\nservices:\n{services}");
-        std::fs::write(self.path("registry.yml"), text).unwrap();
+        self.write("registry.yml", &format!("version: 1\nservices:\n{services}"));
     }
 
     /// Replaces the policy.
     pub fn policy(&self, text: &str) {
-        std::fs::write(self.path("policy.yml"), text).unwrap();
+        self.write("policy.yml", text);
+    }
+
+    /// A file of the same length at the same moment would look unchanged.
+    fn write(&self, name: &str, text: &str) {
+        let count = self.count.fetch_add(1, Ordering::SeqCst);
+        let padding = "#".repeat(usize::try_from(count % 997).unwrap() + 1);
+        std::fs::write(self.path(name), format!("{padding}\n{text}")).unwrap();
     }
 }
 
@@ -116,9 +120,17 @@ impl World {
     /// # Panics
     /// When the database cannot be opened.
     pub async fn new(seed: u64, files: Arc<Files>) -> Self {
+        Self::at_pace(seed, files, PACE).await
+    }
+
+    /// An empty world whose swarm takes so long for what it does.
+    ///
+    /// # Panics
+    /// When the database cannot be opened.
+    pub async fn at_pace(seed: u64, files: Arc<Files>, pace: Pace) -> Self {
         files.policy(ALL_ASKED);
         let clock = VirtualClock::starting_at("2027-01-01T00:00:00Z".parse().unwrap());
-        let swarm = Arc::new(FakeSwarm::new(Arc::new(clock), PACE, seed));
+        let swarm = Arc::new(FakeSwarm::new(Arc::new(clock), pace, seed));
         let database = Arc::new(Database::open(None).await);
         Self::of(swarm, database, files, clock, seed)
     }

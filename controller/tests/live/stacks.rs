@@ -1,12 +1,11 @@
-//! Stacks as a source: what docker deployed is adopted and nothing else, what Skep deployed docker
-//! leaves alone, and a broken stack keeps what it last said validly while others go on.
+//! Stacks as a source: what docker deployed is adopted and nothing else, and a broken stack keeps
+//! what it last said validly while others go on.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Output};
 
 use serde_json::{Value, json};
-use skep_core::plan::{NetworkNames, normalise};
 
 use crate::harness::{Fleet, items, steps, text, wait};
 use crate::stack::{Deployed, NEEDS_A_PLUGIN, corpus, outside, stacks};
@@ -95,68 +94,6 @@ fn round_trip(fleet: &Fleet, stack: &str) -> Result<(), String> {
         None if steps.is_empty() => Err("no step".to_owned()),
         None => Ok(()),
     }
-}
-
-/// The spec without what docker's redeployment is known to take away.
-fn kept(spec: &Value) -> Value {
-    normalise(spec, &NetworkNames::default())
-}
-
-#[test]
-fn fixed_ports_what_skep_deployed_docker_leaves_alone() {
-    let fleet = Fleet::new("redeployed");
-    outside(&fleet.engine);
-    let live = [("FLEET_ACTUATOR", "swarm"), ("FLEET_RESOLVE_IMAGE", "never")];
-    let mut different = Vec::new();
-    let mut compared = 0;
-    for (name, files) in stacks() {
-        if name == NEEDS_A_PLUGIN {
-            continue;
-        }
-        // Docker makes what the services need; they themselves are Skep's.
-        let (deployed, output) = Deployed::new(&fleet.engine, &files);
-        assert!(output.status.success(), "{name}: {}", text(&output));
-        for service in deployed.list("services") {
-            let id = service["ID"].as_str().unwrap();
-            fleet.engine.call("DELETE", &format!("/services/{id}"), None).unwrap();
-        }
-        let declared = format!(
-            "stacks:\n- name: {}\n  files: {}\n  source: {{path: {}}}\n  variables: {{files: [variables.env]}}\n",
-            deployed.name,
-            json!(files),
-            corpus().display()
-        );
-        let path = fleet.path("stacks.yml");
-        fs::write(&path, declared).unwrap();
-        let pass = ["reconcile", "--once", "--no-wait", "--stacks", path.to_str().unwrap()];
-        let run = |arguments: &[&str]| {
-            let mut command = fleet.command(arguments);
-            command.envs(live);
-            let output = command.output().unwrap();
-            assert!(output.status.success(), "{name}: {arguments:?}: {}", text(&output));
-        };
-        run(&pass);
-        run(&["approvals", "approve", "--all"]);
-        run(&pass);
-        let before = deployed.list("services");
-        let output = deployed.deploy(&files);
-        assert!(output.status.success(), "{name}: {}", text(&output));
-        for service in deployed.list("services") {
-            compared += 1;
-            let earlier = before.iter().find(|one| one["ID"] == service["ID"]);
-            let Some(earlier) = earlier else {
-                different.push(format!("{name}: docker made {}", service["Spec"]["Name"]));
-                continue;
-            };
-            let (earlier, later) = (kept(&earlier["Spec"]), kept(&service["Spec"]));
-            if earlier != later {
-                different.push(format!("{name}:\n skep {earlier:#}\n docker {later:#}"));
-            }
-        }
-    }
-    assert!(compared > 80, "{compared} services");
-    assert!(different.is_empty(), "{} of {compared}\n{}", different.len(), different.join("\n"));
-    fleet.finish();
 }
 
 /// Two stacks on one network that is there already.

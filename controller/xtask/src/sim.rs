@@ -10,8 +10,8 @@ use crate::{interrupt, stage};
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// `--seeds N` (1000), `--seed N` to live one again, `--sweep` for all crash points with all
-    /// ten ticks.
+    /// `--seeds N` (1000), `--seed N` to live one again, `--sweep` for all crash points with each
+    /// life to its end, `--interleavings N` for random histories through the act path.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     arguments: Vec<String>,
 }

@@ -152,7 +152,7 @@ fn declaration(stack: Spanned<StackDocument>, waves: &[(Name, u32)]) -> StackDec
 
 fn origin(read: Option<OriginDocument>) -> Origin {
     match read {
-        Some(OriginDocument { git: Some(git), .. }) => Origin::Git(repository(git)),
+        Some(OriginDocument { git: Some(git), .. }) => Origin::Git(Box::new(repository(git))),
         Some(OriginDocument { path: Some(path), .. }) => Origin::Folder(path),
         Some(OriginDocument { path: None, git: None }) | None => Origin::Folder(".".to_owned()),
     }

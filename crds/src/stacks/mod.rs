@@ -60,7 +60,7 @@ pub enum Origin {
     /// A folder of this machine, relative to that of the stacks file.
     Folder(String),
     /// A repository.
-    Git(GitOrigin),
+    Git(Box<GitOrigin>),
 }
 
 /// A git repository, and what is taken from it.

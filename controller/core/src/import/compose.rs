@@ -53,9 +53,9 @@ pub fn services_of<'a>(snapshot: &'a Snapshot, stack: &str) -> Vec<(String, &'a 
 #[must_use]
 pub fn compose(services: &[(String, &ObservedService)], snapshot: &Snapshot) -> ImportedStack {
     let names = NetworkNames::of(snapshot);
-    let mut used = Used::default();
-    used.config_names =
-        snapshot.configs.iter().map(|(name, id)| (id.as_str().to_owned(), name.clone())).collect();
+    let names_by_id =
+        snapshot.configs.iter().map(|(name, id)| (id.as_str().to_owned(), name.clone()));
+    let mut used = Used { config_names: names_by_id.collect(), ..Used::default() };
     let mut out = Map::new();
     for (name, live) in services {
         let spec = live.spec.value();

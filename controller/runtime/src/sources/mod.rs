@@ -83,6 +83,11 @@ impl SourceSet {
         self.stacks.sync(stack)
     }
 
+    /// Asks every repository again as soon as possible.
+    pub(crate) fn sync_all(&mut self) {
+        self.stacks.sync_all();
+    }
+
     /// Every stack, with where its files come from.
     pub(crate) fn stacks(&self) -> Vec<StackOrigin> {
         self.stacks.origins()

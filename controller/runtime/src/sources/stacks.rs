@@ -68,6 +68,10 @@ impl StackSet {
         is_known
     }
 
+    pub(super) fn sync_all(&mut self) {
+        self.stacks.values_mut().for_each(Stacked::sync);
+    }
+
     pub(super) fn origins(&self) -> Vec<StackOrigin> {
         self.stacks.values().map(Stacked::origin).collect()
     }

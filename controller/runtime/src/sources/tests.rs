@@ -200,7 +200,7 @@ async fn a_broken_commit_keeps_the_one_before_and_the_next_recovers() {
         assert!(stale == SourceState::Stale && reason.contains(expected), "{reason}");
         assert_eq!(after.services[&web], first.services[&web]);
     }
-    sources.sync("a");
+    sources.sync_all();
     let last = world.desired(&mut sources).await;
     assert_eq!(state(&last, "stack a").0, SourceState::Ready);
     assert_ne!(last.services[&web].provenance.commit, first.services[&web].provenance.commit);

@@ -43,7 +43,7 @@ fn killed_and_resumed() -> Vec<Step> {
 }
 
 pub(super) fn all() -> Vec<Scenario> {
-    let scenario = |name, before, steps| Scenario { name, before, steps };
+    let scenario = Scenario::new;
     let (minute, a) = (Rest(Duration::from_secs(60)), Service("a"));
     let domain = Domain("finance");
     vec![
@@ -62,8 +62,9 @@ pub(super) fn all() -> Vec<Scenario> {
                 PatientPass,
             ],
         ),
-        scenario("kill_and_resume", deployed(), killed_and_resumed()),
-        scenario("kill_and_resume_of_a_global_service", running(GLOBAL), killed_and_resumed()),
+        scenario("kill_and_resume", deployed(), killed_and_resumed()).giving_back(),
+        scenario("kill_and_resume_of_a_global_service", running(GLOBAL), killed_and_resumed())
+            .giving_back(),
         scenario(
             "pause_that_becomes_a_kill",
             running(GLOBAL),
@@ -78,7 +79,8 @@ pub(super) fn all() -> Vec<Scenario> {
                 minute.clone(),
                 Pass,
             ],
-        ),
+        )
+        .giving_back(),
         scenario(
             "kill_during_a_rollout",
             deployed(),
@@ -138,7 +140,8 @@ pub(super) fn all() -> Vec<Scenario> {
                 minute.clone(),
                 Pass,
             ],
-        ),
+        )
+        .giving_back(),
         scenario(
             "kill_in_the_loop",
             with(vec![Policy(ALL_ALLOWED)], with(deployed(), [Swarm(break_image)])),

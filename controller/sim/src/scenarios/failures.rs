@@ -30,7 +30,7 @@ fn a_chain() -> Vec<Step> {
 }
 
 pub(super) fn all() -> Vec<Scenario> {
-    let scenario = |name, before, steps| Scenario { name, before, steps };
+    let scenario = Scenario::new;
     let ten = || Rest(Duration::from_secs(10));
     vec![
         scenario(

@@ -73,7 +73,7 @@ pub fn all() -> Vec<Scenario> {
 
 /// Changes that end as they should, and decisions about them.
 fn changes() -> Vec<Scenario> {
-    let scenario = |name, before, steps| Scenario { name, before, steps };
+    let scenario = Scenario::new;
     let by_hand = |verb| approved(Ask("a", verb));
     vec![
         scenario("create", vec![], approved(Declare(ONE))),

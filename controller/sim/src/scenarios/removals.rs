@@ -26,7 +26,7 @@ fn remove(swarm: &FakeSwarm) {
 }
 
 pub(super) fn all() -> Vec<Scenario> {
-    let scenario = |name, before, steps| Scenario { name, before, steps };
+    let scenario = Scenario::new;
     vec![
         scenario("orphan_stopped", an_orphan(), approved(Ask("a", RequestVerb::Stop))),
         scenario("orphan_released", an_orphan(), approved(Ask("a", RequestVerb::Release))),

@@ -31,13 +31,24 @@ impl TappedEngine {
     async fn write<T>(
         &self,
         call: &'static str,
-        write: impl FnOnce() -> Write,
+        write: impl Fn() -> Write,
         work: impl Future<Output = T>,
     ) -> T {
         if let Some(recorder) = &self.process.recorder {
             recorder.keep_on_its_way(call, write()).await;
         }
-        self.process.call(call, work).await
+        let Some((witness, name)) = &self.process.witness else {
+            return self.process.call(call, work).await;
+        };
+        let watched = async {
+            let (before, effects) = (self.swarm.services(), self.swarm.journal().len());
+            let result = work.await;
+            if self.swarm.journal().len() > effects {
+                witness.took_effect(name, &write(), &before).await;
+            }
+            result
+        };
+        self.process.call(call, watched).await
     }
 }
 

@@ -9,6 +9,8 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use async_trait::async_trait;
+use serde_json::Value;
 use skep_swarm::fake::FakeSwarm;
 use tokio::sync::watch;
 
@@ -73,6 +75,8 @@ pub struct Process {
     stops_at: Option<(usize, Moment)>,
     /// What arrives at the swarm right before one of its calls.
     intruder: Option<Intruder>,
+    /// Who sees what it does, and under which name.
+    witness: Option<(Arc<dyn Witness>, String)>,
     traces: bool,
 }
 
@@ -87,6 +91,16 @@ pub struct Intruder {
     pub swarm: Arc<FakeSwarm>,
     /// What has become of it.
     pub fate: Arc<Mutex<Fate>>,
+}
+
+/// Somebody who sees what processes do, right after they have done it.
+#[async_trait]
+pub trait Witness: fmt::Debug + Send + Sync {
+    /// The store has done this for the process of this name.
+    async fn recorded(&self, process: &str, call: &'static str);
+
+    /// A write of the process had its effect; these services were there before.
+    async fn took_effect(&self, process: &str, write: &Write, before: &[Value]);
 }
 
 /// What has become of a write that was on its way.
@@ -107,8 +121,8 @@ impl Process {
     pub fn new(recorder: Option<Arc<Recorder>>) -> Self {
         let runs = watch::Sender::new(true);
         let (calls, seen, writes, in_write) = Default::default();
-        let (stops_at, intruder, traces) = Default::default();
-        Self { runs, calls, seen, writes, in_write, recorder, stops_at, intruder, traces }
+        let (stops_at, intruder, witness, traces) = Default::default();
+        Self { runs, calls, seen, writes, in_write, recorder, stops_at, intruder, witness, traces }
     }
 
     /// It stops by itself at this moment of this call.
@@ -116,6 +130,19 @@ impl Process {
     pub fn stopping_at(mut self, call: usize, moment: Moment) -> Self {
         self.stops_at = Some((call, moment));
         self
+    }
+
+    /// Somebody sees what it does.
+    #[must_use]
+    pub fn seen_by(mut self, witness: Arc<dyn Witness>, name: &str) -> Self {
+        self.witness = Some((witness, name.to_owned()));
+        self
+    }
+
+    /// How many calls it has made.
+    #[must_use]
+    pub fn calls_made(&self) -> usize {
+        self.calls.load(Ordering::SeqCst)
     }
 
     /// It prints its calls.

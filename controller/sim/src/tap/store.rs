@@ -61,7 +61,13 @@ macro_rules! tapped {
         $(#[async_trait]
         impl $repository for TappedStore {
             $(async fn $method(&self, $($argument: $kind),*) -> Result<$result> {
-                let work = self.alone(self.database.store.$method($($argument),*));
+                let work = async {
+                    let result = self.alone(self.database.store.$method($($argument),*)).await;
+                    if let (Ok(_), Some((witness, name))) = (&result, &self.process.witness) {
+                        witness.recorded(name, stringify!($method)).await;
+                    }
+                    result
+                };
                 self.process.call(stringify!($method), work).await
             })+
         })+

@@ -187,7 +187,7 @@ impl Declaring<'_> {
             .map(|(name, key)| (ObjectKind::Network, name.clone(), format!("networks.{key}")));
         let used =
             |references: fn(&skep_crds::stack::Service) -> &[skep_crds::stack::FileReference]| {
-                let all = own.services.values().flat_map(move |service| references(service));
+                let all = own.services.values().flat_map(references);
                 all.map(|reference| reference.source.as_str()).collect::<BTreeSet<_>>()
             };
         let secrets = used(|service| &service.secrets.0).into_iter().filter_map(|key| {

@@ -3,6 +3,7 @@
 mod approvals;
 mod command_line;
 mod containment;
+mod crashes;
 mod intents;
 mod leases;
 mod limits;
@@ -21,6 +22,7 @@ pub(super) const AREAS: &[Area] = &[
     policy::AREA,
     limits::AREA,
     containment::AREA,
+    crashes::AREA,
     retries::AREA,
     trail::AREA,
     notifier::AREA,
