@@ -16,7 +16,6 @@ const PLACES: &[&str] = &[
     "value behind file",
     "argument behind its flag",
     "label",
-    "health check",
     "log option",
     "hand-made value",
     "next value",
@@ -74,12 +73,10 @@ fn secrets_reach_the_swarm_and_nothing_else() {
         format!(
             "env: {{TOKEN: {token}, FILE: \"file:{file}\"}}; \
              command: [serve, \"--password\", {argument}]; labels: {{app.password: {label}}}; \
-             health: {{test: \"true --token {health}\", interval: 1h}}; \
              update: {{monitor: 500ms}}; {more}",
             file = secret.display(),
             argument = value("argument behind its flag"),
             label = value("label"),
-            health = value("health check"),
         )
     };
     let registry = fleet.registry(&[("a", &declared(&value("environment value"), ""))]);
