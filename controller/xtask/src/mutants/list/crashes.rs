@@ -1,14 +1,12 @@
-//! What only the simulated world shows: crashes in the middle of a containment, and histories in
-//! which decisions, leaders and the clock move in any order.
+//! What only the simulated world shows: crashes in the middle of a containment.
 
 use crate::mutants::definition::{Area, Mutation};
 
 /// The crashes of one scenario.
 const KILL: &[&str] = &["-p", "skep-sim", "--test", "sweep", "-E", "test(=kill_and_resume)"];
 const LOOP: &[&str] = &["-p", "skep-sim", "--test", "sweep", "-E", "test(=kill_in_the_loop)"];
-const HISTORIES: &[&str] = &["-p", "skep-sim", "--test", "interleavings"];
 
-pub(super) const AREA: Area = Area { title: "Crashes and interleavings", mutations: MUTATIONS };
+pub(super) const AREA: Area = Area { title: "Crashes", mutations: MUTATIONS };
 
 const MUTATIONS: &[Mutation] = &[
     Mutation {
@@ -36,14 +34,5 @@ const MUTATIONS: &[Mutation] = &[
         find: "revision.version = intent.version.map(|before| before.saturating_add(1));",
         replace: "revision.version = intent.version.filter(|_| !MUTANT).map(|v| v.saturating_add(1));",
         tests: LOOP,
-    },
-    Mutation {
-        name: "grant-of-another-actuator",
-        breaks: "what was granted for a rehearsal runs for real, and the other way round",
-        file: "controller/core/src/approval/redeem.rs",
-        find: "    if let Some(moved) = moved(action, fresh, verdict, mode) {\n",
-        replace: "    if let Some(moved) = moved(action, fresh, verdict, mode)\n        \
-            .filter(|_| !(MUTANT && action.mode != mode))\n    {\n",
-        tests: HISTORIES,
     },
 ];
