@@ -51,12 +51,17 @@ fn rollout(spec: &mut Value, key: &str) {
 }
 
 fn default(spec: &mut Value, pointer: &str, value: Value) {
+    // What would be left out as saying nothing must not hide the default either.
     let unset = match spec.pointer(pointer) {
-        None | Some(Value::Null) => true,
+        None | Some(Value::Null | Value::Bool(false)) => true,
         Some(Value::String(text)) => text.is_empty(),
+        Some(Value::Array(items)) => items.is_empty(),
+        Some(Value::Object(children)) => children.is_empty(),
         // The engine reads a monitor period of zero as its default.
-        Some(Value::Number(number)) => pointer.ends_with("/Monitor") && number.as_i64() == Some(0),
-        Some(_) => false,
+        Some(Value::Number(number)) => {
+            number.as_f64() == Some(0.0) && (pointer.ends_with("/Monitor") || value.is_string())
+        }
+        Some(Value::Bool(true)) => false,
     };
     if unset {
         pointer::set(spec, pointer, value);

@@ -116,6 +116,14 @@ fn any_json() -> impl Strategy<Value = Value> {
     })
 }
 
+#[test]
+fn a_value_that_says_nothing_is_the_default_whatever_its_type() {
+    let plain = canonical(&json!({}));
+    for nothing in [json!(false), json!(0), json!([]), json!({}), json!("")] {
+        assert_eq!(canonical(&json!({"EndpointSpec": {"Mode": nothing}})), plain, "{nothing}");
+    }
+}
+
 proptest! {
     /// Whatever a spec looks like: no panic, and the canonical form of the canonical form is
     /// itself as far as it is in the engine's shape.
