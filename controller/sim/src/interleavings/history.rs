@@ -202,6 +202,8 @@ impl History {
         let holder = name.clone();
         let controller = self.world.controller(&process, |options| Options {
             wait_for_rollouts: false,
+            // Two workers side by side would take turns as the threads of the database answer.
+            max_parallel: 1,
             holder,
             ..options
         });

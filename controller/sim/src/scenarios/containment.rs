@@ -89,6 +89,8 @@ pub(super) fn all() -> Vec<Scenario> {
                 Pass,
                 Decide(Approve),
                 Pass,
+                // Its beginning moves the Version; a kill that crashed then is made anew.
+                Rest(Duration::from_secs(5)),
                 Order(Kill, a),
                 Contain,
                 minute.clone(),
