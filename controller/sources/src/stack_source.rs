@@ -67,8 +67,6 @@ impl StackSource {
             prune: false,
             domain: skep_crds::registry::DEFAULT_DOMAIN.to_owned(),
             depends_on: Vec::new(),
-            on_failure: skep_crds::stacks::OnFailure::default(),
-            rollout: skep_crds::stacks::FirstRollout::default(),
             lint: None,
             interval: skep_crds::value::Duration::from_nanos(0),
             location,

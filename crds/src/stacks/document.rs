@@ -3,8 +3,8 @@
 use skep_yaml::MapCursor;
 
 use super::fields::{
-    Commit, DeclaredVariables, FailureWord, FilePath, GitUrl, Host, KeyReference, LintLevels,
-    Network, RefName, RelativePath, RolloutWord,
+    Commit, DeclaredVariables, FilePath, GitUrl, Host, KeyReference, LintLevels, Network, RefName,
+    RelativePath,
 };
 use crate::format::{Flag, Spanned, Text, Whole, mapping};
 use crate::value::{Duration, Name};
@@ -41,12 +41,6 @@ mapping! {
         pub(crate) depends_on: Option<Vec<Spanned<Name>>>,
         /// Stacks of lower waves are changed before this one; 0 when left out.
         pub(crate) wave: Option<Whole<u32, 0, MOST_WAVES>>,
-        /// stop: when a part fails, what depends on it is not started. rollback: the whole stack
-        /// returns to what it was before. stop when left out.
-        pub(crate) on_failure: Option<FailureWord>,
-        /// all: a first roll-out begins everywhere. staged: with one service, then five, then the
-        /// rest. all when left out.
-        pub(crate) rollout: Option<RolloutWord>,
         /// Hardening rules that the stack is held against, each with a level; {} for the levels
         /// that skep stack lint --rules lists. Not held against any when left out.
         pub(crate) lint: Option<LintLevels>,

@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use schemars::{Schema, SchemaGenerator, json_schema};
 use skep_yaml::Cursor;
 
-use super::{FirstRollout, OnFailure};
-use crate::format::{Format, word};
+use crate::format::Format;
 use crate::stack::lint::{Level, Levels, RULES};
 use crate::value::EnvValue;
 use crate::value::pairs;
@@ -308,15 +307,3 @@ impl Format for LintLevels {
         json_schema!({ "type": "object", "additionalProperties": { "enum": words } })
     }
 }
-
-/// The word of [`OnFailure`].
-pub(crate) type FailureWord = OnFailure;
-const FAILURES: [(&str, OnFailure); 2] =
-    [("stop", OnFailure::Stop), ("rollback", OnFailure::Rollback)];
-word!(OnFailure, FAILURES);
-
-/// The word of [`FirstRollout`].
-pub(crate) type RolloutWord = FirstRollout;
-const ROLLOUTS: [(&str, FirstRollout); 2] =
-    [("all", FirstRollout::AllAtOnce), ("staged", FirstRollout::Staged)];
-word!(FirstRollout, ROLLOUTS);

@@ -42,10 +42,6 @@ pub struct StackDeclaration {
     pub domain: String,
     /// Stacks that are changed before this one: those that it names, and those of lower waves.
     pub depends_on: Vec<Name>,
-    /// What happens to the stack when a part of it fails.
-    pub on_failure: OnFailure,
-    /// How a first roll-out begins.
-    pub rollout: FirstRollout,
     /// The hardening rules that the stack is held against; `None` for none.
     pub lint: Option<Levels>,
     /// How often a source that cannot be watched is asked.
@@ -124,26 +120,6 @@ pub struct StackVariables {
     pub files: Vec<String>,
     /// Single ones; they win over files.
     pub values: BTreeMap<String, EnvValue>,
-}
-
-/// What happens to a stack when a part of it fails.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum OnFailure {
-    /// What depends on the part is not started; everything else stays as it is.
-    #[default]
-    Stop,
-    /// The whole stack returns to what it was before.
-    Rollback,
-}
-
-/// How a first roll-out begins.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum FirstRollout {
-    /// As many at once as actions run side by side.
-    #[default]
-    AllAtOnce,
-    /// One service, then five, then the rest, each time after those before are healthy.
-    Staged,
 }
 
 impl Stacks {

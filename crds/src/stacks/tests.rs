@@ -16,10 +16,7 @@ fn the_least_stack_is_careful() {
     let stacks = read("stacks: [{name: web, files: [web.yml]}]");
     let web = stacks.get("web").expect("web");
     assert_eq!(web.source, Origin::Folder(".".to_owned()));
-    assert_eq!(
-        (web.prune, web.on_failure, web.rollout),
-        (false, OnFailure::Stop, FirstRollout::AllAtOnce)
-    );
+    assert!(!web.prune);
     assert_eq!((&*web.domain, web.interval.as_nanos()), ("default", 120_000_000_000));
     assert!(web.lint.is_none());
 }
@@ -48,8 +45,6 @@ stacks:
     prune: true
     domain: finance
     wave: 2
-    on_failure: rollback
-    rollout: staged
     lint: {all: warn, NO_LIMITS: deny}
     interval: 1m
 ",

@@ -11,7 +11,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 pub use self::connector::{ResolvedReference, connector};
-pub use self::objects::{DesiredObject, DesiredStack, External, OnFailure, RolloutPace};
+pub use self::objects::{DesiredObject, DesiredStack, External};
 pub use self::stack::{
     DeclaredStack, EngineStack, FileObject, NamedRequest, StackAbout, declare, stack,
 };

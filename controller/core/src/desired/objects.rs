@@ -69,26 +69,6 @@ pub struct External {
     pub provenance: Provenance,
 }
 
-/// What becomes of a stack when one of its waves fails.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum OnFailure {
-    /// What was done stays, nothing more is done.
-    #[default]
-    Stop,
-    /// The whole stack returns to its revision before, as one action.
-    Rollback,
-}
-
-/// How fast the services of a stack are rolled out.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum RolloutPace {
-    /// As fast as the waves allow.
-    #[default]
-    Waves,
-    /// One service first, then five, then the rest, each part when the one before is healthy.
-    Gradual,
-}
-
 /// A stack as a whole.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DesiredStack {
@@ -102,10 +82,6 @@ pub struct DesiredStack {
     pub prune: bool,
     /// What must exist already; where one is missing the whole stack waits.
     pub externals: Vec<External>,
-    /// What happens when a wave fails.
-    pub on_failure: OnFailure,
-    /// How fast it is rolled out.
-    pub rollout: RolloutPace,
     /// The services that it declares, by their final names.
     pub services: BTreeSet<ServiceName>,
 }

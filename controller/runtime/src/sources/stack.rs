@@ -6,12 +6,9 @@ use std::time::Duration;
 
 use skep_core::action::Source as ActionSource;
 use skep_core::desired::{
-    DeclaredStack, OnFailure, Provenance, RolloutPace, SourceState, SourceStatus, StackAbout,
-    declare,
+    DeclaredStack, Provenance, SourceState, SourceStatus, StackAbout, declare,
 };
-use skep_crds::stacks::{
-    FirstRollout, GitOrigin, OnFailure as DeclaredFailure, Origin, Revision, StackDeclaration,
-};
+use skep_crds::stacks::{GitOrigin, Origin, Revision, StackDeclaration};
 use skep_sources::{Checkout, Error as ReadError, LoadedStack, StackSource};
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
@@ -257,14 +254,6 @@ fn declared(
         },
         commit: loaded.commit().map(|commit| (commit.id.as_str(), commit.author.as_str())),
         prune: declaration.prune,
-        on_failure: match declaration.on_failure {
-            DeclaredFailure::Stop => OnFailure::Stop,
-            DeclaredFailure::Rollback => OnFailure::Rollback,
-        },
-        rollout: match declaration.rollout {
-            FirstRollout::AllAtOnce => RolloutPace::Waves,
-            FirstRollout::Staged => RolloutPace::Gradual,
-        },
     };
     let masking = merge.masking;
     declare(&about, &loaded.loaded, masking, merge.secrets())

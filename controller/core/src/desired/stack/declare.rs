@@ -11,8 +11,7 @@ use skep_crds::value::Name;
 use super::{EngineStack, FileObject, Scope, stack};
 use crate::action::Source;
 use crate::desired::{
-    DesiredObject, DesiredService, DesiredStack, External, McpEndpoint, OnFailure, Provenance,
-    RolloutPace, SecretValues,
+    DesiredObject, DesiredService, DesiredStack, External, McpEndpoint, Provenance, SecretValues,
 };
 use crate::identity::{ObjectKind, ServiceName};
 use crate::plan::Masking;
@@ -30,10 +29,6 @@ pub struct StackAbout<'a> {
     pub commit: Option<(&'a str, &'a str)>,
     /// Whether what is no longer declared may be removed.
     pub prune: bool,
-    /// What happens when a wave fails.
-    pub on_failure: OnFailure,
-    /// How fast it is rolled out.
-    pub rollout: RolloutPace,
 }
 
 /// What a stack declares.
@@ -101,8 +96,6 @@ pub fn declare(
         domain: about.domain.to_owned(),
         prune: about.prune,
         externals,
-        on_failure: about.on_failure,
-        rollout: about.rollout,
         services: services.iter().map(|service| service.name.clone()).collect(),
     };
     Ok(DeclaredStack { stack, services, objects })
@@ -247,8 +240,6 @@ mod tests {
             },
             commit: Some(("c0ffee", "Ada <ada@example.com>")),
             prune: true,
-            on_failure: OnFailure::Rollback,
-            rollout: RolloutPace::Gradual,
         };
         let mut secrets = SecretValues::default();
         let declared = declare(&about, &loaded, &Masking::new(b"key".to_vec()), &mut secrets)

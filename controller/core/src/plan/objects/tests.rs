@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use crate::action::{ActionKind, Source};
-use crate::desired::{DesiredObject, DesiredStack, External, OnFailure, Provenance, RolloutPace};
+use crate::desired::{DesiredObject, DesiredStack, External, Provenance};
 use crate::identity::{ActionId, FleetName, ObjectKind, ServiceName, SwarmId};
 use crate::labels;
 use crate::observed::ObservedObject;
@@ -42,8 +42,6 @@ impl World {
             domain: "edge".to_owned(),
             prune: false,
             externals: Vec::new(),
-            on_failure: OnFailure::Stop,
-            rollout: RolloutPace::Waves,
             services: [ServiceName::new("web_a")].into(),
         };
         self.desired.stacks.entry("web".to_owned()).or_insert(stack)
