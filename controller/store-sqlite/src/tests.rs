@@ -1,6 +1,7 @@
 //! What only the inside can show: the connections' settings, and failures of the disk.
 
 mod keyed;
+mod sealed;
 mod tamper;
 mod upgrade;
 

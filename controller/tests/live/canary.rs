@@ -71,7 +71,7 @@ fn secrets_reach_the_swarm_and_nothing_else() {
     std::fs::write(&secret, value("value behind file")).unwrap();
     let declared = |token: &str, more: &str| {
         format!(
-            "env: {{TOKEN: {token}, FILE: \"file:{file}\"}}; \
+            "env: {{TOKEN: {token}, FILE_TOKEN: \"file:{file}\"}}; \
              command: [serve, \"--password\", {argument}]; labels: {{app.password: {label}}}; \
              update: {{monitor: 500ms}}; {more}",
             file = secret.display(),

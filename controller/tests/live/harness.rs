@@ -42,8 +42,17 @@ impl Fleet {
 
     /// From now on this service must not change.
     pub(crate) fn watch_bystander(&mut self, name: &str) {
-        let inspected = self.inspect(name);
-        self.bystanders.push((name.to_owned(), untouched(&inspected)));
+        // Swarm itself still changes a fresh service a few times: it gives it addresses.
+        let mut before = untouched(&self.inspect(name));
+        loop {
+            std::thread::sleep(Duration::from_millis(300));
+            let after = untouched(&self.inspect(name));
+            if after == before {
+                break;
+            }
+            before = after;
+        }
+        self.bystanders.push((name.to_owned(), before));
     }
 
     /// It was changed on purpose; from here on it must not change again.

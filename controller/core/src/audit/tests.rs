@@ -205,6 +205,25 @@ proptest! {
     }
 }
 
+/// Also the next row's link would tell; how many are gone, only their places do.
+#[test]
+fn rows_that_are_missing_are_named_by_their_places() {
+    let (seals, mut rows) = trail(0, &[0, 0, 0, 0]);
+    rows.drain(1..3);
+    let (seq, chain) = (rows[1].seq, "chain 0".to_owned());
+    assert_eq!(verify(&seals, &rows).damage, [Damage::Missing { seq, chain, from: 2, to: 3 }]);
+}
+
+/// The number of chains fits what is left of them; only its seal tells.
+#[test]
+fn a_chain_that_is_gone_from_the_list_as_well_is_found() {
+    let (mut seals, mut rows) = trail(0, &[0, 1]);
+    seals.heads.pop();
+    rows.pop();
+    seals.roster.as_mut().unwrap().chains = 1;
+    assert_eq!(verify(&seals, &rows).damage, [Damage::RosterChanged]);
+}
+
 /// The end of a term is set back with its rows; its seal is genuine. The term that began behind
 /// them knows what is missing.
 #[test]

@@ -12,6 +12,7 @@ mod freezes;
 mod keyless;
 mod limits;
 mod modes;
+mod requests;
 mod unreadable;
 mod waiting;
 mod world;
