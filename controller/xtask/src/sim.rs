@@ -1,5 +1,5 @@
 //! `cargo xtask sim`: the simulated world, for as many seeds as there is time for. The tests run
-//! a few dozen.
+//! a few.
 
 use std::process::ExitCode;
 
