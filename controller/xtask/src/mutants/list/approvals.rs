@@ -162,7 +162,7 @@ const MUTATIONS: &[Mutation] = &[
         breaks: "a revocation is on record and the action stays granted",
         file: "controller/store-sqlite/src/approvals.rs",
         find: "    transition::apply(tx, &head, &decided.change(), now, operation).await?;\n    sqlx::query!(",
-        replace: "    if !(MUTANT && request.decision == Decision::Revoke) {\n        transition::apply(tx, &head, &decided.change(), now, operation).await?;\n    }\n    sqlx::query!(",
+        replace: "    if !(MUTANT && request.decision == skep_store::Decision::Revoke) {\n        transition::apply(tx, &head, &decided.change(), now, operation).await?;\n    }\n    sqlx::query!(",
         tests: STORE,
     },
     Mutation {

@@ -5,7 +5,7 @@ use crate::mutants::definition::{Area, Mutation};
 
 const CORE: &[&str] = &["-p", "skep-core", "--lib", "audit::"];
 const SEAL: &[&str] = &["-p", "skep-core", "--lib", "seal::"];
-const TAMPER: &[&str] = &["-p", "skep-store-sqlite", "--lib", "tamper::"];
+const TAMPER: &[&str] = &["-p", "skep-store-sqlite", "--test", "conformance", "tamper::"];
 const STORE: &[&str] = &["-p", "skep-store-sqlite", "--lib", "sealed::"];
 
 const PROTECTION: &str = "controller/store/src/protection.rs";
