@@ -199,23 +199,23 @@ mod tests {
     fn links_and_dots_stay_inside() {
         let files = files(&[
             ("web/compose.yml", file("web")),
-            ("web/shared", link("../shared")),
+            ("web/common", link("../common")),
             ("web/out", link("../../etc/passwd")),
             ("web/absolute", link("/etc/passwd")),
             ("web/self", link("self")),
             ("web/a", link("b")),
             ("web/b", link("a")),
             ("web/folder", link(".")),
-            ("shared/env", file("env")),
+            ("common/env", file("env")),
             ("big", Entry::TooLarge(9)),
             ("sub", Entry::Submodule),
             ("pointer", file("version https://git-lfs.github.com/spec/v1\noid sha256:0")),
         ]);
         for (name, expected) in [
             ("web/compose.yml", "web"),
-            ("./web/../shared/env", "env"),
-            ("web/shared/env", "env"),
-            ("web/shared/../web/compose.yml", "web"),
+            ("./web/../common/env", "env"),
+            ("web/common/env", "env"),
+            ("web/common/../web/compose.yml", "web"),
             ("web/folder/folder/compose.yml", "web"),
         ] {
             assert_eq!(files.read(name), Ok(expected.as_bytes()), "{name}");
@@ -229,7 +229,7 @@ mod tests {
         for name in ["none", "web/none", "web/compose.yml/x", "we", "web/comp"] {
             assert_eq!(files.read(name), Err(ReadError::Missing(name.to_owned())));
         }
-        for name in ["web", "web/", "", ".", "web/shared"] {
+        for name in ["web", "web/", "", ".", "web/common"] {
             assert_eq!(files.read(name), Err(ReadError::Folder(name.to_owned())));
         }
         assert_eq!(files.read("sub/x"), Err(ReadError::Submodule("sub/x".to_owned())));

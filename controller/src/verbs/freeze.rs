@@ -5,7 +5,7 @@ use serde::Serialize;
 use skep_core::gate::{FREEZE_PRIORITY, KNOWN_KINDS, Override};
 use skep_core::identity::OverrideId;
 use skep_core::plan::Step;
-use skep_crds::policy::{BlastRadius, Mode, PolicyRule, RateLimit, Tier};
+use skep_crds::policy::{BlastRadius, PolicyRule, RateLimit, Tier};
 use skep_runtime::SystemRandom;
 use skep_store::{OverrideFilter, Store};
 
@@ -139,18 +139,10 @@ async fn add(session: &Session, args: AddOverrideArgs) -> Result<u8> {
 fn rule(scope: &ScopeArgs, tier: Tier, priority: i64) -> PolicyRule {
     let glob = |glob: &Option<String>| glob.clone().unwrap_or_else(|| "*".to_owned());
     PolicyRule {
-        name: None,
         kind: glob(&scope.kind),
         target: glob(&scope.target),
         domain: glob(&scope.domain),
-        mode: Mode::Enforce,
-        tier,
-        rate_limit: None,
-        blast_radius: None,
-        maintenance_window: None,
-        priority,
-        fields: Vec::new(),
-        location: None,
+        ..PolicyRule::about_everything(tier, priority)
     }
 }
 

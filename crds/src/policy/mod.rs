@@ -100,6 +100,28 @@ pub struct PolicyRule {
     pub location: Option<Location>,
 }
 
+impl PolicyRule {
+    /// An enforced rule about every action, with no limit, no window and no field of its own, that
+    /// stands in no file: what stored overrides are narrowed down from.
+    #[must_use]
+    pub fn about_everything(tier: Tier, priority: i64) -> Self {
+        Self {
+            name: None,
+            kind: "*".to_owned(),
+            target: "*".to_owned(),
+            domain: "*".to_owned(),
+            mode: Mode::Enforce,
+            tier,
+            rate_limit: None,
+            blast_radius: None,
+            maintenance_window: None,
+            priority,
+            fields: Vec::new(),
+            location: None,
+        }
+    }
+}
+
 /// What a rule's word is worth. Only an enforced rule ever decides; each other mode passes the
 /// action on to the rules that follow, so that it never opens more than deleting the rule would.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

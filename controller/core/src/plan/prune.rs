@@ -1,10 +1,12 @@
 //! What is ours and no longer wanted: which of it may go, and when a person has to look first.
 //!
 //! # Guarantees
-//! - Nothing goes while any source is not ready, and nothing of a stack that does not say
-//!   `prune: true`, or that is not declared at all.
+//! - Nothing goes while any source is not ready.
+//! - Nothing of a stack goes that does not say `prune: true`, or that is not declared at all, but
+//!   for earlier versions of what it still declares: something newer has taken their place.
 //! - Only what is on record under the very id that is there goes, and only while nobody uses it.
-//! - Beyond [`budget`] objects a day a person confirms each of them. Volumes are never touched.
+//! - Beyond [`budget`] objects a day a person confirms each of them; earlier versions do not
+//!   count. Volumes are never touched.
 //! - The two newest earlier versions of a config or secret stay, for the way back.
 
 use serde_json::json;
@@ -41,12 +43,21 @@ struct Unwanted<'a> {
 /// True when something could go: only then what went before has to be known.
 #[must_use]
 pub fn has_candidates(input: &PlanInput<'_>) -> bool {
-    unwanted(input).iter().any(|one| one.stack.prune)
+    are_ready(input) && unwanted(input).iter().any(|one| one.stack.prune)
+}
+
+/// True when every source says what it wants. What one that cannot be read wants is unknown.
+fn are_ready(input: &PlanInput<'_>) -> bool {
+    let sources = &input.desired.sources;
+    !sources.is_empty() && sources.iter().all(|source| source.state == SourceState::Ready)
 }
 
 /// The steps that remove what is not wanted, and what stays and why.
 pub(super) fn plan(input: &PlanInput<'_>) -> (Vec<Step>, Vec<Waiting>) {
     let (mut steps, mut waiting) = (Vec::new(), Vec::new());
+    if !are_ready(input) {
+        return (steps, waiting);
+    }
     for version in old_versions(input) {
         let reason = "an earlier version that no service uses; the two newest of them stay for \
                       the way back";
@@ -92,10 +103,6 @@ fn user_of<'a>(input: &PlanInput<'a>, target: &ServiceName) -> Option<&'a Servic
 /// In the order in which it would go: services first, then what they used.
 fn unwanted<'a>(input: &PlanInput<'a>) -> Vec<Unwanted<'a>> {
     let desired = input.desired;
-    let is_known = |state: SourceState| state == SourceState::Ready;
-    if desired.sources.is_empty() || !desired.sources.iter().all(|one| is_known(one.state)) {
-        return Vec::new();
-    }
     let mut found = Vec::new();
     for (name, id) in input.owned {
         let Some(live) = input.live(name).filter(|live| live.id == *id) else { continue };

@@ -4,6 +4,7 @@
 mod openpgp;
 mod ssh;
 
+use std::ffi::OsStr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,8 +13,11 @@ use skep_core::ports::SecretSource;
 
 use crate::commit::Stored;
 use crate::environment::Variables;
-use crate::program::Trouble;
+use crate::program::{Ended, Run, Trouble};
 use crate::programs::Programs;
+
+/// The most that a program of a check has to say.
+const OUTPUT: u64 = 256 << 10;
 
 /// Whose commits are taken.
 #[derive(Clone, Default)]
@@ -87,6 +91,27 @@ pub(crate) struct Workshop<'a> {
     pub(crate) programs: &'a Programs,
     pub(crate) environment: &'a Variables,
     pub(crate) within: Duration,
+}
+
+impl Workshop<'_> {
+    /// Runs a program of a check to its end; `name` is what an error calls it.
+    async fn run(
+        &self,
+        (name, program): (&'static str, &OsStr),
+        arguments: &[&str],
+        input: Vec<u8>,
+    ) -> Result<Ended, CheckError> {
+        let run = Run {
+            program,
+            arguments: arguments.iter().map(Into::into).collect(),
+            environment: self.environment,
+            input,
+            most_output: OUTPUT,
+            within: self.within,
+            fills: None,
+        };
+        run.ended().await.map_err(|trouble| CheckError::Run(name, trouble))
+    }
 }
 
 /// Why a check gave no answer.

@@ -3,12 +3,8 @@
 use std::os::unix::fs::DirBuilderExt as _;
 
 use crate::commit::Stored;
-use crate::program::{Ended, Run, Trouble};
 use crate::said;
 use crate::signature::{CheckError, Signature, SignatureProblem, Workshop};
-
-/// The most that gpg has to say.
-const OUTPUT: u64 = 256 << 10;
 
 pub(super) async fn check(
     stored: &Stored,
@@ -27,14 +23,15 @@ pub(super) async fn check(
     let offline = ["--no-autostart", "--no-auto-key-locate", "--no-auto-key-retrieve"];
     let start: Vec<&str> = always.into_iter().chain(offline).collect();
     let import = [start.as_slice(), &["--import"]].concat();
-    let imported = run(workshop, &import, keys.as_bytes().to_vec()).await?;
+    let gpg = ("gpg", workshop.programs.gpg.as_os_str());
+    let imported = workshop.run(gpg, &import, keys.as_bytes().to_vec()).await?;
     if !imported.status.success() {
         let said = said::shown(&imported.said, &[]);
         return Err(CheckError::Problem(SignatureProblem::List(said)));
     }
     let verify =
         [start.as_slice(), &["--trust-model", "always", "--verify", "--", &file, "-"]].concat();
-    let verified = run(workshop, &verify, stored.payload.clone()).await?;
+    let verified = workshop.run(gpg, &verify, stored.payload.clone()).await?;
     judge(&String::from_utf8_lossy(&verified.output), verified.status.success())
         .map_err(CheckError::Problem)
 }
@@ -73,23 +70,6 @@ fn judge(status: &str, has_succeeded: bool) -> Result<Signature, SignatureProble
     let key = valid.split_whitespace().last().unwrap_or_default().to_owned();
     let signer = good.split_once(' ').map_or(good.as_str(), |(_, who)| who);
     Ok(Signature::Verified { signer: shown(signer), key })
-}
-
-async fn run(
-    workshop: &Workshop<'_>,
-    arguments: &[&str],
-    input: Vec<u8>,
-) -> Result<Ended, CheckError> {
-    let run = Run {
-        program: &workshop.programs.gpg,
-        arguments: arguments.iter().map(Into::into).collect(),
-        environment: workshop.environment,
-        input,
-        most_output: OUTPUT,
-        within: workshop.within,
-        fills: None,
-    };
-    run.ended().await.map_err(|trouble: Trouble| CheckError::Run("gpg", trouble))
 }
 
 #[cfg(test)]

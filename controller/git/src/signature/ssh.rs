@@ -1,14 +1,11 @@
 //! Signatures of SSH, by `ssh-keygen -Y`.
 
 use crate::commit::Stored;
-use crate::program::{Ended, Run, Trouble};
 use crate::said;
 use crate::signature::{CheckError, Signature, SignatureProblem, Workshop};
 
 /// What git signs commits for, so that a signature of a file is not one of a commit.
 const NAMESPACE: &str = "git";
-/// The most that ssh-keygen has to say.
-const OUTPUT: u64 = 64 << 10;
 
 pub(super) async fn check(
     stored: &Stored,
@@ -25,7 +22,9 @@ pub(super) async fn check(
     // not trust a key any more takes it off the list.
     let at = stored.commit.committer.at.strftime("%Y%m%d%H%M%SZ").to_string();
     let time = format!("-Overify-time={at}");
-    let found = run(workshop, &["-Y", "find-principals", "-f", &list, "-s", &file, &time]).await?;
+    let keygen = ("ssh-keygen", workshop.programs.ssh_keygen.as_os_str());
+    let find = ["-Y", "find-principals", "-f", &list, "-s", &file, &time];
+    let found = workshop.run(keygen, &find, Vec::new()).await?;
     let principals = String::from_utf8_lossy(&found.output).into_owned();
     let principals: Vec<_> = principals.lines().filter(|line| !line.is_empty()).collect();
     if !found.status.success() || principals.is_empty() {
@@ -42,7 +41,7 @@ pub(super) async fn check(
     for principal in principals {
         let arguments =
             ["-Y", "verify", "-f", &list, "-I", principal, "-n", NAMESPACE, "-s", &file, &time];
-        let verified = run_with(workshop, &arguments, stored.payload.clone()).await?;
+        let verified = workshop.run(keygen, &arguments, stored.payload.clone()).await?;
         if verified.status.success() {
             let output = String::from_utf8_lossy(&verified.output);
             let key = output.split_whitespace().find(|word| word.starts_with("SHA256:"));
@@ -53,25 +52,4 @@ pub(super) async fn check(
         last = said::shown(&why, &[]);
     }
     Err(CheckError::Problem(SignatureProblem::Invalid(last)))
-}
-
-async fn run(workshop: &Workshop<'_>, arguments: &[&str]) -> Result<Ended, CheckError> {
-    run_with(workshop, arguments, Vec::new()).await
-}
-
-async fn run_with(
-    workshop: &Workshop<'_>,
-    arguments: &[&str],
-    input: Vec<u8>,
-) -> Result<Ended, CheckError> {
-    let run = Run {
-        program: &workshop.programs.ssh_keygen,
-        arguments: arguments.iter().map(Into::into).collect(),
-        environment: workshop.environment,
-        input,
-        most_output: OUTPUT,
-        within: workshop.within,
-        fills: None,
-    };
-    run.ended().await.map_err(|trouble: Trouble| CheckError::Run("ssh-keygen", trouble))
 }

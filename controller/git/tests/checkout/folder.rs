@@ -46,9 +46,9 @@ async fn a_folder_is_read_where_it_is_allowed() {
 async fn links_and_submodules_lead_nowhere_else() {
     let lab = Lab::new();
     lab.write("web/compose.yml", "web");
-    lab.write("shared.env", "env");
+    lab.write("common.env", "env");
     for (target, link) in [
-        ("../shared.env", "web/inside"),
+        ("../common.env", "web/inside"),
         ("/etc/passwd", "web/absolute"),
         ("../../../../etc/passwd", "web/outside"),
         ("..", "web/up"),
@@ -62,7 +62,7 @@ async fn links_and_submodules_lead_nowhere_else() {
     lab.git(&["push", "--quiet", "origin", "HEAD:refs/heads/main"]);
     let files = lab.reader().read(&lab.source(), None).await.unwrap().files;
     assert_eq!(files.read("web/inside"), Ok(&b"env"[..]));
-    assert_eq!(files.read("web/up/shared.env"), Ok(&b"env"[..]));
+    assert_eq!(files.read("web/up/common.env"), Ok(&b"env"[..]));
     for name in ["web/absolute", "web/outside", "web/up/../x", "../x", "/etc/passwd"] {
         assert_eq!(files.read(name), Err(ReadError::Outside(name.to_owned())), "{name}");
     }

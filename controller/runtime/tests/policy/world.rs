@@ -14,7 +14,7 @@ use skep_core::identity::{ClusterId, ObjectKey, OverrideId, RequestId, ServiceNa
 use skep_core::plan::Masking;
 use skep_core::ports::Clock;
 use skep_core::request::{NewRequest, RequestVerb};
-use skep_crds::policy::load_strict;
+use skep_crds::policy::{PolicyRule, Tier, load_strict};
 use skep_images::{Credentials, Limits, Resolver};
 use skep_runtime::{Controller, Options, Parts, PassReport, PolicySource, SourceSet, SystemRandom};
 use skep_store::conformance::protection;
@@ -178,10 +178,8 @@ impl World {
     }
 
     pub(crate) async fn freeze(&self, target: &str, span: Option<SignedDuration>) -> Override {
-        let mut rule = load_strict("f.yml", b"rules: [{tier: forbidden}]").unwrap().rules.remove(0);
-        rule.location = None;
-        rule.target = target.to_owned();
-        rule.priority = FREEZE_PRIORITY;
+        let everything = PolicyRule::about_everything(Tier::Forbidden, FREEZE_PRIORITY);
+        let rule = PolicyRule { target: target.to_owned(), ..everything };
         let now = self.clock.now();
         let freeze = Override {
             id: OverrideId::new(format!("freeze-{}-{target}", now.as_second())),

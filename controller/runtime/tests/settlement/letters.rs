@@ -12,7 +12,7 @@ use skep_core::identity::{ActionId, ClusterId, ObjectKey, OverrideId, RequestId,
 use skep_core::letter::{DeadLetter, LetterReason, LetterState};
 use skep_core::ports::Clock as _;
 use skep_core::request::{NewRequest, RequestVerb};
-use skep_crds::policy::{Mode, PolicyRule, Tier};
+use skep_crds::policy::{PolicyRule, Tier};
 use skep_runtime::{SystemClock, SystemRandom};
 use skep_store::{
     ActionFilter, Actions as _, Audit as _, AuditFilter, DeadLetters as _, LetterAnswer,
@@ -402,20 +402,7 @@ async fn requeue(world: &World) {
 fn freeze() -> Override {
     Override {
         id: OverrideId::new("freeze"),
-        rule: PolicyRule {
-            name: None,
-            kind: "*".to_owned(),
-            target: "*".to_owned(),
-            domain: "*".to_owned(),
-            mode: Mode::Enforce,
-            tier: Tier::Forbidden,
-            rate_limit: None,
-            blast_radius: None,
-            maintenance_window: None,
-            priority: FREEZE_PRIORITY,
-            fields: Vec::new(),
-            location: None,
-        },
+        rule: PolicyRule::about_everything(Tier::Forbidden, FREEZE_PRIORITY),
         reason: "release week".to_owned(),
         actor: "bob".to_owned(),
         created_at: SystemClock.now(),

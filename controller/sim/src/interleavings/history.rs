@@ -11,7 +11,7 @@ use skep_core::gate::{FREEZE_PRIORITY, Override};
 use skep_core::identity::{ActionId, ApprovalId, BatchId, OverrideId};
 use skep_core::ports::Random as _;
 use skep_core::request::RequestVerb;
-use skep_crds::policy::{Mode, PolicyRule, Tier};
+use skep_crds::policy::{PolicyRule, Tier};
 use skep_runtime::Options;
 use skep_store::{
     Approvals as _, BatchMember, BatchRequest, Decision, DecisionRequest, Error, Overrides as _,
@@ -343,20 +343,7 @@ impl History {
 fn freeze(id: &str, now: jiff::Timestamp) -> Override {
     Override {
         id: OverrideId::new(id),
-        rule: PolicyRule {
-            name: None,
-            kind: "*".to_owned(),
-            target: "*".to_owned(),
-            domain: "*".to_owned(),
-            mode: Mode::Enforce,
-            tier: Tier::Forbidden,
-            rate_limit: None,
-            blast_radius: None,
-            maintenance_window: None,
-            priority: FREEZE_PRIORITY,
-            fields: Vec::new(),
-            location: None,
-        },
+        rule: PolicyRule::about_everything(Tier::Forbidden, FREEZE_PRIORITY),
         reason: "release week".to_owned(),
         actor: ALICE.to_owned(),
         created_at: now,

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use skep_core::audit::AuditKind;
 use skep_core::gate::{FREEZE_PRIORITY, Lifted, MAX_OVERRIDES, Override};
 use skep_core::identity::OverrideId;
-use skep_crds::policy::{BlastRadius, MaintenanceWindow, Mode, PolicyRule, RateLimit, Tier};
+use skep_crds::policy::{BlastRadius, MaintenanceWindow, PolicyRule, RateLimit, Tier};
 
 use super::Harness;
 use super::fixtures::*;
@@ -13,20 +13,7 @@ use crate::{Error, OverrideFilter, Result};
 fn freeze(id: &str, second: i64) -> Override {
     Override {
         id: OverrideId::new(id),
-        rule: PolicyRule {
-            name: None,
-            kind: "*".to_owned(),
-            target: "*".to_owned(),
-            domain: "*".to_owned(),
-            mode: Mode::Enforce,
-            tier: Tier::Forbidden,
-            rate_limit: None,
-            blast_radius: None,
-            maintenance_window: None,
-            priority: FREEZE_PRIORITY,
-            fields: Vec::new(),
-            location: None,
-        },
+        rule: PolicyRule::about_everything(Tier::Forbidden, FREEZE_PRIORITY),
         reason: "release week".to_owned(),
         actor: "alice".to_owned(),
         created_at: at(second),

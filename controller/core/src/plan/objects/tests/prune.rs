@@ -119,6 +119,9 @@ fn the_two_newest_earlier_versions_stay() {
     let plan = world.resolved_plan();
     let gone: Vec<_> = removals(&plan).iter().map(|step| step.target.bare()).collect();
     assert_eq!(gone, [made[0].as_str()]);
+    world.desired.sources[0].state = SourceState::Stale;
+    assert_eq!(removals(&world.resolved_plan()).len(), 0, "while a source cannot be read");
+    world.desired.sources[0].state = SourceState::Ready;
     let live = world.deploy("web_a");
     let used = json!([{"ConfigName": "web_app", "ConfigID": "id-of-web_app"}]);
     set(&mut live.spec, "/TaskTemplate/ContainerSpec/Configs", used);
