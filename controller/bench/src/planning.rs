@@ -142,6 +142,7 @@ impl World {
             owned: &self.owned,
             owned_objects: &self.nothing,
             pruned_today: 0,
+            plugins: None,
             known_clusters: &self.clusters,
             images: &AS_WRITTEN,
             masking: &self.masking,

@@ -11,7 +11,8 @@ use crate::desired::{Desired, DesiredService, McpEndpoint, Provenance, SourceSta
 use crate::digester::{self, Digester};
 use crate::identity::{ClusterId, ServiceName, SwarmId};
 use crate::observed::{
-    ApiVersion, NodeCounts, ObservedNetwork, ObservedService, Services, Snapshot, TaskSummary,
+    ApiVersion, NodeCounts, ObservedNetwork, ObservedService, Plugins, Services, Snapshot,
+    TaskSummary,
 };
 use crate::resolution::Resolutions;
 use crate::spec::Spec;
@@ -22,6 +23,7 @@ pub(super) struct World {
     pub(super) owned: Owned,
     pub(super) owned_objects: Owned,
     pub(super) pruned_today: usize,
+    pub(super) plugins: Option<Plugins>,
     pub(super) known_clusters: Vec<ClusterId>,
     pub(super) images: Resolutions,
     pub(super) masking: Masking,
@@ -62,6 +64,7 @@ impl World {
             owned_objects: Owned::new(),
             pruned_today: 0,
             known_clusters: Vec::new(),
+            plugins: None,
             images: Resolutions::NEVER,
             masking: Masking::new(*b"key"),
             digester: digester::for_tests(),
@@ -81,6 +84,7 @@ impl World {
             owned_objects: &self.owned_objects,
             pruned_today: self.pruned_today,
             known_clusters: &self.known_clusters,
+            plugins: self.plugins.as_ref(),
             images: &self.images,
             masking: &self.masking,
             digester: &self.digester,

@@ -8,9 +8,10 @@ use skep_core::action::{Action, ActionState, Source};
 use skep_core::containment::Contained;
 use skep_core::desired::Desired;
 use skep_core::identity::{ClusterId, ObjectKey, ObjectKind, ServiceName};
-use skep_core::observed::{ObservedObject, ObservedService, Snapshot};
+use skep_core::observed::{ObservedObject, ObservedService, Plugins, Snapshot};
 use skep_core::plan::{
-    Blocked, DriftClass, Fresh, Owned, PlanIndex, PlanInput, declared_tag, has_candidates, resolved,
+    Blocked, DriftClass, Fresh, Owned, PlanIndex, PlanInput, declared_tag, has_candidates,
+    needs_plugins, resolved,
 };
 use skep_core::resolution::{self, Resolutions};
 use skep_store::ActionFilter;
@@ -56,6 +57,8 @@ pub(crate) struct World {
     pub(crate) owned_objects: Arc<Owned>,
     /// How many objects went in the last 24 hours because nobody wanted them any more.
     pruned_today: usize,
+    /// The engine's plugins, where something that is declared needs one.
+    plugins: Option<Plugins>,
     pub(crate) known_clusters: Arc<[ClusterId]>,
     pub(crate) images: Arc<Resolutions>,
     /// What people paused and killed.
@@ -102,6 +105,7 @@ impl World {
             owned: &owned,
             owned_objects: &owned_objects,
             pruned_today: 0,
+            plugins: None,
             known_clusters: &known_clusters,
             images: &Resolutions::NEVER,
             masking: &context.masking,
@@ -117,7 +121,11 @@ impl World {
         let input = PlanInput { desired: resolved.as_ref().unwrap_or(&desired), ..input };
         let pruned_today =
             if has_candidates(&input) { pruned_since(context, &snapshot, now).await? } else { 0 };
-        let input = PlanInput { pruned_today, ..input };
+        let plugins = match needs_plugins(&desired) {
+            true => Some(context.engine.plugins().await?),
+            false => None,
+        };
+        let input = PlanInput { pruned_today, plugins: plugins.as_ref(), ..input };
         let index = PlanIndex::of(&input);
         let desired = resolved.unwrap_or_else(|| Arc::clone(&desired));
         let contained = Arc::new(context.store.contained(&snapshot.cluster).await?);
@@ -128,6 +136,7 @@ impl World {
             owned,
             owned_objects,
             pruned_today,
+            plugins,
             known_clusters,
             images: Arc::new(Resolutions { mode, ..Resolutions::NEVER }),
             contained,
@@ -192,6 +201,7 @@ impl World {
             owned: &self.owned,
             owned_objects: &self.owned_objects,
             pruned_today: self.pruned_today,
+            plugins: self.plugins.as_ref(),
             known_clusters: &self.known_clusters,
             images: &self.images,
             masking: &context.masking,
