@@ -161,11 +161,12 @@ impl Stacked {
     pub(super) async fn refresh(
         &mut self,
         refresh: &Refresh<'_>,
+        is_patient: bool,
         merge: &mut Merge<'_>,
     ) -> Result<(), Error> {
         self.kept.import(refresh).await?;
         let is_leading = refresh.fence.is_some();
-        self.collect(!is_leading || !self.kept.has_value()).await;
+        self.collect(is_patient || !is_leading || !self.kept.has_value()).await;
         let (source, paths) = (self.kept.source().clone(), self.watched());
         let fetched = self.fetched.clone();
         let read = tokio::task::spawn_blocking(move || {
