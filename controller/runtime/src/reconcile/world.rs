@@ -13,10 +13,11 @@ use skep_core::plan::{
     Blocked, DriftClass, Fresh, Owned, PlanIndex, PlanInput, declared_tag, has_candidates, resolved,
 };
 use skep_core::resolution::{self, Resolutions};
-use skep_store::ActionFilter;
+use skep_store::{ActionFilter, OwnedObject};
 
 use super::scope::Recorded;
 use crate::controller::Context;
+use crate::stacks::Declared;
 use crate::{Error, images};
 
 /// What is on record for another kind of source than the one that declares it now waits for a
@@ -61,6 +62,10 @@ pub(crate) struct World {
     /// What people paused and killed.
     pub(crate) contained: Arc<Contained>,
     pub(crate) now: Timestamp,
+    /// What the stacks declare.
+    pub(crate) stacks: Arc<Declared>,
+    /// Everything on record as ours, by name.
+    recorded: Arc<[OwnedObject]>,
     /// What planning asks about all of it, found once.
     index: Arc<PlanIndex>,
     /// One service that was read again after the snapshot.
@@ -88,6 +93,7 @@ impl World {
             })
             .map(|object| (ServiceName::new(object.key.name.as_str()), object.id.clone()))
             .collect();
+        let stacks = Arc::new(Declared::new(Arc::clone(&desired)));
         let desired = moved(desired, &recorded);
         let others = recorded.objects.iter();
         let others = others.filter(|object| object.key.kind != ObjectKind::Service);
@@ -95,6 +101,7 @@ impl World {
             others.map(|object| (object.key.target(), object.id.clone())).collect();
         let owned_objects = Arc::new(owned_objects);
         let (owned, known_clusters) = (Arc::new(owned), recorded.clusters);
+        let recorded = recorded.objects;
         let now = context.clock.now();
         let input = PlanInput {
             desired: &desired,
@@ -132,6 +139,8 @@ impl World {
             images: Arc::new(Resolutions { mode, ..Resolutions::NEVER }),
             contained,
             now,
+            stacks,
+            recorded,
             index: Arc::new(index),
             fresh: None,
         };
@@ -182,6 +191,12 @@ impl World {
             Some((fresh, live)) if fresh == name => live.as_ref(),
             Some(_) | None => self.snapshot.services.get(name),
         }
+    }
+
+    /// Since when a service is on record as ours.
+    pub(crate) fn on_record_since(&self, name: &ServiceName) -> Option<Timestamp> {
+        let is_it = |object: &&OwnedObject| object.key.name == name.as_str();
+        self.recorded.iter().find(is_it).map(|object| object.since)
     }
 
     /// What planning looks at.
