@@ -266,6 +266,9 @@ impl<'a> StepView<'a> {
             let _ = write!(reason, " ({at})");
         }
         let _ = writeln!(text, "    {}", style.dim(&reason));
+        if let Some(commit) = self.provenance.and_then(Provenance::shown_commit) {
+            let _ = writeln!(text, "    {}", style.dim(&plain(&commit)));
+        }
         if let Some(confirm) = self.confirm {
             let _ = writeln!(text, "    {}: {}", style.yellow("needs a person"), plain(confirm));
         }
@@ -313,7 +316,7 @@ impl<'a> StepView<'a> {
         match self.action {
             kind if kind.writes_nothing_to_the_engine() => style.cyan("→"),
             kind if kind.is_removal() => style.red("-"),
-            ActionKind::RollbackService => style.yellow("<"),
+            ActionKind::RollbackService | ActionKind::RedeployStack => style.yellow("<"),
             _ if self.object.is_none() => style.green("+"),
             _ => style.yellow("~"),
         }

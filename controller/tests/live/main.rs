@@ -30,3 +30,4 @@ mod scope;
 mod sources;
 mod stack;
 mod stacks;
+mod tutorial;

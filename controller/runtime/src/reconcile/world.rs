@@ -14,10 +14,11 @@ use skep_core::plan::{
     needs_plugins, resolved,
 };
 use skep_core::resolution::{self, Resolutions};
-use skep_store::ActionFilter;
+use skep_store::{ActionFilter, OwnedObject};
 
 use super::scope::Recorded;
 use crate::controller::Context;
+use crate::stacks::Declared;
 use crate::{Error, images};
 
 /// What is on record for another kind of source than the one that declares it now waits for a
@@ -64,6 +65,10 @@ pub(crate) struct World {
     /// What people paused and killed.
     pub(crate) contained: Arc<Contained>,
     pub(crate) now: Timestamp,
+    /// What the stacks declare.
+    pub(crate) stacks: Arc<Declared>,
+    /// Everything on record as ours, by name.
+    recorded: Arc<[OwnedObject]>,
     /// What planning asks about all of it, found once.
     index: Arc<PlanIndex>,
     /// One service that was read again after the snapshot.
@@ -91,6 +96,7 @@ impl World {
             })
             .map(|object| (ServiceName::new(object.key.name.as_str()), object.id.clone()))
             .collect();
+        let stacks = Arc::new(Declared::new(Arc::clone(&desired)));
         let desired = moved(desired, &recorded);
         let others = recorded.objects.iter();
         let others = others.filter(|object| object.key.kind != ObjectKind::Service);
@@ -98,6 +104,7 @@ impl World {
             others.map(|object| (object.key.target(), object.id.clone())).collect();
         let owned_objects = Arc::new(owned_objects);
         let (owned, known_clusters) = (Arc::new(owned), recorded.clusters);
+        let recorded = recorded.objects;
         let now = context.clock.now();
         let input = PlanInput {
             desired: &desired,
@@ -141,6 +148,8 @@ impl World {
             images: Arc::new(Resolutions { mode, ..Resolutions::NEVER }),
             contained,
             now,
+            stacks,
+            recorded,
             index: Arc::new(index),
             fresh: None,
         };
@@ -191,6 +200,12 @@ impl World {
             Some((fresh, live)) if fresh == name => live.as_ref(),
             Some(_) | None => self.snapshot.services.get(name),
         }
+    }
+
+    /// Since when a service is on record as ours.
+    pub(crate) fn on_record_since(&self, name: &ServiceName) -> Option<Timestamp> {
+        let is_it = |object: &&OwnedObject| object.key.name == name.as_str();
+        self.recorded.iter().find(is_it).map(|object| object.since)
     }
 
     /// What planning looks at.

@@ -23,6 +23,8 @@ pub(super) struct StackSet {
     /// Those of them that no file declares.
     local: Vec<String>,
     repositories: Arc<dyn Repositories>,
+    /// Whether a repository that is being asked is waited for, although something is known of it.
+    pub(super) is_patient: bool,
 }
 
 /// A stacks file.
@@ -38,6 +40,7 @@ impl Default for StackSet {
             stacks: BTreeMap::new(),
             local: Vec::new(),
             repositories: Arc::new(NoRepositories),
+            is_patient: false,
         }
     }
 }
@@ -101,7 +104,7 @@ impl StackSet {
             stack.fetch(&self.repositories);
         }
         for stack in self.stacks.values_mut() {
-            stack.refresh(refresh, merge).await?;
+            stack.refresh(refresh, self.is_patient, merge).await?;
         }
         Ok(())
     }

@@ -114,6 +114,7 @@ impl Draft<'_> {
             difference: None,
             digest: Digest::of_bytes(b""),
             group: GroupKey::default(),
+            stack: None,
         }
     }
 

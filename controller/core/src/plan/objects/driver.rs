@@ -79,7 +79,7 @@ fn plugins_of(object: &DesiredObject) -> impl Iterator<Item = (Capability, &str)
         ObjectKind::Secret => {
             [text(object, "/Driver/Name").map(|driver| (Capability::Secret, driver)), None]
         }
-        ObjectKind::Config | ObjectKind::Service => [None, None],
+        ObjectKind::Config | ObjectKind::Service | ObjectKind::Stack => [None, None],
     };
     wanted.into_iter().flatten()
 }

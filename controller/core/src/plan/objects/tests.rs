@@ -42,6 +42,9 @@ impl World {
             provenance: place(),
             domain: "edge".to_owned(),
             prune: false,
+            on_failure: skep_crds::stacks::OnFailure::Stop,
+            rollout: skep_crds::stacks::FirstRollout::Staged,
+            after: std::collections::BTreeSet::new(),
             externals: Vec::new(),
             services: [ServiceName::new("web_a")].into(),
         };
