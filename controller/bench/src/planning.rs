@@ -14,7 +14,7 @@ use skep_core::observed::{
     ApiVersion, NodeCounts, ObservedNetwork, ObservedService, PublishedPort, Snapshot, TaskSummary,
     UpdateStatus,
 };
-use skep_core::plan::{Masking, Memo, Owned, PlanIndex, PlanInput, plan_key, plan_with};
+use skep_core::plan::{Holdings, Masking, Memo, Owned, PlanIndex, PlanInput, plan_key, plan_with};
 use skep_core::resolution::Resolutions;
 use skep_core::spec::Spec;
 
@@ -141,7 +141,7 @@ impl World {
             observed: &self.observed,
             owned: &self.owned,
             owned_objects: &self.nothing,
-            pruned_today: 0,
+            holdings: &Holdings::NONE,
             known_clusters: &self.clusters,
             images: &AS_WRITTEN,
             masking: &self.masking,

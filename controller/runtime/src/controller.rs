@@ -30,6 +30,7 @@ use crate::readiness::ReadinessReport;
 use crate::reconcile::act::Attempt;
 use crate::reconcile::gate::preview;
 use crate::reconcile::standing::{degraded, is_forgotten, retried_at};
+use crate::reconcile::holdings::Looks;
 use crate::reconcile::{Memory, World};
 use crate::refusals::Refusals;
 use crate::sources::{Refresh, SourceSet, StackOrigin};
@@ -363,6 +364,7 @@ impl Controller {
             Arc::clone(&desired),
             recorded,
             &BTreeSet::new(),
+            Looks::Only,
         )
         .await?;
         let plan = plan_with(&world.input(&self.context), &mut self.context.memo());

@@ -40,6 +40,7 @@ mod letters;
 mod outbox;
 mod overrides;
 mod ownership;
+mod prunes;
 mod pooler;
 mod query;
 mod rekeying;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{Masking, Owned, Plan, PlanInput, plan};
+use super::{Holdings, Masking, Owned, Plan, PlanInput, plan};
 use crate::action::Source;
 use crate::desired::{Desired, DesiredService, McpEndpoint, Provenance, SourceState, SourceStatus};
 use crate::digester::{self, Digester};
@@ -21,7 +21,7 @@ pub(super) struct World {
     pub(super) observed: Snapshot,
     pub(super) owned: Owned,
     pub(super) owned_objects: Owned,
-    pub(super) pruned_today: usize,
+    pub(super) holdings: Holdings,
     pub(super) known_clusters: Vec<ClusterId>,
     pub(super) images: Resolutions,
     pub(super) masking: Masking,
@@ -60,7 +60,7 @@ impl World {
             },
             owned: Owned::new(),
             owned_objects: Owned::new(),
-            pruned_today: 0,
+            holdings: Holdings::NONE,
             known_clusters: Vec::new(),
             images: Resolutions::NEVER,
             masking: Masking::new(*b"key"),
@@ -79,7 +79,7 @@ impl World {
             observed: &self.observed,
             owned: &self.owned,
             owned_objects: &self.owned_objects,
-            pruned_today: self.pruned_today,
+            holdings: &self.holdings,
             known_clusters: &self.known_clusters,
             images: &self.images,
             masking: &self.masking,

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use skep_core::action::Source as ActionSource;
 use skep_core::desired::{
     DeclaredStack, Provenance, SourceState, SourceStatus, StackAbout, declare,
@@ -32,6 +33,9 @@ pub(super) struct Stacked {
     fetching: Option<AbortOnDropHandle<Result<Checkout, String>>>,
     /// When the repository is asked the next time.
     due: Instant,
+    /// When the question was asked that is being answered, and the one that was answered last.
+    asking_at: Timestamp,
+    asked_at: Option<Timestamp>,
 }
 
 /// A stack and where its files come from.
@@ -68,6 +72,8 @@ impl Stacked {
             fetched: None,
             fetching: None,
             due: Instant::now(),
+            asking_at: Timestamp::MIN,
+            asked_at: None,
         }
     }
 
@@ -102,6 +108,7 @@ impl Stacked {
         if source.repository() != self.kept.source().repository() {
             self.fetched = None;
             self.fetching = None;
+            self.asked_at = None;
             self.due = Instant::now();
         }
         self.kept.set_source(source);
@@ -129,15 +136,29 @@ impl Stacked {
         paths
     }
 
+    /// Takes the history of the repository for what it is, although it was rewritten: this
+    /// commit of it has dropped nothing.
+    pub(super) fn accept_history(&mut self, commit: &str) {
+        if let Some(Ok(checkout)) = &mut self.fetched
+            && checkout.commit.id == commit
+        {
+            checkout.commit.replaces = None;
+        }
+    }
+
     /// Begins to ask the repository when it is time.
-    pub(super) fn fetch(&mut self, repositories: &Arc<dyn Repositories>) {
+    pub(super) fn fetch(&mut self, repositories: &Arc<dyn Repositories>, now: Timestamp) {
         let Some(origin) = self.kept.source().repository().cloned() else { return };
         if self.fetching.is_some() || Instant::now() < self.due {
             return;
         }
         let repositories = Arc::clone(repositories);
         let stack = self.declaration().name.to_string();
-        let task = tokio::spawn(async move { repositories.checkout(&stack, &origin).await });
+        let before = self.kept.value().and_then(|value| value.commit()).cloned();
+        let task = tokio::spawn(async move {
+            repositories.checkout(&stack, &origin, before.as_ref()).await
+        });
+        self.asking_at = now;
         self.fetching = Some(AbortOnDropHandle::new(task));
     }
 
@@ -154,6 +175,7 @@ impl Stacked {
             Ok(Err(_)) => Err("the fetch was stopped".to_owned()),
             Err(_) => Err(format!("no answer within {} s", PATIENCE.as_secs())),
         });
+        self.asked_at = Some(self.asking_at);
         let interval = self.declaration().interval.as_nanos();
         self.due = Instant::now() + Duration::from_nanos(u64::try_from(interval).unwrap_or(0));
     }
@@ -161,11 +183,12 @@ impl Stacked {
     pub(super) async fn refresh(
         &mut self,
         refresh: &Refresh<'_>,
+        is_patient: bool,
         merge: &mut Merge<'_>,
     ) -> Result<(), Error> {
         self.kept.import(refresh).await?;
         let is_leading = refresh.fence.is_some();
-        self.collect(!is_leading || !self.kept.has_value()).await;
+        self.collect(is_patient || !is_leading || !self.kept.has_value()).await;
         let (source, paths) = (self.kept.source().clone(), self.watched());
         let fetched = self.fetched.clone();
         let read = tokio::task::spawn_blocking(move || {
@@ -225,7 +248,13 @@ impl Stacked {
             self.named = loaded.bundle.files.iter().map(|file| PathBuf::from(&file.path)).collect();
         }
         match declared(self.declaration(), loaded, merge) {
-            Ok(declared) => merge.stack(status, Some(declared), after),
+            Ok(mut declared) => {
+                declared.stack.taken_at = self.kept.taken_at();
+                declared.stack.asked_at = self.asked_at;
+                let replaced = loaded.commit().and_then(|commit| commit.replaces.as_ref());
+                declared.stack.rewritten = replaced.map(|commit| commit.id.clone());
+                merge.stack(status, Some(declared), after);
+            }
             Err(problems) => {
                 status.state = SourceState::Stale;
                 status.reason = Some(problems.to_string());

@@ -22,6 +22,8 @@ pub(super) struct StackSet {
     stacks: BTreeMap<String, Stacked>,
     /// Those of them that no file declares.
     local: Vec<String>,
+    /// Whether a refresh waits for every repository that was asked.
+    is_patient: bool,
     repositories: Arc<dyn Repositories>,
 }
 
@@ -37,6 +39,7 @@ impl Default for StackSet {
             files: Vec::new(),
             stacks: BTreeMap::new(),
             local: Vec::new(),
+            is_patient: false,
             repositories: Arc::new(NoRepositories),
         }
     }
@@ -66,6 +69,16 @@ impl StackSet {
             stack.sync();
         }
         is_known
+    }
+
+    pub(super) fn wait_for_answers(&mut self) {
+        self.is_patient = true;
+    }
+
+    pub(super) fn accept_history(&mut self, stack: &str, commit: &str) {
+        if let Some(stack) = self.stacks.get_mut(stack) {
+            stack.accept_history(commit);
+        }
     }
 
     pub(super) fn sync_all(&mut self) {
@@ -98,10 +111,10 @@ impl StackSet {
         self.list(refresh, merge).await?;
         // All are asked before the first is waited for.
         for stack in self.stacks.values_mut() {
-            stack.fetch(&self.repositories);
+            stack.fetch(&self.repositories, refresh.now);
         }
         for stack in self.stacks.values_mut() {
-            stack.refresh(refresh, merge).await?;
+            stack.refresh(refresh, self.is_patient, merge).await?;
         }
         Ok(())
     }

@@ -164,11 +164,22 @@ impl Files for Text {
 
 #[async_trait]
 impl Repositories for Commits {
-    async fn checkout(&self, stack: &str, _: &GitOrigin) -> Result<Checkout, String> {
+    async fn checkout(
+        &self,
+        stack: &str,
+        _: &GitOrigin,
+        _: Option<&Commit>,
+    ) -> Result<Checkout, String> {
         assert_eq!(stack, "a");
         let said = self.0.lock().unwrap().pop().unwrap();
         let author = "Ada <ada@example.com>".to_owned();
-        let commit = |id: &str| Commit { id: id.to_owned(), author, subject: "s".to_owned() };
+        let commit = |id: &str| Commit {
+            id: id.to_owned(),
+            author,
+            subject: "s".to_owned(),
+            made_at: None,
+            replaces: None,
+        };
         match said {
             Ok(text) => Ok(Checkout::new(commit(&text.len().to_string()), Arc::new(Text(text)))),
             Err(why) => Err(why.to_owned()),

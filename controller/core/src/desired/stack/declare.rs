@@ -97,6 +97,9 @@ pub fn declare(
         prune: about.prune,
         externals,
         services: services.iter().map(|service| service.name.clone()).collect(),
+        taken_at: None,
+        asked_at: None,
+        rewritten: None,
     };
     Ok(DeclaredStack { stack, services, objects })
 }
