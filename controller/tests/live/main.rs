@@ -29,3 +29,4 @@ mod scope;
 mod sources;
 mod stack;
 mod stacks;
+mod tutorial;

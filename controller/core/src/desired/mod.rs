@@ -38,6 +38,17 @@ pub struct Provenance {
     pub author: Option<String>,
 }
 
+impl Provenance {
+    /// The commit and who wrote it, for people; `None` when the file is from no repository.
+    #[must_use]
+    pub fn shown_commit(&self) -> Option<String> {
+        let commit = self.commit.as_deref()?;
+        let short = commit.get(..10).unwrap_or(commit);
+        let author = self.author.as_deref().map(|author| format!(" by {author}"));
+        Some(format!("commit {short}{}", author.unwrap_or_default()))
+    }
+}
+
 impl fmt::Display for Provenance {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}:{}", self.file, self.line, self.column)

@@ -63,6 +63,12 @@ impl SourceSet {
         Self { registry, stacks: StackSet::default() }
     }
 
+    /// From now on whoever looks waits for repositories that are being asked: a pass by hand comes
+    /// only once.
+    pub(crate) const fn wait_for_repositories(&mut self) {
+        self.stacks.is_patient = true;
+    }
+
     /// Also the stacks of these files, whose repositories are read through `repositories`.
     #[must_use]
     pub fn with_stacks(mut self, files: Vec<PathBuf>, repositories: Arc<dyn Repositories>) -> Self {

@@ -25,6 +25,8 @@ pub(super) struct StackSet {
     /// Whether a refresh waits for every repository that was asked.
     is_patient: bool,
     repositories: Arc<dyn Repositories>,
+    /// Whether a repository that is being asked is waited for, although something is known of it.
+    pub(super) is_patient: bool,
 }
 
 /// A stacks file.
@@ -41,6 +43,7 @@ impl Default for StackSet {
             local: Vec::new(),
             is_patient: false,
             repositories: Arc::new(NoRepositories),
+            is_patient: false,
         }
     }
 }

@@ -4,10 +4,12 @@ use std::path::Path;
 use async_trait::async_trait;
 use skep_core::desired::SourceState;
 use skep_core::identity::ServiceName;
+use skep_core::identity::TermId;
 use skep_crds::stack::Files;
 use skep_crds::stacks::GitOrigin;
 use skep_sources::{Checkout, Commit};
 use skep_store::conformance::protection;
+use skep_store::{Fence, LeaseRequest, Leases as _};
 use skep_store_sqlite::SqliteStore;
 
 use super::*;
@@ -46,9 +48,13 @@ impl World {
     }
 
     async fn desired(&self, sources: &mut SourceSet) -> Arc<Desired> {
+        self.looked_at(sources, None).await
+    }
+
+    async fn looked_at(&self, sources: &mut SourceSet, fence: Option<&Fence>) -> Arc<Desired> {
         let (store, masking, digester) = (&self.store, &self.masking, &self.digester);
         let now = Timestamp::UNIX_EPOCH;
-        let refresh = Refresh { store, fence: None, masking, digester, now };
+        let refresh = Refresh { store, fence, masking, digester, now };
         sources.refresh(&refresh).await.unwrap()
     }
 }
@@ -171,6 +177,8 @@ impl Repositories for Commits {
         _: Option<&Commit>,
     ) -> Result<Checkout, String> {
         assert_eq!(stack, "a");
+        // Not there when it is first looked for, as no repository is.
+        tokio::task::yield_now().await;
         let said = self.0.lock().unwrap().pop().unwrap();
         let author = "Ada <ada@example.com>".to_owned();
         let commit = |id: &str| Commit {
@@ -215,4 +223,35 @@ async fn a_broken_commit_keeps_the_one_before_and_the_next_recovers() {
     let last = world.desired(&mut sources).await;
     assert_eq!(state(&last, "stack a").0, SourceState::Ready);
     assert_ne!(last.services[&web].provenance.commit, first.services[&web].provenance.commit);
+}
+
+#[tokio::test]
+async fn a_leader_goes_on_with_what_it_has_and_a_pass_by_hand_waits_for_the_commit() {
+    let stacks = "stacks: [{name: a, files: [web.yml], source: {git: {url: \"file:///r\"}}}]";
+    let world = World::new(&[("stacks.yml", stacks)]).await;
+    let request = LeaseRequest {
+        term: TermId::new("term"),
+        holder: "tests".to_owned(),
+        ttl: std::time::Duration::from_secs(60),
+    };
+    let lease = world.store.acquire_lease(&request).await.unwrap().unwrap();
+    let started = |text| {
+        SourceSet::new(Vec::new(), None, Vec::new()).with_stacks(
+            vec![world.path("stacks.yml")],
+            Arc::new(Commits(std::sync::Mutex::new(vec![Ok(text)]))),
+        )
+    };
+    // Who knows nothing waits; and keeps what it learns.
+    let first = world.looked_at(&mut started(ONE), Some(&lease.fence)).await;
+    assert_eq!(state(&first, "stack a").0, SourceState::Ready);
+    let two = "services: {web: {image: \"w:22\"}}";
+    let kept = world.looked_at(&mut started(two), Some(&lease.fence)).await;
+    let (stale, reason) = state(&kept, "stack a");
+    assert!(stale == SourceState::Stale && reason.contains("not answered yet"), "{reason}");
+    let mut by_hand = started(two);
+    by_hand.wait_for_repositories();
+    let now = world.looked_at(&mut by_hand, Some(&lease.fence)).await;
+    assert_eq!(state(&now, "stack a").0, SourceState::Ready);
+    let commit = &now.services[&ServiceName::new("a_web")].provenance.commit;
+    assert_eq!(commit.as_deref(), Some(&*two.len().to_string()));
 }
