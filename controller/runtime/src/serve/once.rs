@@ -23,7 +23,6 @@ impl Lead<'_> {
     pub(super) async fn once(&mut self, shutdown: &CancellationToken) -> Result<PassReport, Error> {
         self.declare_mode().await;
         self.take_in().await?;
-        self.context.sources.lock().await.wait_for_answers();
         self.keeper().settle(ONCE_RETRIES).await?;
         let mut deadline = Instant::now() + ONCE_PATIENCE;
         let retry_until = Instant::now() + ONCE_RETRIES;

@@ -89,11 +89,6 @@ impl SourceSet {
         self.stacks.sync(stack)
     }
 
-    /// Waits, from now on, for what was asked: for whoever looks once.
-    pub(crate) fn wait_for_answers(&mut self) {
-        self.stacks.wait_for_answers();
-    }
-
     /// Takes the history of a stack's repository for what it is at this commit, although it was
     /// rewritten.
     pub(crate) fn accept_history(&mut self, stack: &str, commit: &str) {

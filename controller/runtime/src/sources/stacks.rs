@@ -22,8 +22,6 @@ pub(super) struct StackSet {
     stacks: BTreeMap<String, Stacked>,
     /// Those of them that no file declares.
     local: Vec<String>,
-    /// Whether a refresh waits for every repository that was asked.
-    is_patient: bool,
     repositories: Arc<dyn Repositories>,
     /// Whether a repository that is being asked is waited for, although something is known of it.
     pub(super) is_patient: bool,
@@ -41,7 +39,6 @@ impl Default for StackSet {
             files: Vec::new(),
             stacks: BTreeMap::new(),
             local: Vec::new(),
-            is_patient: false,
             repositories: Arc::new(NoRepositories),
             is_patient: false,
         }
@@ -72,10 +69,6 @@ impl StackSet {
             stack.sync();
         }
         is_known
-    }
-
-    pub(super) fn wait_for_answers(&mut self) {
-        self.is_patient = true;
     }
 
     pub(super) fn accept_history(&mut self, stack: &str, commit: &str) {

@@ -69,7 +69,7 @@ const FAULTS: &[Fault] = &[
     Fault {
         what: "cut off within a service",
         harm: |world| {
-            let text = services(0..MANY);
+            let text = world.read("web.yml");
             world.write("web.yml", &text[..text.len() - 9]);
         },
         code: "SOURCE_INVALID",
@@ -78,8 +78,9 @@ const FAULTS: &[Fault] = &[
     Fault {
         what: "cut off, and valid as it is",
         harm: |world| {
-            let text = services(0..MANY);
-            world.write("web.yml", text.lines().take(4).collect::<Vec<_>>().join("\n").as_str());
+            let lines: Vec<String> =
+                world.read("web.yml").lines().take(4).map(str::to_owned).collect();
+            world.write("web.yml", &lines.join("\n"));
         },
         code: "SOURCE_INVALID",
         said: "looks cut off",

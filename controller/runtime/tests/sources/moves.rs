@@ -55,7 +55,7 @@ async fn an_object_moves_when_a_person_says_so_and_is_never_made_anew() {
     let report = world.pass().await;
     let moved = report.waiting.iter().filter(|one| one.code == "SOURCE_MOVED");
     let targets: Vec<_> = moved.map(|one| one.target.as_ref().unwrap().to_string()).collect();
-    assert_eq!(targets, ["config/shared", "network/shared"], "{report:#?}");
+    assert_eq!(targets, ["network/shared", "config/shared"], "{report:#?}");
     let asked = world.asked().await;
     let confirms = asked.iter().filter(|why| why.contains("moves from stack a to stack b"));
     assert_eq!(confirms.count(), 2, "{asked:#?}");

@@ -86,6 +86,7 @@ async fn a_history_that_went_back_removes_nothing_without_a_person() {
         world.pass().await;
     }
     let asked = world.asked().await;
+    assert_eq!(world.swarm.removals(), 0, "{:#?}", world.pass().await);
     assert_eq!((asked.len(), world.swarm.effects()), (2, before));
     assert!(asked.iter().all(|why| why.contains(&format!("the commit {new}"))), "{asked:?}");
     // A commit on top of the old one does not make it an ordinary history.

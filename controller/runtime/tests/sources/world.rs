@@ -121,6 +121,10 @@ impl World {
         std::fs::write(self.path(name), text).unwrap();
     }
 
+    pub(crate) fn read(&self, name: &str) -> String {
+        std::fs::read_to_string(self.path(name)).unwrap()
+    }
+
     /// A registry with connectors of these names.
     pub(crate) fn connectors(&mut self, names: &[&str]) {
         self.registry = true;

@@ -44,8 +44,8 @@ pub(super) async fn ask(
     ask_about(session, args, &seen, wanted).await
 }
 
-/// Asks about services whose names are final.
-pub(super) async fn ask_about(
+/// Asks about services, or other objects, whose names are final.
+pub(in crate::verbs) async fn ask_about(
     session: &Session,
     args: &AskArgs,
     seen: &Seen,

@@ -197,11 +197,19 @@ fn missing_external(
 /// The stack that declares a network, config or secret, or a version of it.
 #[must_use]
 pub fn declaring_stack<'a>(desired: &'a Desired, target: &ServiceName) -> Option<&'a str> {
+    declaration(desired, target).map(|object| object.stack.as_str())
+}
+
+/// The declaration of a network, config or secret, or of what it is a version of.
+pub(super) fn declaration<'a>(
+    desired: &'a Desired,
+    target: &ServiceName,
+) -> Option<&'a DesiredObject> {
     let is_it = |object: &&DesiredObject| {
         object.kind == target.kind()
             && (object.name == target.bare() || version_of(&object.name, target.bare()).is_some())
     };
-    desired.objects.values().find(is_it).map(|object| object.stack.as_str())
+    desired.objects.values().find(is_it)
 }
 
 impl<'a> PlanInput<'a> {

@@ -5,7 +5,10 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::desired::SourceState;
-use crate::plan::{Waiting, allowance, budget, harmless_rewrites};
+use crate::plan::{
+    Requested, Waiting, allowance, budget, harmless_rewrites, plan_request,
+};
+use crate::request::RequestVerb;
 
 fn removals(plan: &Plan) -> Vec<&Step> {
     plan.steps.iter().filter(|step| step.operation == Operation::Remove).collect()
@@ -236,6 +239,49 @@ fn what_another_stack_declares_now_moves_when_a_person_says_so() {
     assert_eq!(kinds, ["update_config", "update_secret", "deploy_service"]);
     let remark = plan.waiting.iter().find(|one| one.code == "LABELS_FIXED").unwrap();
     assert_eq!(remark.target.as_ref().unwrap().as_str(), "network/web_net");
+}
+
+#[test]
+fn a_person_may_take_an_object_over_and_let_it_go() {
+    let mut world = World::whole();
+    world.carry_out_objects();
+    let config = ServiceName::object(Config, "web_app");
+    let asked = |world: &World, target: &ServiceName, verb| {
+        plan_request(&world.input(), target, &verb, None)
+    };
+    let code = |requested| match requested {
+        Requested::Refused(blocked) => blocked.code,
+        Requested::Nothing(_) => "NOTHING_TO_DO".to_owned(),
+        Requested::Step { step, .. } => step.action.to_string(),
+    };
+    use RequestVerb as V;
+    assert_eq!(code(asked(&world, &config, V::Adopt)), "NOTHING_TO_DO");
+    assert_eq!(code(asked(&world, &config, V::Release)), "release_config");
+    assert_eq!(code(asked(&world, &config, V::Stop)), "NOT_A_REQUEST");
+    let nowhere = ServiceName::object(Secret, "web_app");
+    assert_eq!(code(asked(&world, &nowhere, V::Adopt)), "NOT_FOUND");
+    // Somebody else's, under a name that the stack declares.
+    let net = ServiceName::object(Network, "web_net");
+    let labels = json!({"com.docker.stack.namespace": "elsewhere"});
+    let id = world.put(Network, "web_net", json!({"Labels": labels, "Scope": "swarm"}));
+    world.owned_objects.remove(&net);
+    assert_eq!(code(asked(&world, &net, V::Release)), "NOT_OURS");
+    let Requested::Step { step, .. } = asked(&world, &net, V::Adopt) else { panic!("no step") };
+    assert_eq!((step.action, step.source), (ActionKind::AdoptNetwork, Source::Manual));
+    assert!(step.reason.contains("its owner so far is stack elsewhere"), "{}", step.reason);
+    assert!(step.reason.contains("declared at web.yml:3:5"), "{}", step.reason);
+    // Once it is on record for the stack, nothing is in the way.
+    let blocked = |world: &World| {
+        world.resolved_plan().steps.iter().filter_map(|step| step.blocked.clone()).count()
+    };
+    assert!(blocked(&world) > 0);
+    world.owned_objects.insert(net.clone(), id);
+    world.holdings.stacks.insert(net.clone(), "web".to_owned());
+    assert_eq!(blocked(&world), 0);
+    assert_eq!(code(asked(&world, &net, V::Adopt)), "NOTHING_TO_DO");
+    // Ours, of another stack: taking it over by hand is how it moves.
+    world.holdings.stacks.insert(net.clone(), "shop".to_owned());
+    assert_eq!(code(asked(&world, &net, V::Adopt)), "adopt_network");
 }
 
 #[test]
