@@ -22,6 +22,7 @@ use jiff::Timestamp;
 use skep_core::desired::Desired;
 use skep_core::digester::Digester;
 use skep_core::plan::Masking;
+use skep_core::ports::Random;
 use skep_sources::StackSource;
 use skep_store::{Fence, Store};
 
@@ -52,6 +53,8 @@ pub(crate) struct Refresh<'a> {
     pub(crate) masking: &'a Masking,
     pub(crate) digester: &'a Digester,
     pub(crate) now: Timestamp,
+    /// Spreads out when repositories are asked.
+    pub(crate) random: &'a dyn Random,
 }
 
 impl SourceSet {

@@ -9,6 +9,7 @@ use skep_core::action::Source as ActionSource;
 use skep_core::desired::{
     DeclaredStack, Provenance, SourceState, SourceStatus, StackAbout, declare,
 };
+use skep_core::ports::Random;
 use skep_crds::stacks::{GitOrigin, Origin, Revision, StackDeclaration};
 use skep_sources::{Checkout, Error as ReadError, LoadedStack, StackSource};
 use tokio::time::Instant;
@@ -19,6 +20,7 @@ use super::merge::Merge;
 use super::repositories::Repositories;
 use super::{Refresh, Stamp, stamp};
 use crate::Error;
+use crate::updates::jittered;
 
 /// How long a command waits for a repository that has not answered yet.
 const PATIENCE: Duration = Duration::from_secs(130);
@@ -164,7 +166,7 @@ impl Stacked {
 
     /// Takes what the repository answered. Only who has nothing to go on waits for it, and who
     /// looks by hand.
-    async fn collect(&mut self, waits: bool) {
+    async fn collect(&mut self, waits: bool, random: &dyn Random) {
         let Some(mut task) = self.fetching.take() else { return };
         if !task.is_finished() && !waits {
             self.fetching = Some(task);
@@ -177,7 +179,8 @@ impl Stacked {
         });
         self.asked_at = Some(self.asking_at);
         let interval = self.declaration().interval.as_nanos();
-        self.due = Instant::now() + Duration::from_nanos(u64::try_from(interval).unwrap_or(0));
+        let interval = Duration::from_nanos(u64::try_from(interval).unwrap_or(0));
+        self.due = Instant::now() + jittered(interval, random.bits128());
     }
 
     pub(super) async fn refresh(
@@ -188,7 +191,8 @@ impl Stacked {
     ) -> Result<(), Error> {
         self.kept.import(refresh).await?;
         let is_leading = refresh.fence.is_some();
-        self.collect(is_patient || !is_leading || !self.kept.has_value()).await;
+        let waits = is_patient || !is_leading || !self.kept.has_value();
+        self.collect(waits, refresh.random).await;
         let (source, paths) = (self.kept.source().clone(), self.watched());
         let fetched = self.fetched.clone();
         let read = tokio::task::spawn_blocking(move || {

@@ -12,7 +12,10 @@ use skep_store::conformance::protection;
 use skep_store::{Fence, LeaseRequest, Leases as _};
 use skep_store_sqlite::SqliteStore;
 
+use tokio::sync::Notify;
+
 use super::*;
+use crate::system::SystemRandom;
 
 struct World {
     folder: tempfile::TempDir,
@@ -54,7 +57,7 @@ impl World {
     async fn looked_at(&self, sources: &mut SourceSet, fence: Option<&Fence>) -> Arc<Desired> {
         let (store, masking, digester) = (&self.store, &self.masking, &self.digester);
         let now = Timestamp::UNIX_EPOCH;
-        let refresh = Refresh { store, fence, masking, digester, now };
+        let refresh = Refresh { store, fence, masking, digester, now, random: &SystemRandom };
         sources.refresh(&refresh).await.unwrap()
     }
 }
@@ -177,8 +180,6 @@ impl Repositories for Commits {
         _: Option<&Commit>,
     ) -> Result<Checkout, String> {
         assert_eq!(stack, "a");
-        // Not there when it is first looked for, as no repository is.
-        tokio::task::yield_now().await;
         let said = self.0.lock().unwrap().pop().unwrap();
         let author = "Ada <ada@example.com>".to_owned();
         let commit = |id: &str| Commit {
@@ -225,6 +226,20 @@ async fn a_broken_commit_keeps_the_one_before_and_the_next_recovers() {
     assert_ne!(last.services[&web].provenance.commit, first.services[&web].provenance.commit);
 }
 
+/// One that takes its time.
+struct Slow {
+    answers: Arc<Notify>,
+    commits: Commits,
+}
+
+#[async_trait]
+impl Repositories for Slow {
+    async fn checkout(&self, stack: &str, origin: &GitOrigin) -> Result<Checkout, String> {
+        self.answers.notified().await;
+        self.commits.checkout(stack, origin).await
+    }
+}
+
 #[tokio::test]
 async fn a_leader_goes_on_with_what_it_has_and_a_pass_by_hand_waits_for_the_commit() {
     let stacks = "stacks: [{name: a, files: [web.yml], source: {git: {url: \"file:///r\"}}}]";
@@ -235,13 +250,22 @@ async fn a_leader_goes_on_with_what_it_has_and_a_pass_by_hand_waits_for_the_comm
         ttl: std::time::Duration::from_secs(60),
     };
     let lease = world.store.acquire_lease(&request).await.unwrap().unwrap();
+    let answers = Arc::new(Notify::new());
     let started = |text| {
-        SourceSet::new(Vec::new(), None, Vec::new()).with_stacks(
-            vec![world.path("stacks.yml")],
-            Arc::new(Commits(std::sync::Mutex::new(vec![Ok(text)]))),
-        )
+        let commits = Commits(std::sync::Mutex::new(vec![Ok(text)]));
+        let slow = Slow { answers: Arc::clone(&answers), commits };
+        SourceSet::new(Vec::new(), None, Vec::new())
+            .with_stacks(vec![world.path("stacks.yml")], Arc::new(slow))
+    };
+    let answer_soon = || {
+        let answers = Arc::clone(&answers);
+        tokio::spawn(async move {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            answers.notify_one();
+        })
     };
     // Who knows nothing waits; and keeps what it learns.
+    answer_soon();
     let first = world.looked_at(&mut started(ONE), Some(&lease.fence)).await;
     assert_eq!(state(&first, "stack a").0, SourceState::Ready);
     let two = "services: {web: {image: \"w:22\"}}";
@@ -250,6 +274,7 @@ async fn a_leader_goes_on_with_what_it_has_and_a_pass_by_hand_waits_for_the_comm
     assert!(stale == SourceState::Stale && reason.contains("not answered yet"), "{reason}");
     let mut by_hand = started(two);
     by_hand.wait_for_repositories();
+    answer_soon();
     let now = world.looked_at(&mut by_hand, Some(&lease.fence)).await;
     assert_eq!(state(&now, "stack a").0, SourceState::Ready);
     let commit = &now.services[&ServiceName::new("a_web")].provenance.commit;
