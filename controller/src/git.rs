@@ -10,8 +10,8 @@ use skep_crds::stack::Files as StackFiles;
 use skep_crds::stacks::{GitCredentials, GitOrigin, Revision};
 use skep_crds::value::EnvValue;
 use skep_git::{
-    Access, Before, Credentials, Error, Files, Folder, HostPattern, Limits, Programs, Reader, Reference,
-    RemoteUrl, Signers, Source, SystemResolver,
+    Access, Before, Credentials, Error, Files, Folder, HostPattern, Limits, Programs, Reader,
+    Reference, RemoteUrl, Signers, Source, SystemResolver,
 };
 use skep_runtime::Repositories;
 use skep_sources::{Checkout, Commit, Replaced, resolve};

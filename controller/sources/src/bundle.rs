@@ -87,9 +87,9 @@ impl Commit {
     /// is not known, as of what an earlier version has stored.
     #[must_use]
     pub fn base(&self) -> Option<Replaced> {
-        self.replaces.clone().or_else(|| {
-            Some(Replaced { id: self.id.clone(), made_at: self.made_at? })
-        })
+        self.replaces
+            .clone()
+            .or_else(|| Some(Replaced { id: self.id.clone(), made_at: self.made_at? }))
     }
 }
 

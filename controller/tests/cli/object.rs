@@ -50,7 +50,8 @@ fn an_object_of_somebody_else_is_asked_for_under_its_kind() {
     let home = Home::new();
     let (engine, stacks) = swarm(&home);
     let variables = [("DOCKER_HOST", engine.host.as_str()), ("SKEP_STACKS", &stacks)];
-    let run = |arguments: &[&str]| home.run_with(&[arguments, &["-o", "json"]].concat(), &variables);
+    let run =
+        |arguments: &[&str]| home.run_with(&[arguments, &["-o", "json"]].concat(), &variables);
     let plan = run(&["plan"]).json();
     let taken = plan["steps"].as_array().unwrap().iter();
     let taken = taken.clone().find(|step| step["target"] == "config/shared").unwrap();
@@ -64,7 +65,8 @@ fn an_object_of_somebody_else_is_asked_for_under_its_kind() {
     assert!(refused.stdout().contains("NOT_OURS"), "{refused}");
 
     let item = |value: &Value| value["items"][0].clone();
-    let adopted = item(&run(&["object", "adopt", "config/shared", "--reason", "it is ours"]).json());
+    let adopted =
+        item(&run(&["object", "adopt", "config/shared", "--reason", "it is ours"]).json());
     assert_eq!((&adopted["verb"], &adopted["state"]), (&json!("adopt"), &json!("pending")));
     assert_eq!(adopted["target"], "config/shared");
     let again = item(&run(&["object", "adopt", "config/shared"]).json());

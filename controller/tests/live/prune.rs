@@ -209,9 +209,20 @@ fn what_nobody_declares_goes_last_and_what_is_not_ours_never() {
         steps.iter().filter(|step| step["blocked"].is_null()).map(target).collect();
     assert_eq!(free, [lab.name("spare")], "{steps:#?}");
     let held = steps.iter().find(|step| !step["blocked"].is_null()).unwrap();
-    assert_eq!((target(held), held["blocked"]["code"].as_str()), (lab.name("keep"), Some("PROTECTED")));
-    let waits = ["config", "network", "secret"]
-        .map(|kind| format!("{kind}/{}", lab.name(match kind { "config" => "extra", "network" => "back", _ => "key" })));
+    assert_eq!(
+        (target(held), held["blocked"]["code"].as_str()),
+        (lab.name("keep"), Some("PROTECTED"))
+    );
+    let waits = ["config", "network", "secret"].map(|kind| {
+        format!(
+            "{kind}/{}",
+            lab.name(match kind {
+                "config" => "extra",
+                "network" => "back",
+                _ => "key",
+            })
+        )
+    });
     assert_eq!(lab.told("ORPHAN_IN_USE"), waits);
     let volume = lab.name("data");
     lab.fleet.engine.call("GET", &format!("/volumes/{volume}"), None).unwrap();

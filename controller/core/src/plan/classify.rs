@@ -17,8 +17,8 @@ use super::objects::ObjectPlan;
 use super::pointer::{self, escape};
 use super::walk::Walk;
 use super::{
-    Holdings, Masking, Memo, NetworkNames, Owned, PLANNER_VERSION, Plan, PlanIndex, Step, Summary, Waiting,
-    image, mask, order,
+    Holdings, Masking, Memo, NetworkNames, Owned, PLANNER_VERSION, Plan, PlanIndex, Step, Summary,
+    Waiting, image, mask, order,
 };
 use crate::canonical::Digest;
 use crate::desired::{Desired, DesiredService, ScalingBounds};

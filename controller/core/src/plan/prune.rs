@@ -149,7 +149,9 @@ fn abandoned<'a>(input: &'a PlanInput<'_>) -> impl Iterator<Item = Waiting> + 'a
         }
         let reason = match stack {
             Some(stack) => {
-                format!("ours and no longer declared; it stays, because stack {stack} is not either")
+                format!(
+                    "ours and no longer declared; it stays, because stack {stack} is not either"
+                )
             }
             None => "ours, of no stack, and no longer declared; it stays".to_owned(),
         };

@@ -140,9 +140,8 @@ pub(crate) fn retried_at(hold: Option<&Hold>) -> Option<Timestamp> {
 /// What a person released is not adopted again by itself.
 pub(super) fn released(last: &Action, step: &Step, hold: Option<&Hold>) -> Option<Waiting> {
     let is_retried = retried_at(hold).is_some_and(|at| at >= last.updated_at);
-    let is_released = last.kind.is_release()
-        && last.state == ActionState::Succeeded
-        && step.action.is_adoption();
+    let is_released =
+        last.kind.is_release() && last.state == ActionState::Succeeded && step.action.is_adoption();
     let verb = if step.action.is_about_a_service() { "service" } else { "object" };
     (is_released && !is_retried).then(|| Waiting {
         target: Some(step.target.clone()),

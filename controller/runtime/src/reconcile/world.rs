@@ -8,8 +8,8 @@ use skep_core::action::{Action, Source};
 use skep_core::containment::Contained;
 use skep_core::desired::Desired;
 use skep_core::identity::{ClusterId, ObjectKey, ObjectKind, ServiceName};
-use skep_core::observed::{ObservedObject, ObservedService, Snapshot};
 use skep_core::labels;
+use skep_core::observed::{ObservedObject, ObservedService, Snapshot};
 use skep_core::plan::{
     Blocked, Fresh, Holdings, Owned, PlanIndex, PlanInput, declared_tag, resolved,
 };

@@ -148,6 +148,11 @@ impl Stacked {
         }
     }
 
+    /// What was kept before a restart.
+    pub(super) async fn import(&mut self, refresh: &Refresh<'_>) -> Result<(), Error> {
+        self.kept.import(refresh).await
+    }
+
     /// Begins to ask the repository when it is time.
     pub(super) fn fetch(&mut self, repositories: &Arc<dyn Repositories>, now: Timestamp) {
         let Some(origin) = self.kept.source().repository().cloned() else { return };
@@ -157,9 +162,10 @@ impl Stacked {
         let repositories = Arc::clone(repositories);
         let stack = self.declaration().name.to_string();
         let before = self.kept.value().and_then(|value| value.commit()).cloned();
-        let task = tokio::spawn(async move {
-            repositories.checkout(&stack, &origin, before.as_ref()).await
-        });
+        let task =
+            tokio::spawn(
+                async move { repositories.checkout(&stack, &origin, before.as_ref()).await },
+            );
         self.asking_at = now;
         self.fetching = Some(AbortOnDropHandle::new(task));
     }
@@ -189,7 +195,6 @@ impl Stacked {
         is_patient: bool,
         merge: &mut Merge<'_>,
     ) -> Result<(), Error> {
-        self.kept.import(refresh).await?;
         let is_leading = refresh.fence.is_some();
         let waits = is_patient || !is_leading || !self.kept.has_value();
         self.collect(waits, refresh.random).await;

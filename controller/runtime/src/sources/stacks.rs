@@ -105,8 +105,10 @@ impl StackSet {
         merge: &mut Merge<'_>,
     ) -> Result<(), Error> {
         self.list(refresh, merge).await?;
-        // All are asked before the first is waited for.
+        // All are asked before the first is waited for, with what was kept of each: whether a
+        // history was rewritten shows beside that.
         for stack in self.stacks.values_mut() {
+            stack.import(refresh).await?;
             stack.fetch(&self.repositories, refresh.now);
         }
         for stack in self.stacks.values_mut() {

@@ -234,9 +234,14 @@ struct Slow {
 
 #[async_trait]
 impl Repositories for Slow {
-    async fn checkout(&self, stack: &str, origin: &GitOrigin) -> Result<Checkout, String> {
+    async fn checkout(
+        &self,
+        stack: &str,
+        origin: &GitOrigin,
+        before: Option<&Commit>,
+    ) -> Result<Checkout, String> {
         self.answers.notified().await;
-        self.commits.checkout(stack, origin).await
+        self.commits.checkout(stack, origin, before).await
     }
 }
 

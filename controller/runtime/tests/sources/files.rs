@@ -179,7 +179,8 @@ async fn whatever_happens_to_a_file_nothing_is_removed_and_the_next_good_one_cou
         assert_eq!(world.swarm.effects(), before, "{what}: nothing was written");
         // The next good version counts: one service gets another image.
         good(&world);
-        let text = services(0..MANY).replace("s00: {image: 'w:1'}", &format!("s00: {{image: 'w:{}'}}", number + 2));
+        let text = services(0..MANY)
+            .replace("s00: {image: 'w:1'}", &format!("s00: {{image: 'w:{}'}}", number + 2));
         world.write("web.yml", &text);
         let report = world.pass().await;
         assert!(waiting(&report, fault.code).is_none(), "{what}: {:#?}", report.waiting);

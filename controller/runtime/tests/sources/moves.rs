@@ -94,7 +94,8 @@ async fn what_was_dropped_waits_for_a_repository_that_may_claim_it() {
         "stacks:\n- {name: a, files: [a.yml], prune: true}\n\
          - {name: b, files: [b.yml], prune: true, source: {git: {url: 'file:///origin.git'}}}\n",
     );
-    let shared = "  user: {image: 'w:1', networks: [shared]}\nnetworks:\n  shared: {name: shared}\n";
+    let shared =
+        "  user: {image: 'w:1', networks: [shared]}\nnetworks:\n  shared: {name: shared}\n";
     world.write("a.yml", &format!("{}{shared}", services(0..MANY / 2)));
     world.settle().await;
     let before = ids(&world).await;

@@ -27,7 +27,8 @@ use skep_runtime::{
 use skep_sources::{Checkout, Commit};
 use skep_store::conformance::protection;
 use skep_store::{
-    ActionFilter, Actions as _, ApprovalFilter, Approvals as _, Decision, DecisionRequest, Ownership as _,
+    ActionFilter, Actions as _, ApprovalFilter, Approvals as _, Decision, DecisionRequest,
+    Ownership as _,
 };
 use skep_store_sqlite::{OpenOptions, SqliteStore};
 use skep_swarm::Engine;

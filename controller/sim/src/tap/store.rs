@@ -24,8 +24,8 @@ use skep_store::{
     FailedAttempt, Fence, Holds, Intent, IntentOutcome, Intents, LastGoodContent, Lease,
     LeaseHolder, LeaseRequest, Leases, Ledger, LedgerFilter, LetterAnswer, LetterFilter, NewAction,
     OpenLetters, Ordered, Outbox, OverrideFilter, Overrides, OwnedObject, Ownership,
-    ProposeOutcome, Prunes, Refusal, Rejection, RequestFilter, RequestOutcome, Requests, Requeue, Result,
-    Retries, Revisions, Sources, Store, Tidied, TrailReader, WaitNote,
+    ProposeOutcome, Prunes, Refusal, Rejection, RequestFilter, RequestOutcome, Requests, Requeue,
+    Result, Retries, Revisions, Sources, Store, Tidied, TrailReader, WaitNote,
 };
 
 use super::Process;

@@ -101,7 +101,10 @@ pub(super) fn current_name(input: &PlanInput<'_>, object: &DesiredObject) -> Str
 }
 
 /// What a step about the declared content is about.
-pub(in crate::plan) fn current_target(input: &PlanInput<'_>, object: &DesiredObject) -> ServiceName {
+pub(in crate::plan) fn current_target(
+    input: &PlanInput<'_>,
+    object: &DesiredObject,
+) -> ServiceName {
     ServiceName::object(object.kind, &current_name(input, object))
 }
 

@@ -5,9 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::desired::SourceState;
-use crate::plan::{
-    Requested, Waiting, allowance, budget, harmless_rewrites, plan_request,
-};
+use crate::plan::{Requested, Waiting, allowance, budget, harmless_rewrites, plan_request};
 use crate::request::RequestVerb;
 
 fn removals(plan: &Plan) -> Vec<&Step> {
