@@ -35,7 +35,7 @@ use crate::reconcile::{Memory, World};
 use crate::refusals::Refusals;
 use crate::sources::{Refresh, SourceSet, StackOrigin};
 use crate::status::Status;
-use crate::{Error, contain};
+use crate::{Error, contain, stacks};
 
 /// What a controller works with.
 pub struct Parts {
@@ -372,6 +372,8 @@ impl Controller {
         let mut plan = contain::guarded(&self.context, plan, &world.contained, &world.snapshot);
         let degraded = self.degraded(&plan, &world).await?;
         plan.waiting.extend(degraded);
+        let stopped = stacks::stopped_steps(&self.context, &world, &plan).await?;
+        plan.waiting.extend(stopped);
         let contained = Arc::clone(&world.contained);
         let owned = Owned::clone(&world.owned);
         Ok((Planned { plan, contained, snapshot, desired, owned }, world))

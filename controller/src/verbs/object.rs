@@ -1,5 +1,7 @@
 //! `skep object`: asking by hand about networks, configs and secrets.
 
+use std::collections::BTreeSet;
+
 use skep_core::identity::ServiceName;
 use skep_core::plan::declaring_stack;
 use skep_core::request::RequestVerb;
@@ -31,7 +33,7 @@ pub(super) async fn run(session: &Session, verb: &ObjectVerb) -> Result<u8> {
         ObjectVerb::Release(_) => RequestVerb::Release,
     };
     let wanted = targets.into_iter().map(|target| (target, asked.clone())).collect();
-    ask_about(session, &args.ask, &seen, wanted).await
+    ask_about(session, &args.ask, &seen, wanted, BTreeSet::new()).await
 }
 
 fn find(seen: &Seen, target: &ServiceName) -> Result<()> {

@@ -11,6 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use serde_json::Value;
+use skep_crds::stacks::{FirstRollout, OnFailure};
 
 use super::{Provenance, SecretValues};
 use crate::identity::{ObjectKind, ServiceName};
@@ -81,6 +82,12 @@ pub struct DesiredStack {
     pub domain: String,
     /// Whether what is ours and no longer declared may be removed.
     pub prune: bool,
+    /// What happens when a change of it fails.
+    pub on_failure: OnFailure,
+    /// How a large first rollout of it is paced.
+    pub rollout: FirstRollout,
+    /// Stacks that are changed before this one.
+    pub after: BTreeSet<String>,
     /// What must exist already; where one is missing the whole stack waits.
     pub externals: Vec<External>,
     /// The services that it declares, by their final names.

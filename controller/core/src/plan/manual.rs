@@ -49,7 +49,7 @@ pub fn plan_request(
     verb: &RequestVerb,
     revision: Option<&Value>,
 ) -> Requested {
-    if name.kind() != ObjectKind::Service {
+    if !matches!(name.kind(), ObjectKind::Service | ObjectKind::Stack) {
         return object::plan_request(input, name, verb);
     }
     let Some(live) = input.live(name) else {
@@ -91,6 +91,11 @@ pub fn plan_request(
         RequestVerb::Stop => asked.stop(),
         RequestVerb::Rollback { revision: number } => asked.rollback(*number, revision),
         RequestVerb::RefreshCredentials => asked.refresh_credentials(),
+        RequestVerb::RollbackStack { .. } => refused(
+            "NOT_A_STACK",
+            format!("{name} is a service; a {verb} is about a whole stack"),
+            "skep stack list",
+        ),
         RequestVerb::Kill | RequestVerb::Resume => refused(
             "NOT_A_REQUEST",
             format!("{verb} is ordered and not asked for"),
@@ -279,6 +284,7 @@ impl Asked<'_> {
             difference: None,
             digest: Digest::of_bytes(b""),
             group: GroupKey::default(),
+            stack: None,
         };
         let content = self.content(&step);
         step.identify(self.input.digester, &content);

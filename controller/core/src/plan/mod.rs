@@ -6,7 +6,7 @@ mod classify;
 mod conflict;
 mod diff;
 #[cfg(test)]
-mod fixtures;
+pub(crate) mod fixtures;
 mod held;
 mod holdings;
 mod identify;
@@ -55,6 +55,7 @@ use crate::canonical::Digest;
 use crate::desired::Provenance;
 use crate::identity::{ClusterId, GroupKey, PlanId, ServiceName, StepId, SwarmId};
 use crate::request::RequestVerb;
+pub use crate::stack::{RolloutOf, StackMember};
 
 /// Part of every digest. Raise it when the same inputs would give other steps, so that approvals
 /// of the old planner's steps are superseded instead of being carried out differently.
@@ -155,6 +156,9 @@ pub struct Step {
     /// the digest.
     #[serde(default)]
     pub group: GroupKey,
+    /// The rollout of a stack that it belongs to, noted when it is filed. No part of the digest.
+    #[serde(default)]
+    pub stack: Option<RolloutOf>,
 }
 
 /// Something worth knowing about a step. No part of its digest.
@@ -222,6 +226,15 @@ pub enum Operation {
     },
     /// Remove the object, by its id.
     Remove,
+    /// Return services of a stack to earlier revisions. Sends nothing itself: each member is
+    /// carried out as an action of its own.
+    ReturnStack {
+        /// What the stack declared when it was planned; while it declares that, nothing of it is
+        /// proposed again.
+        declaration: Digest,
+        /// What is done to each service, in the order of their names.
+        members: Vec<StackMember>,
+    },
 }
 
 // Specs hold values of the environment; a stray `{:?}` must not print them.
@@ -238,6 +251,9 @@ impl std::fmt::Debug for Operation {
             Self::CreateObject { .. } => f.write_str("CreateObject"),
             Self::UpdateLabels { .. } => f.write_str("UpdateLabels"),
             Self::Remove => f.write_str("Remove"),
+            Self::ReturnStack { members, .. } => {
+                write!(f, "ReturnStack({} members)", members.len())
+            }
         }
     }
 }

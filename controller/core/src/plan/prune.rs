@@ -254,6 +254,7 @@ fn step(
         difference: Some(input.digester.digest(Purpose::Difference, &content)),
         digest: Digest::of_bytes(b""),
         group: GroupKey::default(),
+        stack: None,
     };
     step.identify(input.digester, &content);
     step

@@ -7,7 +7,7 @@ pub(crate) mod gate;
 pub(crate) mod holdings;
 pub(crate) mod objects;
 pub(crate) mod propose;
-mod refuse;
+pub(crate) mod refuse;
 pub(crate) mod requests;
 pub(crate) mod scope;
 pub(crate) mod standing;
@@ -28,7 +28,7 @@ use crate::history;
 use crate::leader::Leadership;
 use crate::report::{Health, PassReport, PlanReport};
 use crate::workers::Workers;
-use crate::{Error, contain};
+use crate::{Error, contain, stacks};
 
 /// A pass that has decided and not yet acted.
 pub(crate) struct Pass {
@@ -109,6 +109,7 @@ pub(crate) async fn decide(
     }
     if context.options.propose && !context.options.requests_only {
         let asked = propose::Asked { plan: &plan, scope: &scope, in_flight: &busy };
+        stacks::propose_returns(context, leadership, &world, &busy, &mut report).await?;
         propose::propose(context, leadership, &world, asked, &mut report)
             .instrument(tracing::info_span!("gate"))
             .await?;

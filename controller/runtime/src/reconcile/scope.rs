@@ -16,7 +16,7 @@ use std::sync::Arc;
 use skep_core::canonical::Digest;
 use skep_core::desired::Desired;
 use skep_core::gate::Policy;
-use skep_core::identity::{ClusterId, ObjectKey, ServiceName};
+use skep_core::identity::{ClusterId, ObjectKey, ObjectKind, ServiceName};
 use skep_core::observed::Snapshot;
 use skep_core::plan::{Plan, Step, Waiting};
 use skep_store::{AuditFilter, OwnedObject};
@@ -194,7 +194,11 @@ async fn written(
     let new = read.into_iter().filter(|(number, _)| *number > from);
     Ok(new
         .map(|(_, event)| {
-            let key = event.key.filter(|key| key.cluster == now.snapshot.cluster)?;
+            // What becomes of a whole stack concerns all of its services.
+            let is_of_one = |key: &ObjectKey| {
+                key.cluster == now.snapshot.cluster && key.kind != ObjectKind::Stack
+            };
+            let key = event.key.filter(is_of_one)?;
             Some(ServiceName::new(key.name))
         })
         .collect())

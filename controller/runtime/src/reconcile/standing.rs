@@ -157,7 +157,7 @@ pub(super) fn released(last: &Action, step: &Step, hold: Option<&Hold>) -> Optio
 const LOOK_BACK: u32 = 20;
 
 /// The newest action of the same service that the plan called for.
-pub(super) async fn last_planned(
+pub(crate) async fn last_planned(
     context: &Context,
     last: &Action,
 ) -> Result<Option<Action>, Error> {

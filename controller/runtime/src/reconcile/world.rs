@@ -19,6 +19,7 @@ use skep_store::OwnedObject;
 use super::holdings::{self, Looks};
 use super::scope::Recorded;
 use crate::controller::Context;
+use crate::stacks::Declared;
 use crate::{Error, images};
 
 /// What is on record for another source than the one that declares it now waits for a person: a
@@ -78,6 +79,10 @@ pub(crate) struct World {
     /// What people paused and killed.
     pub(crate) contained: Arc<Contained>,
     pub(crate) now: Timestamp,
+    /// What the stacks declare.
+    pub(crate) stacks: Arc<Declared>,
+    /// Everything on record as ours, by name.
+    recorded: Arc<[OwnedObject]>,
     /// What planning asks about all of it, found once.
     index: Arc<PlanIndex>,
     /// One service that was read again after the snapshot.
@@ -106,6 +111,7 @@ impl World {
             })
             .map(|object| (ServiceName::new(object.key.name.as_str()), object.id.clone()))
             .collect();
+        let stacks = Arc::new(Declared::new(Arc::clone(&desired)));
         let desired = moved(desired, &recorded, &snapshot);
         let others = recorded.objects.iter();
         let others = others.filter(|object| object.key.kind != ObjectKind::Service);
@@ -149,6 +155,8 @@ impl World {
             images: Arc::new(Resolutions { mode, ..Resolutions::NEVER }),
             contained,
             now,
+            stacks,
+            recorded: recorded.objects,
             index: Arc::new(index),
             fresh: None,
         };
@@ -199,6 +207,12 @@ impl World {
             Some((fresh, live)) if fresh == name => live.as_ref(),
             Some(_) | None => self.snapshot.services.get(name),
         }
+    }
+
+    /// Since when a service is on record as ours.
+    pub(crate) fn on_record_since(&self, name: &ServiceName) -> Option<Timestamp> {
+        let is_it = |object: &&OwnedObject| object.key.name == name.as_str();
+        self.recorded.iter().find(is_it).map(|object| object.since)
     }
 
     /// What planning looks at.

@@ -292,6 +292,8 @@ fn declared(
         },
         commit: loaded.commit().map(|commit| (commit.id.as_str(), commit.author.as_str())),
         prune: declaration.prune,
+        on_failure: declaration.on_failure,
+        rollout: declaration.rollout,
     };
     let masking = merge.masking;
     declare(&about, &loaded.loaded, masking, merge.secrets())

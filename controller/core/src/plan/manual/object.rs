@@ -67,7 +67,7 @@ pub(super) fn plan_request(
 
 fn release(kind: ObjectKind) -> ActionKind {
     match kind {
-        ObjectKind::Service => ActionKind::ReleaseService,
+        ObjectKind::Service | ObjectKind::Stack => ActionKind::ReleaseService,
         ObjectKind::Network => ActionKind::ReleaseNetwork,
         ObjectKind::Config => ActionKind::ReleaseConfig,
         ObjectKind::Secret => ActionKind::ReleaseSecret,
@@ -115,6 +115,7 @@ fn step(
         difference: None,
         digest: Digest::of_bytes(b""),
         group: GroupKey::default(),
+        stack: None,
     };
     step.identify(input.digester, &content);
     Requested::Step { step: Box::new(step), secrets: None }

@@ -311,6 +311,7 @@ impl<'a> Draft<'a> {
             difference: None,
             digest: Digest::of_bytes(b""),
             group: GroupKey::default(),
+            stack: None,
         }
     }
 
@@ -368,6 +369,10 @@ pub(in crate::plan) fn words(kind: ObjectKind) -> Words {
         }
         ObjectKind::Config => (K::CreateConfig, K::UpdateConfig, K::RemoveConfig, K::AdoptConfig),
         ObjectKind::Secret => (K::CreateSecret, K::UpdateSecret, K::RemoveSecret, K::AdoptSecret),
+        // A stack is no object of the engine: all that is ever done to one is this.
+        ObjectKind::Stack => {
+            (K::RedeployStack, K::RedeployStack, K::RedeployStack, K::RedeployStack)
+        }
     };
     Words { create, update, remove, adopt }
 }
