@@ -2,7 +2,7 @@
 //! what `docker stack deploy` writes of the same change.
 
 use std::fmt::Write as _;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::Result;
@@ -73,7 +73,7 @@ fn commit(rig: &Rig, services: usize, tag: &str) -> Result<()> {
 }
 
 fn git(rig: &Rig, arguments: &[&str]) -> Result<()> {
-    let status = std::process::Command::new("git")
+    let status = Command::new("git")
         .args(["-c", "user.name=Bench", "-c", "user.email=bench@example.com"])
         .args(arguments)
         .current_dir(rig.path(""))
@@ -99,9 +99,7 @@ fn pass(rig: &Rig) -> Result<Duration> {
 /// `docker stack deploy` of the file, through the proxy, and how long it took.
 fn deploy(rig: &Rig) -> Result<Duration> {
     let started = Instant::now();
-    let status = rig
-        .engine
-        .docker_command()
+    let status = Command::new("docker")
         .env("DOCKER_HOST", rig.proxy.host())
         .args(["stack", "deploy", "--detach=true", "--resolve-image", "never", "-c"])
         .arg(rig.path(STACK).join("web.yml"))

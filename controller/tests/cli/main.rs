@@ -23,6 +23,7 @@ mod fleet;
 mod follow;
 mod freeze;
 mod manual;
+mod object;
 mod plan_stack;
 mod policy;
 mod receiver;

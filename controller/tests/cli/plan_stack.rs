@@ -192,11 +192,19 @@ fn importing_says_what_is_in_the_way_and_leaves_nothing_behind() {
         "Spec": {
             "Name": "shop_web",
             "Labels": {"com.docker.stack.namespace": "shop", "com.docker.stack.image": "nginx:1.27"},
-            "TaskTemplate": {"ContainerSpec": {"Image": "nginx:1.27", "Env": ["A=1"]}},
+            "TaskTemplate": {
+                "ContainerSpec": {"Image": "nginx:1.27", "Env": ["A=1"]},
+                "Networks": [{"Target": "n1", "Aliases": ["web"]}],
+            },
             "Mode": {"Replicated": {"Replicas": 1}},
         },
     }]);
     lab.engine.says("services", &service.to_string());
+    let network = json!([{
+        "Id": "n1", "Name": "shop_default", "Scope": "swarm", "Driver": "overlay",
+        "Created": "2026-01-01T00:00:00Z", "Labels": {"com.docker.stack.namespace": "shop"},
+    }]);
+    lab.engine.says("networks", &network.to_string());
     let files = || {
         let names = ["shop.yml", "shop.env"].into_iter();
         names.filter(|name| lab.home.path(name).exists()).collect::<Vec<_>>()
@@ -221,6 +229,8 @@ fn importing_says_what_is_in_the_way_and_leaves_nothing_behind() {
     assert_eq!(files(), ["shop.yml", "shop.env"]);
     let back =
         lab.run(&["plan", "--stack", "shop=shop.yml", "--env-file", "shop.env", "-o", "json"]);
-    assert_eq!(back.json()["steps"][0]["action"], "adopt_service");
+    let back = back.json();
+    let step = back["steps"].as_array().unwrap().iter().find(|step| step["target"] == "shop_web");
+    assert_eq!(step.unwrap()["action"], "adopt_service", "{back}");
     assert_eq!(lab.engine.writes(), [] as [String; 0]);
 }

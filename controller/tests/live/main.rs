@@ -22,6 +22,7 @@ mod matrix;
 mod meaning;
 mod objects;
 mod ports;
+mod prune;
 mod queue;
 mod readiness;
 mod replace;

@@ -3,6 +3,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::process::Command;
 
 use serde_json::json;
 use skep_testkit::{RecordingProxy, engine};
@@ -56,7 +57,7 @@ fn one_image_changed_by_a_commit_is_one_write_and_docker_writes_all() {
 
     let proxy = RecordingProxy::start(engine.socket()).unwrap();
     let path = fleet.path("repository/web.yml");
-    let mut docker = engine.docker_command();
+    let mut docker = Command::new("docker");
     docker.env("DOCKER_HOST", proxy.host());
     docker.args(["stack", "deploy", "--detach", "--resolve-image", "never", "-c", shown(&path)]);
     let output = docker.arg(&stack.name).output().unwrap();
