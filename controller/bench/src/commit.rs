@@ -21,7 +21,7 @@ const PASSES: usize = 10;
 pub(crate) fn run(rig: &Rig, services: usize, table: &mut Table) -> Result<()> {
     git(rig, &["init", "--quiet", "--initial-branch", "main", STACK])?;
     let declared = format!(
-        "stacks:\n- {{name: {STACK}, files: [web.yml], source: {{git: {{url: \"file://{}\", branch: \
+        "stacks:\n- {{name: {STACK}, files: [web.yml], rollout: at_once, source: {{git: {{url: \"file://{}\", branch: \
          main}}}}}}\n",
         rig.path(STACK).display()
     );

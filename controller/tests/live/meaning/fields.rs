@@ -271,7 +271,7 @@ impl<'a> Stacks<'a> {
     fn declared(&self) -> String {
         let stacks = self.deployed.iter().enumerate();
         let lines = stacks.map(|(which, (_, stack))| {
-            format!("- {{name: {}, files: [{which}.yml]}}\n", stack.name)
+            format!("- {{name: {}, files: [{which}.yml], rollout: at_once}}\n", stack.name)
         });
         format!("stacks:\n{}", lines.collect::<String>())
     }

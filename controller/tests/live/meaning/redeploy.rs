@@ -133,6 +133,8 @@ impl Compared {
             let one = json!({
                 "name": stack.name,
                 "files": files,
+                // Nothing runs, so nothing becomes healthy.
+                "rollout": "at_once",
                 "source": {"path": corpus()},
                 "variables": {"files": ["variables.env"]},
             });

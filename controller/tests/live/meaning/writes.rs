@@ -39,7 +39,8 @@ fn one_image_changed_by_a_commit_is_one_write_and_docker_writes_all() {
     };
     commit("skep-test/mcp:1");
     let source = json!({"git": {"url": format!("file://{}", fleet.path("repository").display()), "branch": "main"}});
-    let declared = json!({"name": stack.name, "files": ["web.yml"], "source": source});
+    let declared =
+        json!({"name": stack.name, "files": ["web.yml"], "rollout": "at_once", "source": source});
     let declared = Declared::new(&fleet, &format!("stacks: [{declared}]\n"));
     declared.converge();
     assert_eq!(stack.list("services").len(), SERVICES);
