@@ -30,3 +30,4 @@ mod sources;
 mod stack;
 mod stacks;
 mod tutorial;
+mod waves;
