@@ -29,6 +29,7 @@ use crate::policy::PolicySource;
 use crate::readiness::ReadinessReport;
 use crate::reconcile::act::Attempt;
 use crate::reconcile::gate::preview;
+use crate::reconcile::holdings::Looks;
 use crate::reconcile::standing::{degraded, is_forgotten, retried_at};
 use crate::reconcile::{Memory, World};
 use crate::refusals::Refusals;
@@ -364,6 +365,7 @@ impl Controller {
             Arc::clone(&desired),
             recorded,
             &BTreeSet::new(),
+            Looks::Only,
         )
         .await?;
         let plan = plan_with(&world.input(&self.context), &mut self.context.memo());

@@ -9,6 +9,7 @@ use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use jiff::Timestamp;
 use serde_json::Value;
 use skep_crds::stacks::{FirstRollout, OnFailure};
 
@@ -91,6 +92,13 @@ pub struct DesiredStack {
     pub externals: Vec<External>,
     /// The services that it declares, by their final names.
     pub services: BTreeSet<ServiceName>,
+    /// When it came to say what it says now; `None` when that is not known.
+    pub taken_at: Option<Timestamp>,
+    /// When its repository was last asked; `None` for files of this machine, which are looked at
+    /// before each plan.
+    pub asked_at: Option<Timestamp>,
+    /// The commit that was used before, when the one that is used now was not made from it.
+    pub rewritten: Option<String>,
 }
 
 #[cfg(test)]

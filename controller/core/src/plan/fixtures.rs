@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use skep_crds::stacks::{FirstRollout, OnFailure};
 
-use super::{Masking, Owned, Plan, PlanInput, plan};
+use super::{Holdings, Masking, Owned, Plan, PlanInput, plan};
 use crate::action::Source;
 use crate::desired::{
     Desired, DesiredService, DesiredStack, McpEndpoint, Provenance, SourceState, SourceStatus,
@@ -24,7 +24,7 @@ pub(crate) struct World {
     pub(crate) observed: Snapshot,
     pub(crate) owned: Owned,
     pub(crate) owned_objects: Owned,
-    pub(crate) pruned_today: usize,
+    pub(crate) holdings: Holdings,
     pub(crate) known_clusters: Vec<ClusterId>,
     pub(crate) images: Resolutions,
     pub(crate) masking: Masking,
@@ -63,7 +63,7 @@ impl World {
             },
             owned: Owned::new(),
             owned_objects: Owned::new(),
-            pruned_today: 0,
+            holdings: Holdings::NONE,
             known_clusters: Vec::new(),
             images: Resolutions::NEVER,
             masking: Masking::new(*b"key"),
@@ -82,7 +82,7 @@ impl World {
             observed: &self.observed,
             owned: &self.owned,
             owned_objects: &self.owned_objects,
-            pruned_today: self.pruned_today,
+            holdings: &self.holdings,
             known_clusters: &self.known_clusters,
             images: &self.images,
             masking: &self.masking,
@@ -205,5 +205,8 @@ pub(crate) fn stack(name: &str, services: &[&str]) -> DesiredStack {
         after: BTreeSet::new(),
         externals: Vec::new(),
         services: services.iter().map(|name| ServiceName::new(*name)).collect(),
+        taken_at: None,
+        asked_at: None,
+        rewritten: None,
     }
 }

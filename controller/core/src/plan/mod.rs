@@ -8,6 +8,7 @@ mod diff;
 #[cfg(test)]
 pub(crate) mod fixtures;
 mod held;
+mod holdings;
 mod identify;
 mod image;
 mod index;
@@ -35,6 +36,7 @@ pub use self::bind::{BindError, BoundRequest, Late, bind, bind_containment};
 pub use self::classify::{DOWN_GRACE, Finding, Fresh, PlanInput, plan, plan_key, plan_with};
 pub(crate) use self::diff::{IMAGE, REPLICAS};
 pub use self::diff::{Masking, diff_between};
+pub use self::holdings::Holdings;
 pub(crate) use self::image::PLATFORMS;
 pub use self::image::{IMAGE_UNRESOLVED, declared_tag, needs_resolution};
 pub use self::index::PlanIndex;
@@ -44,8 +46,8 @@ pub use self::mask::{MASKED, Masked};
 pub use self::memo::Memo;
 pub(crate) use self::normalise::float32;
 pub use self::normalise::{NetworkNames, normalise};
-pub use self::objects::{missing_references, resolved};
-pub use self::prune::{budget, has_candidates};
+pub use self::objects::{declaring_stack, missing_references, resolved};
+pub use self::prune::{PruneMark, allowance, budget, harmless_rewrites, has_candidates};
 pub use self::replacement::{Replacement, UnreadableReplacement};
 pub use self::report::{Summary, Waiting};
 use crate::action::{ActionKind, Source, words};
@@ -76,6 +78,8 @@ words! {
         ShouldBeStopped = "should_be_stopped",
         /// Ours, no longer declared.
         Orphan = "orphan",
+        /// An earlier version of what is declared.
+        Outdated = "outdated",
         /// The name or the published port belongs to something that is not ours.
         Foreign = "foreign",
         /// A field differs that the engine cannot change in place.

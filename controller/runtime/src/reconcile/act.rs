@@ -293,6 +293,7 @@ async fn change_record(
             key: action.key.clone(),
             id: live.id.clone(),
             source: step.provenance.as_ref().map_or(step.source, |place| place.source),
+            stack: world.desired.stack_of(&step.target).map(str::to_owned),
             since: now,
         };
         let effects = Effects {

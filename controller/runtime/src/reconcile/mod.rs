@@ -4,6 +4,7 @@
 pub(crate) mod act;
 pub(crate) mod close;
 pub(crate) mod gate;
+pub(crate) mod holdings;
 pub(crate) mod objects;
 pub(crate) mod propose;
 pub(crate) mod refuse;
@@ -18,6 +19,7 @@ use std::sync::Arc;
 use skep_core::plan::plan_with;
 use tracing::Instrument as _;
 
+use self::holdings::Looks;
 pub(crate) use self::scope::Memory;
 use self::scope::Now;
 pub(crate) use self::world::World;
@@ -64,7 +66,8 @@ pub(crate) async fn decide(
         .await?;
     let recorded = memory.owned(context, counter, &snapshot.cluster).await?;
     let declared = Arc::clone(&desired);
-    let world = World::gather(context, snapshot, desired, recorded, &busy).await?;
+    let looks = Looks::Leading(leadership, memory.tally());
+    let world = World::gather(context, snapshot, desired, recorded, &busy, looks).await?;
     // 3 plan (pure)
     let plan = tracing::info_span!("plan")
         .in_scope(|| plan_with(&world.input(context), &mut context.memo()));

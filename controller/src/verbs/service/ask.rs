@@ -45,8 +45,8 @@ pub(super) async fn ask(
     ask_about(session, args, &seen, wanted, BTreeSet::new()).await
 }
 
-/// Asks about services whose names are final, or about stacks; `members` are the services that are
-/// changed on their behalf.
+/// Asks about services, or other objects, whose names are final, or about stacks; `members` are the
+/// services that are changed on their behalf.
 pub(in crate::verbs) async fn ask_about(
     session: &Session,
     args: &AskArgs,

@@ -105,6 +105,9 @@ pub fn declare(
         after: BTreeSet::new(),
         externals,
         services: services.iter().map(|service| service.name.clone()).collect(),
+        taken_at: None,
+        asked_at: None,
+        rewritten: None,
     };
     Ok(DeclaredStack { stack, services, objects })
 }

@@ -46,6 +46,9 @@ impl World {
             after: std::collections::BTreeSet::new(),
             externals: Vec::new(),
             services: [ServiceName::new("web_a")].into(),
+            taken_at: None,
+            asked_at: None,
+            rewritten: None,
         };
         self.desired.stacks.entry("web".to_owned()).or_insert(stack)
     }
