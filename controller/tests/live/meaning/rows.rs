@@ -164,8 +164,10 @@ fn container() -> Vec<Row> {
         health("retries", json!(2), json!(3), "Retries"),
         health("start_period", json!("1s"), json!("2s"), "StartPeriod"),
         health("disable", json!(false), json!(true), "Test"),
-        // This engine does not have it.
-        Row::new("services.*.healthcheck", "start_interval", json!("1s"), json!("2s"), &[]),
+        // This engine does not have it, and keeps an empty check in its place: to Skep that is
+        // none, and docker takes it away.
+        Row::new("services.*.healthcheck", "start_interval", json!("1s"), json!("2s"), &[])
+            .required(),
         Row::new(
             credentials,
             "config",
