@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::action::Source;
 use crate::desired::DesiredService;
 use crate::observed::ApiVersion;
-use crate::plan::diff::{Difference, IMAGE};
+use crate::plan::diff::{Difference, IMAGE, REPLICAS};
 use crate::plan::mask;
 use crate::plan::normalise::{ListSection, NetworkNames, section_of};
 
@@ -26,8 +26,9 @@ pub(super) fn as_declared(
     let mut spec = service.spec.value();
     mask::strip(&mut spec, api);
     for edit in &mut difference.edits {
-        // An image may have got its digest since.
-        if edit.value.is_none() || edit.pointer == IMAGE {
+        // An image may have got its digest since, and whoever decides about a number of replicas
+        // has to see it.
+        if edit.value.is_none() || [IMAGE, REPLICAS].contains(&edit.pointer.as_str()) {
             continue;
         }
         match section_of(&edit.pointer) {

@@ -61,6 +61,14 @@ fn a_stack_is_written_in_the_order_of_its_file() {
     set(&mut other.deploy("b").spec, POLICY, json!({"Condition": "none"}));
     let Operation::Update { edits } = only_step(&other).operation else { panic!("no update") };
     assert_eq!((edits[0].pointer.as_str(), edits[0].value.as_ref()), (POLICY, None));
+    // But a number of replicas is, which the policy looks at.
+    let mut other = World::new();
+    let declared = other.declare("c");
+    declared.provenance.source = Source::Gitops;
+    set(&mut declared.spec, "/Mode", json!({"Replicated": {}}));
+    set(&mut other.deploy("c").spec, "/Mode", json!({"Replicated": {"Replicas": 2}}));
+    let Operation::Update { edits } = only_step(&other).operation else { panic!("no update") };
+    assert_eq!(edits[0].value, Some(json!(1)));
     // What says the same is left as it is.
     let turned = json!(["node.labels.a == b", "node.role==manager"]);
     let name = ServiceName::new("a");
