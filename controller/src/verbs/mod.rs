@@ -187,6 +187,8 @@ fn dispatch(cli: Cli, printer: &Printer) -> Result<u8> {
                 StackFleetVerb::List { fleet } => fleet.give(given),
                 StackFleetVerb::Diff(args) => args.fleet.give(given),
                 StackFleetVerb::Sync(args) => args.fleet.give(given),
+                StackFleetVerb::Previews { store } => store.give(given),
+                StackFleetVerb::Preview(args) => args.store.give(given),
                 StackFleetVerb::Import(args) => given.flag(table::HOST, args.host.as_ref()),
             })?;
             in_runtime(&session, COMMAND, async |session, _| stack::run_fleet(session, &verb).await)

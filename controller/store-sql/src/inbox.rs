@@ -58,9 +58,7 @@ pub fn readable(rows: Vec<AnnouncementRow>) -> Vec<Announcement> {
 /// Since when what was answered, and what nobody answers, is kept.
 #[must_use]
 pub fn kept_since(now: Timestamp) -> (i64, i64) {
-    let since = |span: SignedDuration| {
-        to_column(now.checked_sub(span).unwrap_or(Timestamp::MIN))
-    };
+    let since = |span: SignedDuration| to_column(now.checked_sub(span).unwrap_or(Timestamp::MIN));
     (since(ANNOUNCEMENTS_REMEMBERED), since(ANNOUNCEMENTS_WAIT))
 }
 

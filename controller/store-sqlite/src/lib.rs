@@ -178,9 +178,9 @@ impl Store for SqliteStore {
             r#"SELECT coalesce(max(seq), 0) + coalesce((SELECT seq FROM sqlite_sequence
                WHERE name = 'announcements'), 0) AS "seq!: i64" FROM audit"#
         )
-            .fetch_one(&self.readers)
-            .await
-            .during("read the change counter")
+        .fetch_one(&self.readers)
+        .await
+        .during("read the change counter")
     }
 
     async fn ping(&self) -> Result<()> {

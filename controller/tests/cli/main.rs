@@ -24,6 +24,7 @@ mod follow;
 mod freeze;
 mod manual;
 mod policy;
+mod push;
 mod receiver;
 mod registry;
 mod serve;

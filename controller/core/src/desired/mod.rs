@@ -38,6 +38,16 @@ pub struct Provenance {
     pub author: Option<String>,
 }
 
+impl Provenance {
+    /// The place with the commit and whose it is; none for what came from no repository.
+    #[must_use]
+    pub fn committed(&self) -> Option<String> {
+        let commit = self.commit.as_ref()?;
+        let author = self.author.as_ref().map(|author| format!(" by {author}"));
+        Some(format!("{self} at commit {commit}{}", author.unwrap_or_default()))
+    }
+}
+
 impl fmt::Display for Provenance {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}:{}", self.file, self.line, self.column)

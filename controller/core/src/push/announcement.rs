@@ -36,7 +36,7 @@ pub enum Matter {
 #[error("it is not in the stored form (byte {0})")]
 pub struct Unrecognised(usize);
 
-fn unrecognised(error: &serde_json::Error) -> Unrecognised {
+pub(super) fn unrecognised(error: &serde_json::Error) -> Unrecognised {
     Unrecognised(error.column())
 }
 

@@ -3,6 +3,7 @@
 
 mod announcement;
 mod matching;
+mod preview;
 
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +13,7 @@ pub use self::announcement::{
 pub use self::matching::{
     Watched, WatchedReference, concerns, goes_into, is_same_repository, repository_name,
 };
+pub use self::preview::{Comment, Preview, StackPreview, StepPreview};
 
 /// A kind of forge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

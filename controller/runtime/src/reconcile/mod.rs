@@ -15,7 +15,7 @@ pub(crate) mod world;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use skep_core::plan::plan_with;
+use skep_core::plan::{Plan, plan_with};
 use tracing::Instrument as _;
 
 pub(crate) use self::scope::Memory;
@@ -31,6 +31,7 @@ use crate::{Error, contain};
 /// A pass that has decided and not yet acted.
 pub(crate) struct Pass {
     pub(crate) world: Arc<World>,
+    pub(crate) plan: Plan,
     pub(crate) report: PassReport,
 }
 
@@ -111,5 +112,5 @@ pub(crate) async fn decide(
             .await?;
     }
     memory.keep(&now, report.waiting.get(from_plan..).unwrap_or_default(), &report.deferred);
-    Ok(Pass { world: Arc::new(world), report })
+    Ok(Pass { world: Arc::new(world), plan, report })
 }

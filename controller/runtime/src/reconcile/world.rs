@@ -68,8 +68,21 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// Adds what is on record to what was observed and declared.
+    /// Adds what is on record, and what tags stand for, to what was observed and declared.
     pub(crate) async fn gather(
+        context: &Context,
+        snapshot: Arc<Snapshot>,
+        desired: Arc<Desired>,
+        recorded: Recorded,
+        busy: &BTreeSet<ObjectKey>,
+    ) -> Result<Self, Error> {
+        let mut world = Self::known(context, snapshot, desired, recorded, busy).await?;
+        world.images = Arc::new(images::resolutions(context, &world).await?);
+        Ok(world)
+    }
+
+    /// The same, and no registry is asked.
+    pub(crate) async fn known(
         context: &Context,
         snapshot: Arc<Snapshot>,
         desired: Arc<Desired>,
@@ -122,7 +135,7 @@ impl World {
         let desired = resolved.unwrap_or_else(|| Arc::clone(&desired));
         let contained = Arc::new(context.store.contained(&snapshot.cluster).await?);
         let mode = context.options.resolve_image;
-        let mut world = Self {
+        Ok(Self {
             snapshot,
             desired,
             owned,
@@ -134,9 +147,7 @@ impl World {
             now,
             index: Arc::new(index),
             fresh: None,
-        };
-        world.images = Arc::new(images::resolutions(context, &world).await?);
-        Ok(world)
+        })
     }
 
     /// The same world, in which the tag of the action's service stands for what it stood for when

@@ -1,6 +1,7 @@
 //! What the sources need of git: the files of a commit.
 
 use async_trait::async_trait;
+use skep_core::push::Provider;
 use skep_crds::stacks::GitOrigin;
 use skep_sources::Checkout;
 
@@ -12,6 +13,19 @@ pub trait Repositories: Send + Sync {
     /// # Errors
     /// Why there is none, in words for the owner of the stack; never with a secret in them.
     async fn checkout(&self, stack: &str, origin: &GitOrigin) -> Result<Checkout, String>;
+
+    /// The files of the newest commit of a proposal to merge something into this repository, as
+    /// the repository itself has it. The same rules hold as for [`Self::checkout`].
+    ///
+    /// # Errors
+    /// As [`Self::checkout`].
+    async fn proposal(
+        &self,
+        stack: &str,
+        origin: &GitOrigin,
+        forge: Provider,
+        number: u64,
+    ) -> Result<Checkout, String>;
 }
 
 /// Reads no repository: for commands that need none.
@@ -21,6 +35,16 @@ pub struct NoRepositories;
 #[async_trait]
 impl Repositories for NoRepositories {
     async fn checkout(&self, _: &str, _: &GitOrigin) -> Result<Checkout, String> {
+        Err("repositories are not read here".to_owned())
+    }
+
+    async fn proposal(
+        &self,
+        _: &str,
+        _: &GitOrigin,
+        _: Provider,
+        _: u64,
+    ) -> Result<Checkout, String> {
         Err("repositories are not read here".to_owned())
     }
 }

@@ -6,8 +6,10 @@ mod lint;
 mod list;
 mod one;
 pub(super) mod own;
+mod preview;
 pub(super) mod reference;
 mod render;
+mod sync;
 mod variables;
 
 use std::path::PathBuf;
@@ -54,7 +56,9 @@ pub(super) async fn run_fleet(session: &Session, verb: &StackFleetVerb) -> Resul
     match verb {
         StackFleetVerb::List { fleet } => list::list(session, fleet).await,
         StackFleetVerb::Diff(args) => one::diff(session, args).await,
-        StackFleetVerb::Sync(args) => one::sync(session, args).await,
+        StackFleetVerb::Sync(args) => sync::sync(session, args).await,
+        StackFleetVerb::Previews { .. } => preview::list(session).await,
+        StackFleetVerb::Preview(args) => preview::show(session, args).await,
         StackFleetVerb::Import(args) => import::import(session, args).await,
     }
 }

@@ -78,9 +78,8 @@ pub(super) async fn a_copy_is_known_under_either_name(harness: &dyn Harness) {
 pub(super) async fn fifty_copies_leave_one(harness: &dyn Harness) {
     let stores = processes(harness, 2).await;
     let tries = (0..CROWD).filter_map(|index| stores.get(index % 2).cloned());
-    let tries = tries.map(|store| async move {
-        store.announce(&new("a", Some("name")), at(1)).await.unwrap()
-    });
+    let tries = tries
+        .map(|store| async move { store.announce(&new("a", Some("name")), at(1)).await.unwrap() });
     let results = join_all(tries).await;
     assert_eq!(results.iter().filter(|result| **result == Announced::New).count(), 1);
     assert_eq!(open(stores.first().unwrap().as_ref()).await, ["a"]);
