@@ -199,6 +199,7 @@ impl Context {
             masking: &self.masking,
             digester: &self.digester,
             now: self.clock.now(),
+            random: self.random.as_ref(),
         };
         let desired = sources.refresh(&refresh).await?;
         let not_ready =

@@ -34,7 +34,7 @@ use crate::leader::Leadership;
 use crate::reconcile::{Memory, World};
 use crate::{Error, contain};
 
-/// After an error, or without news, it is looked again after so long.
+/// After an error it is looked again after so long.
 const AGAIN: Duration = Duration::from_secs(30);
 /// A stack with more services than that is not planned for a stranger.
 const MOST_SERVICES: usize = 500;
@@ -83,14 +83,16 @@ pub(crate) fn start(
     let (context, leadership) = (Arc::clone(context), Arc::clone(leadership));
     AbortOnDropHandle::new(tokio::spawn(async move {
         loop {
+            // Each pass tells it for as long as one waits.
+            news.notified().await;
             match plan_open(&context, &leadership).await {
                 Ok(()) => {}
                 Err(Error::LeaseLost | Error::Store(skep_store::Error::Fenced { .. })) => return,
-                Err(error) => tracing::warn!(error = %Chain(&error), "preview.failed"),
-            }
-            tokio::select! {
-                () = news.notified() => {}
-                () = tokio::time::sleep(AGAIN) => {}
+                Err(error) => {
+                    tracing::warn!(error = %Chain(&error), "preview.failed");
+                    tokio::time::sleep(AGAIN).await;
+                    news.notify_one();
+                }
             }
         }
     }))
@@ -98,10 +100,6 @@ pub(crate) fn start(
 
 /// Plans every proposal that waits for it.
 async fn plan_open(context: &Context, leadership: &Leadership) -> Result<(), Error> {
-    // What is declared is known once the first pass has looked.
-    if context.declared().is_none() {
-        return Ok(());
-    }
     let open = context.store.open_announcements(AT_ONCE).await?;
     let mut newest: BTreeMap<(String, u64), (String, PullRequest)> = BTreeMap::new();
     for Announcement { id, matter, .. } in open {

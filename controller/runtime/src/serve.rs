@@ -107,6 +107,7 @@ impl Controller {
                 .await?
                 .map_err(|holder| Error::LeaseHeld { holder })?;
         let leadership = Arc::new(leadership);
+        context.sources.lock().await.wait_for_repositories();
         let mut lead = Lead::new(self, Arc::clone(&leadership));
         let result = lead.once(shutdown).instrument(tracing::info_span!("pass")).await;
         leadership.release().await;

@@ -117,7 +117,7 @@ fn tell(
 }
 
 /// Between nine and eleven tenths, so that controllers that started together ask apart.
-fn jittered(wait: Duration, random: u128) -> Duration {
+pub(crate) fn jittered(wait: Duration, random: u128) -> Duration {
     let tenth = wait / 10;
     let part = u32::try_from(random % 2001).unwrap_or(1000);
     wait.saturating_sub(tenth).saturating_add(tenth / 1000 * part)

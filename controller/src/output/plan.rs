@@ -266,6 +266,9 @@ impl<'a> StepView<'a> {
             let _ = write!(reason, " ({at})");
         }
         let _ = writeln!(text, "    {}", style.dim(&reason));
+        if let Some(commit) = self.provenance.and_then(Provenance::shown_commit) {
+            let _ = writeln!(text, "    {}", style.dim(&plain(&commit)));
+        }
         if let Some(confirm) = self.confirm {
             let _ = writeln!(text, "    {}: {}", style.yellow("needs a person"), plain(confirm));
         }

@@ -81,6 +81,10 @@ fn plan() -> Plan {
         ),
         change("/TaskTemplate/Placement/Constraints/0", Value::Null, json!("node.role==worker")),
     ];
+    if let Some(from) = &mut update.provenance {
+        from.commit = Some("f3a382100ab1c9d8e7f60123456789abcdef0123".to_owned());
+        from.author = Some("Ada \u{1b}[2J<ada@example.com>".to_owned());
+    }
     update.confirm = Some("the swarm has another id than before".to_owned());
     let mut adopt = step("portainer-mcp", ActionKind::AdoptService, DriftClass::Foreign);
     adopt.reason = "a service of this name exists and is not ours\u{1b}[2J".to_owned();

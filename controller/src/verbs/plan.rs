@@ -68,7 +68,11 @@ pub(super) fn sources_are_usable(sources: &[SourceStatus]) -> Result<()> {
         }
     };
     let next = match first.name.strip_prefix("stack ") {
-        Some(stack) => format!("correct it, then: skep stack sync {stack}"),
+        Some(stack) => {
+            format!(
+                "correct it, or wait until its source can be read; then: skep stack sync {stack}"
+            )
+        }
         None => format!(
             "correct it; for a registry: skep registry validate {}",
             first.name.replace(", ", " ")

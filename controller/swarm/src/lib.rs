@@ -19,6 +19,7 @@ pub mod error;
 mod events;
 #[cfg(feature = "fake")]
 pub mod fake;
+mod listed;
 pub mod objects;
 pub mod observe;
 pub mod reflector;

@@ -16,15 +16,14 @@ use std::sync::Arc;
 use futures::try_join;
 use jiff::Timestamp;
 use serde_json::Value;
-use skep_core::identity::{ObjectKind, ServiceName, SwarmId};
-use skep_core::observed::{
-    ObservedObject, ObservedService, PublishedPort, Snapshot, TaskSummary, UpdateStatus,
-};
+use skep_core::identity::{ClusterId, ObjectKind, ServiceName, SwarmId};
+use skep_core::observed::{ObservedService, PublishedPort, Snapshot, TaskSummary, UpdateStatus};
 use skep_core::ports::Clock;
 
 use crate::engine::{Engine, Services};
 use crate::error::Error;
-use crate::{objects, tasks};
+use crate::listed::Listed;
+use crate::tasks;
 
 /// Reads everything.
 ///
@@ -52,40 +51,41 @@ pub async fn take_snapshot(engine: &dyn Engine, clock: &dyn Clock) -> Result<Sna
         service.tasks = tasks::of(&service, &mut summaries);
         read.push(service);
     }
-    let mut known_networks = BTreeMap::new();
-    for reported in &networks {
-        let network = objects::network(reported)?;
-        known_networks.insert(network.id.clone(), network);
-    }
-    let mut all = BTreeMap::new();
-    for (kind, list) in [
-        (ObjectKind::Network, networks),
-        (ObjectKind::Secret, secrets),
-        (ObjectKind::Config, configs),
-    ] {
-        for reported in list {
-            let object = objects::object(kind, reported)?;
-            // Networks of one node are not the swarm's, and their names need not be unique.
-            if kind != ObjectKind::Network || object.scope() == "swarm" {
-                all.insert(object.target(), Arc::new(object));
-            }
-        }
-    }
-    let ids = |kind: ObjectKind| -> BTreeMap<String, SwarmId> {
-        let of_kind = all.values().filter(|object: &&Arc<ObservedObject>| object.kind == kind);
-        of_kind.map(|object| (object.name.clone(), object.id.clone())).collect()
-    };
-    Ok(Snapshot {
+    let mut snapshot = Snapshot {
         cluster,
         api_version: info.api_version,
         taken_at,
         services: read.into_iter().collect(),
-        networks: known_networks,
-        secrets: ids(ObjectKind::Secret),
-        configs: ids(ObjectKind::Config),
-        objects: Arc::new(all),
+        networks: BTreeMap::new(),
+        secrets: BTreeMap::new(),
+        configs: BTreeMap::new(),
+        objects: Arc::default(),
         nodes: nodes.counts,
-    })
+    };
+    for (kind, reported) in [
+        (ObjectKind::Network, networks),
+        (ObjectKind::Secret, secrets),
+        (ObjectKind::Config, configs),
+    ] {
+        Listed::read(kind, reported)?.put_into(&mut snapshot);
+    }
+    Ok(snapshot)
+}
+
+/// Reads everything of one kind; `None` when the engine manages another swarm than the known one.
+///
+/// # Errors
+/// When the engine has no leader, cannot be asked, or reports an object that cannot be understood.
+pub(crate) async fn list_objects(
+    engine: &dyn Engine,
+    kind: ObjectKind,
+    known: &ClusterId,
+) -> Result<Option<Listed>, Error> {
+    // Without a leader a list is stale and has the status 200.
+    if engine.info().await?.trusted_cluster()? != *known {
+        return Ok(None);
+    }
+    Listed::read(kind, engine.list_objects(kind).await?).map(Some)
 }
 
 /// Reads some services with their tasks; one that does not exist is left out.

@@ -30,3 +30,4 @@ mod served;
 mod sources;
 mod stack;
 mod stacks;
+mod tutorial;

@@ -158,10 +158,11 @@ pub fn load(
     }
     let file: Arc<str> = sources.first().map_or_else(|| "".into(), |source| source.name.clone());
     let mut contents = Contents::default();
-    if let Some(stack) = &merged
-        && problems.is_empty()
-    {
-        check::stack(stack, &places, &mut problems, &mut warnings);
+    if let Some(stack) = &merged {
+        // What was left out because it is not valid would be missed by its users.
+        if problems.is_empty() {
+            check::stack(stack, &places, &mut problems, &mut warnings);
+        }
         contents = resolve::contents(stack, files, &places, &mut problems);
     }
     warnings.sort();

@@ -224,9 +224,13 @@ fn mistakes_are_told_with_their_places() {
 fn all_mistakes_come_at_once_and_say_what_to_do() {
     let text =
         service("imgae: x\nports: [x]\ndeploy: {mode: everywhere, replicas: no}\nmem_limit: 1g");
+    let text = text + "\nsecrets: {s: {file: nowhere.txt}}\n";
     let problems = load_one(&text).expect_err("mistakes");
     let codes: Vec<&str> = problems.iter().map(|problem| problem.code).collect();
-    assert_eq!(codes, ["UNKNOWN_KEY", "BAD_PORT", "WRONG_TYPE", "FORBIDDEN_KEY"]);
+    assert_eq!(
+        codes,
+        ["UNKNOWN_KEY", "BAD_PORT", "WRONG_TYPE", "FORBIDDEN_KEY", "FILE_UNREADABLE"]
+    );
     let shown = problems.to_string();
     assert!(shown.contains("0.yml:4:5: services.web.imgae: unknown key"), "{shown}");
     assert!(shown.contains("did you mean \"image\"?"), "{shown}");

@@ -46,6 +46,15 @@ impl Provenance {
         let author = self.author.as_ref().map(|author| format!(" by {author}"));
         Some(format!("{self} at commit {commit}{}", author.unwrap_or_default()))
     }
+
+    /// The commit and who wrote it, for people; `None` when the file is from no repository.
+    #[must_use]
+    pub fn shown_commit(&self) -> Option<String> {
+        let commit = self.commit.as_deref()?;
+        let short = commit.get(..10).unwrap_or(commit);
+        let author = self.author.as_deref().map(|author| format!(" by {author}"));
+        Some(format!("commit {short}{}", author.unwrap_or_default()))
+    }
 }
 
 impl fmt::Display for Provenance {

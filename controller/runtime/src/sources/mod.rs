@@ -23,6 +23,7 @@ use jiff::Timestamp;
 use skep_core::desired::Desired;
 use skep_core::digester::Digester;
 use skep_core::plan::Masking;
+use skep_core::ports::Random;
 use skep_core::push::Push;
 use skep_sources::StackSource;
 use skep_store::{Fence, Store};
@@ -56,6 +57,8 @@ pub(crate) struct Refresh<'a> {
     pub(crate) masking: &'a Masking,
     pub(crate) digester: &'a Digester,
     pub(crate) now: Timestamp,
+    /// Spreads out when repositories are asked.
+    pub(crate) random: &'a dyn Random,
 }
 
 impl SourceSet {
@@ -65,6 +68,12 @@ impl SourceSet {
     pub fn new(files: Vec<PathBuf>, overlay: Option<PathBuf>, profiles: Vec<String>) -> Self {
         let registry = (!files.is_empty()).then(|| Registered::new(files, overlay, profiles));
         Self { registry, stacks: StackSet::default() }
+    }
+
+    /// From now on whoever looks waits for repositories that are being asked: a pass by hand comes
+    /// only once.
+    pub(crate) const fn wait_for_repositories(&mut self) {
+        self.stacks.is_patient = true;
     }
 
     /// Also the stacks of these files, whose repositories are read through `repositories`.

@@ -8,6 +8,7 @@ use skep_core::action::Source as ActionSource;
 use skep_core::desired::{
     DeclaredStack, Provenance, SourceState, SourceStatus, StackAbout, declare,
 };
+use skep_core::ports::Random;
 use skep_core::push::{PullRequest, Push, Watched, WatchedReference, concerns, goes_into};
 use skep_crds::stacks::{GitOrigin, Origin, Revision, StackDeclaration};
 use skep_sources::{Checkout, Error as ReadError, LoadedStack, StackSource};
@@ -20,6 +21,7 @@ use super::merge::Merge;
 use super::repositories::Repositories;
 use super::{Refresh, Stamp, stamp};
 use crate::Error;
+use crate::updates::jittered;
 
 /// How long a command waits for a repository that has not answered yet.
 const PATIENCE: Duration = Duration::from_secs(130);
@@ -232,7 +234,7 @@ impl Stacked {
 
     /// Takes what the repository answered. Only who has nothing to go on waits for it, and who
     /// looks by hand.
-    async fn collect(&mut self, waits: bool) {
+    async fn collect(&mut self, waits: bool, random: &dyn Random) {
         let Some(fetching) = self.fetching.take() else { return };
         if !fetching.has_answered() && !waits {
             self.fetching = Some(fetching);
@@ -245,17 +247,20 @@ impl Stacked {
         }
         self.is_wanted = false;
         let interval = self.declaration().interval.as_nanos();
-        self.due = Instant::now() + Duration::from_nanos(u64::try_from(interval).unwrap_or(0));
+        let interval = Duration::from_nanos(u64::try_from(interval).unwrap_or(0));
+        self.due = Instant::now() + jittered(interval, random.bits128());
     }
 
     pub(super) async fn refresh(
         &mut self,
         refresh: &Refresh<'_>,
+        is_patient: bool,
         merge: &mut Merge<'_>,
     ) -> Result<(), Error> {
         self.kept.import(refresh).await?;
         let is_leading = refresh.fence.is_some();
-        self.collect(!is_leading || !self.kept.has_value()).await;
+        let waits = is_patient || !is_leading || !self.kept.has_value();
+        self.collect(waits, refresh.random).await;
         let (source, paths) = (self.kept.source().clone(), self.watched());
         let fetched = self.fetched.clone();
         let read = tokio::task::spawn_blocking(move || {

@@ -27,6 +27,8 @@ pub(super) struct StackSet {
     repositories: Arc<dyn Repositories>,
     /// Told whenever a repository has answered.
     pub(super) answered: Arc<Notify>,
+    /// Whether a repository that is being asked is waited for, although something is known of it.
+    pub(super) is_patient: bool,
 }
 
 /// Stacks whose sources are asked again.
@@ -52,6 +54,7 @@ impl Default for StackSet {
             local: Vec::new(),
             repositories: Arc::new(NoRepositories),
             answered: Arc::default(),
+            is_patient: false,
         }
     }
 }
@@ -147,7 +150,7 @@ impl StackSet {
             stack.fetch(&self.repositories, &self.answered);
         }
         for stack in self.stacks.values_mut() {
-            stack.refresh(refresh, merge).await?;
+            stack.refresh(refresh, self.is_patient, merge).await?;
         }
         Ok(())
     }

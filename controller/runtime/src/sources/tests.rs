@@ -3,15 +3,19 @@ use std::path::Path;
 
 use async_trait::async_trait;
 use skep_core::desired::SourceState;
-use skep_core::identity::ServiceName;
+use skep_core::identity::{ServiceName, TermId};
 use skep_core::push::{Provider, PushedCommit, PushedReference, Repository};
 use skep_crds::stack::Files;
 use skep_crds::stacks::GitOrigin;
 use skep_sources::{Checkout, Commit};
 use skep_store::conformance::protection;
+use skep_store::{Fence, LeaseRequest, Leases as _};
 use skep_store_sqlite::SqliteStore;
 
+use tokio::sync::Notify;
+
 use super::*;
+use crate::system::SystemRandom;
 
 struct World {
     folder: tempfile::TempDir,
@@ -47,18 +51,22 @@ impl World {
     }
 
     async fn fence(&self) -> Fence {
-        let request = skep_store::LeaseRequest {
-            term: skep_core::identity::TermId::new("t"),
+        let request = LeaseRequest {
+            term: TermId::new("t"),
             holder: "me".to_owned(),
             ttl: std::time::Duration::from_secs(60),
         };
-        skep_store::Leases::acquire_lease(&self.store, &request).await.unwrap().unwrap().fence
+        self.store.acquire_lease(&request).await.unwrap().unwrap().fence
     }
 
     async fn desired(&self, sources: &mut SourceSet) -> Arc<Desired> {
+        self.looked_at(sources, None).await
+    }
+
+    async fn looked_at(&self, sources: &mut SourceSet, fence: Option<&Fence>) -> Arc<Desired> {
         let (store, masking, digester) = (&self.store, &self.masking, &self.digester);
         let now = Timestamp::UNIX_EPOCH;
-        let refresh = Refresh { store, fence: None, masking, digester, now };
+        let refresh = Refresh { store, fence, masking, digester, now, random: &SystemRandom };
         sources.refresh(&refresh).await.unwrap()
     }
 }
@@ -313,10 +321,10 @@ async fn a_push_has_the_matching_sources_asked_and_only_those() {
 }
 
 /// Answers when it is let.
-struct Slow(tokio::sync::Semaphore);
+struct Gated(tokio::sync::Semaphore);
 
 #[async_trait]
-impl Repositories for Slow {
+impl Repositories for Gated {
     async fn proposal(
         &self,
         _: &str,
@@ -339,31 +347,87 @@ impl Repositories for Slow {
 async fn a_push_during_a_fetch_has_it_asked_once_more() {
     let stacks = "stacks: [{name: a, files: [web.yml], source: {git: {url: \"file:///r\"}}}]";
     let world = World::new(&[("stacks.yml", stacks)]).await;
-    let repositories = Arc::new(Slow(tokio::sync::Semaphore::new(1)));
+    let repositories = Arc::new(Gated(tokio::sync::Semaphore::new(1)));
     let mut sources = SourceSet::new(Vec::new(), None, Vec::new())
         .with_stacks(vec![world.path("stacks.yml")], Arc::clone(&repositories) as Arc<_>);
     let fence = world.fence().await;
-    let (masking, digester) = (&world.masking, &world.digester);
-    let now = Timestamp::UNIX_EPOCH;
-    let store = &world.store;
-    let refresh = Refresh { store, fence: Some(&fence), masking, digester, now };
-    sources.refresh(&refresh).await.unwrap();
+    world.looked_at(&mut sources, Some(&fence)).await;
     assert!(sources.has_answered("a"));
     // Two pushes: one begins a fetch, the other one comes while it runs.
     sources.sync(&[]);
-    sources.refresh(&refresh).await.unwrap();
+    world.looked_at(&mut sources, Some(&fence)).await;
     sources.sync(&[]);
     repositories.0.add_permits(1);
     let answered = sources.answered();
     answered.notified().await;
     assert!(sources.has_changed().await);
-    sources.refresh(&refresh).await.unwrap();
+    world.looked_at(&mut sources, Some(&fence)).await;
     assert!(!sources.has_answered("a"), "the first answer may be of before the second push");
     assert!(sources.has_changed().await);
     repositories.0.add_permits(1);
-    sources.refresh(&refresh).await.unwrap();
+    world.looked_at(&mut sources, Some(&fence)).await;
     answered.notified().await;
-    sources.refresh(&refresh).await.unwrap();
+    world.looked_at(&mut sources, Some(&fence)).await;
     assert!(sources.has_answered("a"));
     assert!(!sources.has_changed().await, "nobody wants to know more");
+}
+
+/// One that takes its time.
+struct Slow {
+    answers: Arc<Notify>,
+    commits: Commits,
+}
+
+#[async_trait]
+impl Repositories for Slow {
+    async fn proposal(
+        &self,
+        _: &str,
+        _: &GitOrigin,
+        _: Provider,
+        _: u64,
+    ) -> Result<Checkout, String> {
+        unreachable!("nobody proposes anything here")
+    }
+
+    async fn checkout(&self, stack: &str, origin: &GitOrigin) -> Result<Checkout, String> {
+        self.answers.notified().await;
+        self.commits.checkout(stack, origin).await
+    }
+}
+
+#[tokio::test]
+async fn a_leader_goes_on_with_what_it_has_and_a_pass_by_hand_waits_for_the_commit() {
+    let stacks = "stacks: [{name: a, files: [web.yml], source: {git: {url: \"file:///r\"}}}]";
+    let world = World::new(&[("stacks.yml", stacks)]).await;
+    let fence = world.fence().await;
+    let answers = Arc::new(Notify::new());
+    let started = |text| {
+        let commits = Commits(std::sync::Mutex::new(vec![Ok(text)]));
+        let slow = Slow { answers: Arc::clone(&answers), commits };
+        SourceSet::new(Vec::new(), None, Vec::new())
+            .with_stacks(vec![world.path("stacks.yml")], Arc::new(slow))
+    };
+    let answer_soon = || {
+        let answers = Arc::clone(&answers);
+        tokio::spawn(async move {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            answers.notify_one();
+        })
+    };
+    // Who knows nothing waits; and keeps what it learns.
+    answer_soon();
+    let first = world.looked_at(&mut started(ONE), Some(&fence)).await;
+    assert_eq!(state(&first, "stack a").0, SourceState::Ready);
+    let two = "services: {web: {image: \"w:22\"}}";
+    let kept = world.looked_at(&mut started(two), Some(&fence)).await;
+    let (stale, reason) = state(&kept, "stack a");
+    assert!(stale == SourceState::Stale && reason.contains("not answered yet"), "{reason}");
+    let mut by_hand = started(two);
+    by_hand.wait_for_repositories();
+    answer_soon();
+    let now = world.looked_at(&mut by_hand, Some(&fence)).await;
+    assert_eq!(state(&now, "stack a").0, SourceState::Ready);
+    let commit = &now.services[&ServiceName::new("a_web")].provenance.commit;
+    assert_eq!(commit.as_deref(), Some(&*two.len().to_string()));
 }

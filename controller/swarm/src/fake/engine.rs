@@ -10,7 +10,7 @@ use skep_core::observed::{ApiVersion, NodeCounts};
 use super::calls::Fault;
 use super::objects::plural;
 use super::requests::{Request, refused, resolve};
-use super::state::{Services as Known, State};
+use super::state::{Lists, State};
 use super::{FakeSwarm, Quorum};
 use crate::engine::{Created, Engine, EngineInfo, EventStream, Nodes, Services, Task, Updated};
 use crate::error::{Call, Error};
@@ -26,7 +26,7 @@ impl FakeSwarm {
     async fn read<T>(
         &self,
         path: &'static str,
-        look: impl FnOnce(&State, &Known) -> Result<T, Error>,
+        look: impl FnOnce(&State, &Lists) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let call = get(path);
         let lag = match self.meet(&call).await? {
@@ -71,7 +71,7 @@ impl Engine for FakeSwarm {
                 Services::Ids(ids) => ids.iter().any(|one| one.as_str() == id),
                 Services::NamePrefix(prefix) => name.starts_with(prefix.as_str()),
             };
-            let listed = known.values().filter(|one| is_wanted(&one.id, one.name()));
+            let listed = known.services.values().filter(|one| is_wanted(&one.id, one.name()));
             Ok(listed.map(|one| one.reported()).collect())
         })
         .await
@@ -80,9 +80,10 @@ impl Engine for FakeSwarm {
     async fn inspect_service(&self, id: &str) -> Result<Value, Error> {
         const PATH: &str = "/services/{id}";
         self.read(PATH, |_, known| {
-            let found = resolve(known, id).map_err(|refusal| refused(get(PATH), refusal))?;
+            let found =
+                resolve(&known.services, id).map_err(|refusal| refused(get(PATH), refusal))?;
             let missing = || refused(get(PATH), (404, format!("service {id} not found")));
-            known.get(&found).map(|one| one.reported()).ok_or_else(missing)
+            known.services.get(&found).map(|one| one.reported()).ok_or_else(missing)
         })
         .await
     }
@@ -130,6 +131,7 @@ impl Engine for FakeSwarm {
 
     async fn list_tasks(&self, of: &Services) -> Result<Vec<Task>, Error> {
         self.read("/tasks", |state, known| {
+            let known = &known.services;
             let meant: Vec<_> = match of {
                 Services::All => known.values().collect(),
                 // The engine looks each of them up first, by the start of its id as well.
@@ -151,8 +153,8 @@ impl Engine for FakeSwarm {
 
     async fn list_objects(&self, kind: ObjectKind) -> Result<Vec<Value>, Error> {
         let plural = plural(kind);
-        self.read(paths(kind).list, |state, _| {
-            let all = state.objects_of(plural).iter();
+        self.read(paths(kind).list, |_, known| {
+            let all = known.objects.of(plural).iter();
             Ok(all.map(|(id, object)| object.reported(plural, id)).collect())
         })
         .await
@@ -160,8 +162,8 @@ impl Engine for FakeSwarm {
 
     async fn inspect_object(&self, kind: ObjectKind, id: &str) -> Result<Value, Error> {
         let (path, plural) = (paths(kind).one, plural(kind));
-        self.read(path, |state, _| {
-            let all = state.objects_of(plural);
+        self.read(path, |_, known| {
+            let all = known.objects.of(plural);
             let found = all.get_key_value(id).or_else(|| {
                 // An id, then a name, then the start of an id.
                 let mut all = all.iter();

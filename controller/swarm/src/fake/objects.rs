@@ -1,6 +1,7 @@
 //! Networks, secrets and configs: names, what uses them, and compare-and-set of their labels.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -58,13 +59,38 @@ pub(super) fn plural(kind: ObjectKind) -> &'static str {
 /// All of one kind, by id.
 pub(super) type Objects = BTreeMap<String, Object>;
 
+/// All of them by kind, cheap to keep.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Kinds(Arc<BTreeMap<&'static str, Objects>>);
+
+impl Kinds {
+    pub(super) fn of(&self, kind: &str) -> &Objects {
+        static NONE: Objects = Objects::new();
+        self.0.get(kind).unwrap_or(&NONE)
+    }
+
+    fn of_mut(&mut self, kind: &'static str) -> &mut Objects {
+        Arc::make_mut(&mut self.0).entry(kind).or_default()
+    }
+}
+
 /// `networks`, `secrets` or `configs`, as the paths of the API say.
 fn singular(kind: &str) -> &str {
     kind.strip_suffix('s').unwrap_or(kind)
 }
 
-/// What the API does with them that Skep's client does not.
+/// What others do with them, and what is there.
 impl FakeSwarm {
+    /// All of one kind as the engine reports them, by name, without any fault. `kind` is
+    /// `networks`, `secrets` or `configs`.
+    #[must_use]
+    pub fn objects(&self, kind: &'static str) -> Vec<Value> {
+        let state = self.up_to_now();
+        let mut all: Vec<_> = state.objects.of(kind).iter().collect();
+        all.sort_by_key(|(_, object)| object.name());
+        all.into_iter().map(|(id, object)| object.reported(kind, id)).collect()
+    }
+
     /// Makes one; gives its id. `kind` is `networks`, `secrets` or `configs`.
     ///
     /// # Errors
@@ -90,7 +116,7 @@ impl FakeSwarm {
     /// The Version of one.
     #[must_use]
     pub fn version_of(&self, kind: &'static str, id: &str) -> Option<u64> {
-        self.at_once().objects.get(kind)?.get(id).map(|object| object.version)
+        self.at_once().objects.of(kind).get(id).map(|object| object.version)
     }
 
     /// Removes one.
@@ -108,7 +134,7 @@ impl State {
         if let Some(why) = refuses_name(kind, &name) {
             return Err((400, format!("rpc error: code = InvalidArgument desc = {why}")));
         }
-        if self.objects_of(kind).values().any(|object| object.name() == name) {
+        if self.objects.of(kind).values().any(|object| object.name() == name) {
             return Err((
                 409,
                 match kind {
@@ -122,6 +148,7 @@ impl State {
                 },
             ));
         }
+        self.keep_view();
         let (id, version) = (self.new_id(), self.next_index());
         let mut spec = spec.clone();
         if kind == "networks" {
@@ -130,7 +157,7 @@ impl State {
             spec.entry("Labels").or_insert_with(|| json!({}));
         }
         let object = Object { spec, version, created_at: self.now, updated_at: self.now };
-        self.objects.entry(kind).or_default().insert(id.clone(), object);
+        self.objects.of_mut(kind).insert(id.clone(), object);
         self.feed.say(event_object(kind), "create", &id, &name, self.now);
         Ok(id)
     }
@@ -143,9 +170,9 @@ impl State {
         spec: &Value,
     ) -> Result<(), Refusal> {
         let what = singular(kind);
-        let index = self.next_index();
-        let found = self.objects.get_mut(kind).and_then(|objects| objects.get_mut(id));
-        let Some(object) = found else { return Err((404, format!("{what} {id} not found"))) };
+        let Some(object) = self.objects.of(kind).get(id) else {
+            return Err((404, format!("{what} {id} not found")));
+        };
         // The engine looks at what is asked for before it looks at the Version.
         let keeps = |key: &str| spec.get(key).is_none_or(|new| object.spec.get(key) == Some(new));
         if !keeps("Name") || !keeps("Data") {
@@ -159,19 +186,23 @@ impl State {
                 "rpc error: code = Unknown desc = update out of sequence".to_owned(),
             ));
         }
-        if let (Some(stored), Some(labels)) = (object.spec.as_object_mut(), spec.get("Labels")) {
-            stored.insert("Labels".to_owned(), labels.clone());
-        }
-        object.version = index;
-        object.updated_at = self.now;
         let name = object.name().to_owned();
+        self.keep_view();
+        let (index, now) = (self.next_index(), self.now);
+        if let Some(object) = self.objects.of_mut(kind).get_mut(id) {
+            if let (Some(stored), Some(labels)) = (object.spec.as_object_mut(), spec.get("Labels"))
+            {
+                stored.insert("Labels".to_owned(), labels.clone());
+            }
+            (object.version, object.updated_at) = (index, now);
+        }
         self.feed.say(event_object(kind), "update", id, &name, self.now);
         Ok(())
     }
 
     pub(super) fn unmake(&mut self, kind: &'static str, id: &str) -> Result<(), Refusal> {
         let what = singular(kind);
-        let found = self.objects_of(kind).get(id).map(|object| object.name().to_owned());
+        let found = self.objects.of(kind).get(id).map(|object| object.name().to_owned());
         let Some(name) = found else { return Err((404, format!("{what} {id} not found"))) };
         let users: Vec<&str> = self
             .services
@@ -196,16 +227,11 @@ impl State {
                 },
             ));
         }
-        if let Some(objects) = self.objects.get_mut(kind) {
-            objects.remove(id);
-        }
+        self.keep_view();
+        self.next_index();
+        self.objects.of_mut(kind).remove(id);
         self.feed.say(event_object(kind), "remove", id, &name, self.now);
         Ok(())
-    }
-
-    pub(super) fn objects_of(&self, kind: &str) -> &Objects {
-        static NONE: Objects = Objects::new();
-        self.objects.get(kind).unwrap_or(&NONE)
     }
 
     /// The networks that every swarm has.
@@ -217,7 +243,7 @@ impl State {
             let spec = json!({"Name": name, "Scope": scope, "Driver": name, "Labels": {}});
             let (created_at, updated_at) = (self.now, self.now);
             let object = Object { spec, version: 1, created_at, updated_at };
-            self.objects.entry("networks").or_default().insert(id, object);
+            self.objects.of_mut("networks").insert(id, object);
         }
     }
 }

@@ -77,7 +77,7 @@ impl State {
     }
 
     fn refuses_networks(&self, spec: &Value) -> Option<Refusal> {
-        let known = self.objects_of("networks");
+        let known = self.objects.of("networks");
         let networks = spec.pointer("/TaskTemplate/Networks").and_then(Value::as_array);
         networks.into_iter().flatten().map(|network| text(network, "/Target")).find_map(|target| {
             let is_known =
@@ -95,7 +95,7 @@ impl State {
         id: &str,
         name: &str,
     ) -> Option<Refusal> {
-        let known = self.objects_of(if what == "secret" { "secrets" } else { "configs" });
+        let known = self.objects.of(if what == "secret" { "secrets" } else { "configs" });
         let files = spec.pointer(&format!("/TaskTemplate/ContainerSpec/{list}"));
         files.and_then(Value::as_array).into_iter().flatten().find_map(|file| {
             let (id, name) = (file.get(id), file.get(name));

@@ -243,7 +243,7 @@ impl State {
                 Ok(id.clone())
             }
             Request::Unmake(kind, id) => {
-                let known = self.objects_of(plural(*kind)).get(id);
+                let known = self.objects.of(plural(*kind)).get(id);
                 let spec = known.map(|object| object.spec.clone()).unwrap_or_default();
                 let removed = self.unmake(plural(*kind), id);
                 removed.map_err(|refusal| refused(call, refusal))?;

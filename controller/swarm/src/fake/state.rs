@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::feed::Feed;
 use super::journal::Effect;
-use super::objects::Objects;
+use super::objects::Kinds;
 use super::requests::Landing;
 use super::scheduling::{Due, Schedule};
 use super::script::{Faults, Mixer};
@@ -21,6 +21,14 @@ use crate::registry::Distribution;
 /// Services by id.
 pub(super) type Services = BTreeMap<String, Arc<Service>>;
 
+/// Everything that managers list.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Lists {
+    pub(super) services: Services,
+    /// Networks, secrets and configs.
+    pub(super) objects: Kinds,
+}
+
 /// More changes than any manager lags behind.
 const KEPT_VIEWS: usize = 64;
 
@@ -30,8 +38,8 @@ pub(super) struct State {
     pub(super) now: Timestamp,
     pub(super) services: Services,
     /// How it was before each change, for managers that lag behind.
-    views: VecDeque<Services>,
-    pub(super) objects: BTreeMap<&'static str, Objects>,
+    views: VecDeque<Lists>,
+    pub(super) objects: Kinds,
     pub(super) due: Schedule,
     pub(super) journal: Vec<Effect>,
     pub(super) landings: BTreeMap<u64, Landing>,
@@ -39,7 +47,7 @@ pub(super) struct State {
     pub(super) cluster: String,
     pub(super) quorum: Quorum,
     /// What lists show while there is no quorum.
-    pub(super) frozen: Option<Services>,
+    pub(super) frozen: Option<Lists>,
     pub(super) broken: BTreeMap<String, String>,
     /// Failures that are shown whatever the tasks do.
     pub(super) failures: BTreeMap<String, Failure>,
@@ -59,7 +67,7 @@ impl State {
             now: Timestamp::UNIX_EPOCH,
             services: Services::new(),
             views: VecDeque::new(),
-            objects: BTreeMap::new(),
+            objects: Kinds::default(),
             due: Schedule::default(),
             journal: Vec::new(),
             landings: BTreeMap::new(),
@@ -128,23 +136,24 @@ impl State {
         self.services.values().find(|one| one.name() == name).map(|one| one.id.clone())
     }
 
-    /// The services as a manager shows them that lags so many changes behind.
-    pub(super) fn view(&self, lag: usize) -> Services {
+    /// What a manager lists that lags so many changes behind.
+    pub(super) fn view(&self, lag: usize) -> Lists {
         if let Some(frozen) = &self.frozen {
             return frozen.clone();
         }
-        match lag.checked_sub(1) {
-            None => self.services.clone(),
-            Some(back) => {
-                let oldest = || self.views.front().unwrap_or(&self.services);
-                self.views.iter().rev().nth(back).unwrap_or_else(oldest).clone()
-            }
-        }
+        let back = lag.checked_sub(1);
+        let earlier =
+            back.and_then(|back| self.views.iter().rev().nth(back).or(self.views.front()));
+        earlier.cloned().unwrap_or_else(|| self.lists())
+    }
+
+    fn lists(&self) -> Lists {
+        Lists { services: self.services.clone(), objects: self.objects.clone() }
     }
 
     /// About to change: managers that lag keep what there is now.
-    fn keep_view(&mut self) {
-        self.views.push_back(self.services.clone());
+    pub(super) fn keep_view(&mut self) {
+        self.views.push_back(self.lists());
         if self.views.len() > KEPT_VIEWS {
             self.views.pop_front();
         }
@@ -257,7 +266,7 @@ impl State {
 
     /// Services name networks; the engine keeps ids.
     fn name_networks(&self, spec: &mut Value) {
-        let networks = self.objects_of("networks");
+        let networks = self.objects.of("networks");
         let list = spec.pointer_mut("/TaskTemplate/Networks").and_then(Value::as_array_mut);
         for target in list.into_iter().flatten().filter_map(|one| one.get_mut("Target")) {
             let named = networks.iter().find(|(_, object)| Some(object.name()) == target.as_str());
@@ -285,7 +294,7 @@ impl State {
     }
 
     pub(super) fn set_quorum(&mut self, quorum: Quorum) {
-        self.frozen = (quorum != Quorum::Kept).then(|| self.services.clone());
+        self.frozen = (quorum != Quorum::Kept).then(|| self.lists());
         self.quorum = quorum;
     }
 

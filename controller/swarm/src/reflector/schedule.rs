@@ -1,13 +1,14 @@
 //! What has to be read next, and when. Pure: the time is an argument.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use skep_core::identity::SwarmId;
+use skep_core::identity::{ObjectKind, SwarmId};
 use tokio::time::Instant;
 
 use super::Options;
 use crate::engine::{Event, EventObject};
+use crate::listed::Said;
 
 /// More services than this are cheaper to list than to name, and their ids would not fit into a
 /// request line.
@@ -17,6 +18,10 @@ const MOST_NAMED: usize = 100;
 /// not kept busy by being watched.
 const REST: u32 = 20;
 
+/// Between two lists for the sake of events that come in storms: a node that comes and goes, a
+/// network whose containers do.
+const PAUSE: Duration = Duration::from_secs(1);
+
 /// Something to read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Work {
@@ -24,6 +29,8 @@ pub(super) enum Work {
     Everything,
     /// These services and their tasks.
     Services(BTreeSet<SwarmId>),
+    /// The lists of these kinds of objects, and what events said of them.
+    Objects(BTreeMap<ObjectKind, Said>),
     /// The tasks of all services.
     Tasks,
     /// The event stream says nothing although something happened: open it again.
@@ -36,9 +43,14 @@ pub(super) struct Schedule {
     options: Options,
     /// Services that events have named.
     touched: BTreeSet<SwarmId>,
-    /// An event was about something that is only listed as a whole.
+    /// An event was about a node: what runs where may have changed.
     everything: bool,
     events_due: Option<Instant>,
+    /// Kinds of objects that events were about. They are listed as a whole.
+    kinds: BTreeMap<ObjectKind, Said>,
+    kinds_due: Option<Instant>,
+    /// When objects were last listed for the sake of events.
+    kinds_listed: Option<Instant>,
     /// When events were last answered.
     answered: Option<Instant>,
     relist_due: Instant,
@@ -57,6 +69,9 @@ impl Schedule {
             touched: BTreeSet::new(),
             everything: false,
             events_due: None,
+            kinds: BTreeMap::new(),
+            kinds_due: None,
+            kinds_listed: None,
             answered: None,
             relist_due: now + options.relist,
             tasks_due: now + options.tasks,
@@ -69,7 +84,7 @@ impl Schedule {
 
     /// The moment at which [`Self::take`] has something to give.
     pub(super) fn next(&self) -> Instant {
-        [self.events_due, self.poll_due, self.silence_due]
+        [self.events_due, self.kinds_due, self.poll_due, self.silence_due]
             .into_iter()
             .flatten()
             .fold(self.relist_due.min(self.tasks_due), Instant::min)
@@ -84,19 +99,34 @@ impl Schedule {
             EventObject::Service => {
                 self.touched.insert(event.id.clone());
             }
-            // Rare, so everything is read; but a node that comes and goes must not make the
-            // lists follow each other without a pause.
-            EventObject::Network
-            | EventObject::Node
-            | EventObject::Secret
-            | EventObject::Config => {
+            EventObject::Node => {
                 self.everything = true;
-                due = due.max(self.relisted + self.options.poll.min(Duration::from_secs(1)));
+                due = due.max(self.relisted + self.pause());
             }
+            EventObject::Network => return self.note_object(ObjectKind::Network, event, now),
+            EventObject::Secret => return self.note_object(ObjectKind::Secret, event, now),
+            EventObject::Config => return self.note_object(ObjectKind::Config, event, now),
             EventObject::Other => return,
         }
         // The first event sets the time: a storm of events must not put it off for ever.
         self.events_due = Some(self.events_due.map_or(due, |earlier| earlier.min(due)));
+    }
+
+    fn note_object(&mut self, kind: ObjectKind, event: &Event, now: Instant) {
+        self.kinds.entry(kind).or_default().note(&event.action, &event.id);
+        let due = self.kinds_listed.map_or(now, |at| now.max(at + self.pause()));
+        self.kinds_due.get_or_insert(due);
+    }
+
+    fn pause(&self) -> Duration {
+        self.options.poll.min(PAUSE)
+    }
+
+    /// A kind whose list was older than what is known, or than what events said of it, is listed
+    /// again a little later.
+    pub(super) fn list_again(&mut self, kind: ObjectKind, said: Said, now: Instant) {
+        self.kinds.entry(kind).or_insert(said);
+        self.kinds_due.get_or_insert(now + self.options.poll);
     }
 
     /// Services whose answer was older than what is known are read again a little later.
@@ -126,6 +156,8 @@ impl Schedule {
         self.touched.clear();
         self.everything = false;
         self.events_due = None;
+        self.kinds.clear();
+        self.kinds_due = None;
         self.relisted = now;
         self.relist_due = now + self.options.relist;
         self.tasks_due = now + self.options.tasks;
@@ -147,6 +179,11 @@ impl Schedule {
         let events = due(self.events_due);
         if self.relist_due <= now || (events && self.everything) {
             return Some(Work::Everything);
+        }
+        if due(self.kinds_due) {
+            self.kinds_due = None;
+            self.kinds_listed = Some(now);
+            return Some(Work::Objects(std::mem::take(&mut self.kinds)));
         }
         let mut services = BTreeSet::new();
         if events {
@@ -219,6 +256,41 @@ mod tests {
         schedule.note(&event(EventObject::Node, "n"), now);
         assert_eq!(schedule.take(now + 50 * MS), None, "not so soon after a full list");
         assert_eq!(schedule.take(now + 1050 * MS), Some(Work::Everything));
+    }
+
+    #[test]
+    fn an_object_means_its_kind_alone_and_storms_of_them_are_collected() {
+        let said = |action: &str, id: &str| {
+            let mut said = Said::default();
+            said.note(action, &SwarmId::new(id));
+            said
+        };
+        let of = |object, action: &str| Event { action: action.to_owned(), ..event(object, "x") };
+        let (mut schedule, now) = schedule();
+        schedule.note(&of(EventObject::Config, "create"), now);
+        schedule.note(&event(EventObject::Service, "a"), now);
+        assert_eq!(schedule.next(), now);
+        let config = [(ObjectKind::Config, said("create", "x"))].into();
+        assert_eq!(schedule.take(now), Some(Work::Objects(config)));
+        assert_eq!(schedule.take(now), Some(Work::Services(ids(&["a"]))));
+        // Whatever connects to a network is told as well.
+        for time in 1..900 {
+            schedule.note(&of(EventObject::Network, "connect"), now + time * MS);
+            assert_eq!(schedule.take(now + time * MS), None);
+        }
+        schedule.note(&of(EventObject::Secret, "create"), now + 900 * MS);
+        schedule.note(&of(EventObject::Secret, "remove"), now + 901 * MS);
+        let both =
+            [(ObjectKind::Network, Said::default()), (ObjectKind::Secret, said("remove", "x"))];
+        assert_eq!(schedule.next(), now + 1000 * MS);
+        assert_eq!(schedule.take(now + 1000 * MS), Some(Work::Objects(both.into())));
+        assert_eq!(schedule.take(now + 1900 * MS), None);
+        schedule.list_again(ObjectKind::Secret, said("remove", "x"), now + 1900 * MS);
+        let again = [(ObjectKind::Secret, said("remove", "x"))].into();
+        assert_eq!(schedule.take(now + 3900 * MS), Some(Work::Objects(again)));
+        schedule.note(&of(EventObject::Config, "create"), now + 3950 * MS);
+        schedule.listed(&BTreeSet::new(), now + 3960 * MS);
+        assert_ne!(schedule.next(), now + 4900 * MS, "the full list has shown it");
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! The reflector against an engine of our own that can fail, hang and keep silent.
 
+mod objects;
+
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 

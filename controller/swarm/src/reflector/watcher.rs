@@ -1,10 +1,10 @@
 //! The state machine of the reflector: open, follow, wait, and again.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures::StreamExt as _;
-use skep_core::identity::SwarmId;
+use skep_core::identity::{ObjectKind, SwarmId};
 use skep_core::observed::Snapshot;
 use skep_core::ports::{Clock, Random};
 use tokio::sync::{mpsc, watch};
@@ -15,6 +15,7 @@ use super::schedule::{Schedule, Work};
 use super::{Options, Request, State, View, content};
 use crate::engine::{Engine, Event, EventStream, Services};
 use crate::error::Error;
+use crate::listed::Said;
 use crate::{observe, tasks};
 
 /// Where the machine stands.
@@ -178,6 +179,7 @@ impl Watcher {
         let known = self.view.borrow().snapshot.clone();
         let result = match (work, known) {
             (Work::Services(ids), Some(known)) => self.read_services(&known, &ids).await,
+            (Work::Objects(kinds), Some(known)) => self.read_objects(&known, &kinds).await,
             (Work::Tasks, Some(known)) => self.read_tasks(&known).await,
             (_, known) => self.read_everything(known.as_deref()).await,
         };
@@ -205,6 +207,24 @@ impl Watcher {
         let read = observe::read_services(&*self.engine, &wanted).await?;
         let (snapshot, lagging) = content::with_services(known, ids, read);
         self.schedule.read_again(lagging, Instant::now());
+        self.publish(snapshot, false);
+        Ok(())
+    }
+
+    async fn read_objects(
+        &mut self,
+        known: &Snapshot,
+        kinds: &BTreeMap<ObjectKind, Said>,
+    ) -> Result<(), Error> {
+        let mut snapshot = known.clone();
+        for (kind, said) in kinds {
+            let listed = observe::list_objects(&*self.engine, *kind, &known.cluster).await?;
+            let Some(mut listed) = listed else { return self.read_everything(Some(known)).await };
+            if listed.keep_newer(known) || !said.is_shown_by(&listed) {
+                self.schedule.list_again(*kind, said.clone(), Instant::now());
+            }
+            listed.put_into(&mut snapshot);
+        }
         self.publish(snapshot, false);
         Ok(())
     }
