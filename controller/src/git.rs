@@ -13,11 +13,11 @@ use skep_crds::stack::Files as StackFiles;
 use skep_crds::stacks::{GitCredentials, GitOrigin, Revision};
 use skep_crds::value::EnvValue;
 use skep_git::{
-    Access, Credentials, Error, Files, Folder, History, HostPattern, Limits, Programs, Reader,
-    Reference, RemoteUrl, Signers, Source, SystemResolver,
+    Access, Before, Credentials, Error, Files, Folder, History, HostPattern, Limits, Programs,
+    Reader, Reference, RemoteUrl, Signers, Source, SystemResolver,
 };
 use skep_runtime::Repositories;
-use skep_sources::{Checkout, Commit, resolve};
+use skep_sources::{Checkout, Commit, Replaced, resolve};
 
 /// Reads repositories with the programs of this machine, and keeps what was fetched in a folder.
 #[derive(Debug)]
@@ -35,8 +35,13 @@ impl GitRepositories {
 
 #[async_trait]
 impl Repositories for GitRepositories {
-    async fn checkout(&self, _: &str, origin: &GitOrigin) -> Result<Checkout, String> {
-        self.read(&source(origin)?, origin, &self.root, Limits::default()).await
+    async fn checkout(
+        &self,
+        _: &str,
+        origin: &GitOrigin,
+        before: Option<&Commit>,
+    ) -> Result<Checkout, String> {
+        self.read(&source(origin)?, origin, &self.root, Limits::default(), before).await
     }
 
     async fn proposal(
@@ -57,7 +62,7 @@ impl Repositories for GitRepositories {
         // Apart from what is in force, whose repository a stranger must not fill; and gone again
         // once it is read, as each proposal would leave one.
         let root = self.root.join("proposals");
-        let checkout = self.read(&source, origin, &root, FOR_PROPOSALS).await;
+        let checkout = self.read(&source, origin, &root, FOR_PROPOSALS, None).await;
         let _removed_with_the_next = tokio::fs::remove_dir_all(&root).await;
         checkout
     }
@@ -80,6 +85,7 @@ impl GitRepositories {
         origin: &GitOrigin,
         root: &Path,
         limits: Limits,
+        before: Option<&Commit>,
     ) -> Result<Checkout, String> {
         let access = access(origin, &source.url)?;
         let root = std::path::absolute(root).map_err(|error| error.to_string())?;
@@ -87,15 +93,28 @@ impl GitRepositories {
         let resolver = Arc::new(SystemResolver);
         let reader =
             Reader::new(programs, root, access, limits, resolver).map_err(|error| said(&error))?;
-        let snapshot = reader.read(source, None).await.map_err(|error| said(&error))?;
+        let base = before.and_then(Commit::base);
+        let known = base.as_ref().and_then(before_of);
+        let snapshot = reader.read(source, known.as_ref()).await.map_err(|error| said(&error))?;
+        if snapshot.relation.is_rewrite() {
+            tracing::warn!(url = %source.url, relation = %snapshot.relation, "git.history_rewritten");
+        }
         let author = &snapshot.commit.author;
         let commit = Commit {
             id: snapshot.commit.id.as_str().to_owned(),
             author: format!("{} <{}>", author.name, author.email),
             subject: snapshot.commit.subject.clone(),
+            made_at: Some(snapshot.commit.committer.at),
+            replaces: base.filter(|_| snapshot.relation.is_rewrite()),
         };
         Ok(Checkout::new(commit, Arc::new(OfCommit(snapshot.files))))
     }
+}
+
+/// What was used before, in git's words; nothing when it is not the name of a commit.
+fn before_of(base: &Replaced) -> Option<Before> {
+    let Ok(Reference::Commit(commit)) = Reference::commit(&base.id) else { return None };
+    Some(Before { commit, at: base.made_at })
 }
 
 /// The error with its causes and what to do.

@@ -43,6 +43,7 @@ mod overrides;
 mod ownership;
 mod pooler;
 mod previews;
+mod prunes;
 mod query;
 mod rekeying;
 mod requests;

@@ -35,6 +35,7 @@ mod outbox;
 mod overrides;
 mod ownership;
 mod previews;
+mod prunes;
 mod query;
 mod read_only;
 mod rekeying;

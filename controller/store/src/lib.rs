@@ -6,8 +6,9 @@
 //! (decisions, requests, holds, overrides, containment) take none: anybody may approve while any
 //! replica leads. Every write appends its audit rows in the same transaction, so nothing happens
 //! unrecorded. (Some writes decide nothing and append none: renewing the lease, telling how the
-//! leader works, replacing a source's last good content, keeping and answering announcements,
-//! keeping previews, noting what an action waits for, and delivering messages.)
+//! leader works, replacing a source's last good content or the mark that removals are measured
+//! against, keeping and answering announcements, keeping previews, noting what an action waits
+//! for, and delivering messages.)
 //!
 //! Instants are kept in microseconds; a finer fraction is cut off.
 
@@ -29,6 +30,7 @@ mod overrides;
 mod ownership;
 mod previews;
 mod protection;
+mod prunes;
 mod requests;
 mod revisions;
 mod sources;
@@ -65,6 +67,7 @@ pub use self::overrides::{OverrideFilter, Overrides};
 pub use self::ownership::{OwnedObject, Ownership};
 pub use self::previews::{KeptPreview, MOST_PREVIEWS, Previews};
 pub use self::protection::{Protection, content_context, preview_context, step_context};
+pub use self::prunes::Prunes;
 pub use self::requests::{RequestFilter, RequestOutcome, Requests};
 pub use self::revisions::{REVISIONS_KEPT, Revisions};
 pub use self::sources::{LastGoodContent, Sources};
@@ -80,6 +83,7 @@ pub trait Store:
     + Approvals
     + Intents
     + Ownership
+    + Prunes
     + Revisions
     + Requests
     + Holds

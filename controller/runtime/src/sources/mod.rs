@@ -111,6 +111,12 @@ impl SourceSet {
         Arc::clone(&self.stacks.answered)
     }
 
+    /// Takes the history of a stack's repository for what it is at this commit, although it was
+    /// rewritten.
+    pub(crate) fn accept_history(&mut self, stack: &str, commit: &str) {
+        self.stacks.accept_history(stack, commit);
+    }
+
     /// Every stack, with where its files come from.
     pub(crate) fn stacks(&self) -> Vec<StackOrigin> {
         self.stacks.origins()

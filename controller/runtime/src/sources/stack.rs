@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use skep_core::action::Source as ActionSource;
 use skep_core::desired::{
     DeclaredStack, Provenance, SourceState, SourceStatus, StackAbout, declare,
@@ -40,6 +41,9 @@ pub(super) struct Stacked {
     is_wanted: bool,
     /// Somebody wanted to know it while the repository was being asked: that answer may be too old.
     is_wanted_again: bool,
+    /// When the question was asked that is being answered, and the one that was answered last.
+    asking_at: Timestamp,
+    asked_at: Option<Timestamp>,
 }
 
 /// What a repository answered.
@@ -105,6 +109,8 @@ impl Stacked {
             due: Instant::now(),
             is_wanted: false,
             is_wanted_again: false,
+            asking_at: Timestamp::MIN,
+            asked_at: None,
         }
     }
 
@@ -139,6 +145,7 @@ impl Stacked {
         if source.repository() != self.kept.source().repository() {
             self.fetched = None;
             self.fetching = None;
+            self.asked_at = None;
             self.due = Instant::now();
         }
         self.kept.set_source(source);
@@ -213,22 +220,44 @@ impl Stacked {
         paths
     }
 
+    /// Takes the history of the repository for what it is, although it was rewritten: this
+    /// commit of it has dropped nothing.
+    pub(super) fn accept_history(&mut self, commit: &str) {
+        if let Some(Ok(checkout)) = &mut self.fetched
+            && checkout.commit.id == commit
+        {
+            checkout.commit.replaces = None;
+        }
+    }
+
+    /// What was kept before a restart.
+    pub(super) async fn import(&mut self, refresh: &Refresh<'_>) -> Result<(), Error> {
+        self.kept.import(refresh).await
+    }
+
     /// Begins to ask the repository when it is time.
-    pub(super) fn fetch(&mut self, repositories: &Arc<dyn Repositories>, answered: &Arc<Notify>) {
+    pub(super) fn fetch(
+        &mut self,
+        repositories: &Arc<dyn Repositories>,
+        answered: &Arc<Notify>,
+        now: Timestamp,
+    ) {
         let Some(origin) = self.kept.source().repository().cloned() else { return };
         if self.fetching.is_some() || Instant::now() < self.due {
             return;
         }
         let repositories = Arc::clone(repositories);
         let stack = self.declaration().name.to_string();
+        let before = self.kept.value().and_then(|value| value.commit()).cloned();
         let answered = Arc::clone(answered);
         let (answer, receiver) = watch::channel(None);
         let task = tokio::spawn(async move {
-            let fetched = repositories.checkout(&stack, &origin).await;
+            let fetched = repositories.checkout(&stack, &origin, before.as_ref()).await;
             answer.send_replace(Some(fetched));
             // One permit is kept for whoever does not wait yet.
             answered.notify_one();
         });
+        self.asking_at = now;
         self.fetching = Some(Fetching { answer: receiver, task: AbortOnDropHandle::new(task) });
     }
 
@@ -241,6 +270,7 @@ impl Stacked {
             return;
         }
         self.fetched = Some(fetching.answer().await);
+        self.asked_at = Some(self.asking_at);
         if std::mem::take(&mut self.is_wanted_again) {
             self.due = Instant::now();
             return;
@@ -257,7 +287,6 @@ impl Stacked {
         is_patient: bool,
         merge: &mut Merge<'_>,
     ) -> Result<(), Error> {
-        self.kept.import(refresh).await?;
         let is_leading = refresh.fence.is_some();
         let waits = is_patient || !is_leading || !self.kept.has_value();
         self.collect(waits, refresh.random).await;
@@ -335,7 +364,13 @@ impl Stacked {
             return;
         };
         match declared(self.declaration(), loaded, merge) {
-            Ok(declared) => merge.stack(status, Some(declared), after),
+            Ok(mut declared) => {
+                declared.stack.taken_at = self.kept.taken_at();
+                declared.stack.asked_at = self.asked_at;
+                let replaced = loaded.commit().and_then(|commit| commit.replaces.as_ref());
+                declared.stack.rewritten = replaced.map(|commit| commit.id.clone());
+                merge.stack(status, Some(declared), after);
+            }
             Err(problems) => {
                 status.state = SourceState::Stale;
                 status.reason = Some(problems.to_string());
@@ -364,6 +399,8 @@ fn declared(
         },
         commit: loaded.commit().map(|commit| (commit.id.as_str(), commit.author.as_str())),
         prune: declaration.prune,
+        on_failure: declaration.on_failure,
+        rollout: declaration.rollout,
     };
     let masking = merge.masking;
     declare(&about, &loaded.loaded, masking, merge.secrets())

@@ -121,6 +121,12 @@ impl StackSet {
         Arc::clone(&self.repositories)
     }
 
+    pub(super) fn accept_history(&mut self, stack: &str, commit: &str) {
+        if let Some(stack) = self.stacks.get_mut(stack) {
+            stack.accept_history(commit);
+        }
+    }
+
     pub(super) fn origins(&self) -> Vec<StackOrigin> {
         self.stacks.values().map(Stacked::origin).collect()
     }
@@ -145,9 +151,11 @@ impl StackSet {
         merge: &mut Merge<'_>,
     ) -> Result<(), Error> {
         self.list(refresh, merge).await?;
-        // All are asked before the first is waited for.
+        // All are asked before the first is waited for, with what was kept of each: whether a
+        // history was rewritten shows beside that.
         for stack in self.stacks.values_mut() {
-            stack.fetch(&self.repositories, &self.answered);
+            stack.import(refresh).await?;
+            stack.fetch(&self.repositories, &self.answered, refresh.now);
         }
         for stack in self.stacks.values_mut() {
             stack.refresh(refresh, self.is_patient, merge).await?;

@@ -182,21 +182,22 @@ impl Files for Text {
 
 #[async_trait]
 impl Repositories for Commits {
-    async fn proposal(
+    async fn checkout(
         &self,
-        _: &str,
+        stack: &str,
         _: &GitOrigin,
-        _: Provider,
-        _: u64,
+        _: Option<&Commit>,
     ) -> Result<Checkout, String> {
-        unreachable!("nobody proposes anything here")
-    }
-
-    async fn checkout(&self, stack: &str, _: &GitOrigin) -> Result<Checkout, String> {
         assert_eq!(stack, "a");
         let said = self.0.lock().unwrap().pop().unwrap();
         let author = "Ada <ada@example.com>".to_owned();
-        let commit = |id: &str| Commit { id: id.to_owned(), author, subject: "s".to_owned() };
+        let commit = |id: &str| Commit {
+            id: id.to_owned(),
+            author,
+            subject: "s".to_owned(),
+            made_at: None,
+            replaces: None,
+        };
         match said {
             Ok(text) => Ok(Checkout::new(commit(&text.len().to_string()), Arc::new(Text(text)))),
             Err(why) => Err(why.to_owned()),
@@ -261,20 +262,21 @@ struct Counting(std::sync::Mutex<std::collections::BTreeMap<String, usize>>);
 
 #[async_trait]
 impl Repositories for Counting {
-    async fn proposal(
+    async fn checkout(
         &self,
-        _: &str,
+        stack: &str,
         _: &GitOrigin,
-        _: Provider,
-        _: u64,
+        _: Option<&Commit>,
     ) -> Result<Checkout, String> {
-        unreachable!("nobody proposes anything here")
-    }
-
-    async fn checkout(&self, stack: &str, _: &GitOrigin) -> Result<Checkout, String> {
         *self.0.lock().unwrap().entry(stack.to_owned()).or_default() += 1;
         let author = "Ada <ada@example.com>".to_owned();
-        let commit = Commit { id: "1".to_owned(), author, subject: "s".to_owned() };
+        let commit = Commit {
+            id: "1".to_owned(),
+            author,
+            subject: "s".to_owned(),
+            made_at: None,
+            replaces: None,
+        };
         Ok(Checkout::new(commit, Arc::new(Text(ONE))))
     }
 }
@@ -325,20 +327,21 @@ struct Gated(tokio::sync::Semaphore);
 
 #[async_trait]
 impl Repositories for Gated {
-    async fn proposal(
+    async fn checkout(
         &self,
         _: &str,
         _: &GitOrigin,
-        _: Provider,
-        _: u64,
+        _: Option<&Commit>,
     ) -> Result<Checkout, String> {
-        unreachable!("nobody proposes anything here")
-    }
-
-    async fn checkout(&self, _: &str, _: &GitOrigin) -> Result<Checkout, String> {
         self.0.acquire().await.unwrap().forget();
         let author = "Ada <ada@example.com>".to_owned();
-        let commit = Commit { id: "1".to_owned(), author, subject: "s".to_owned() };
+        let commit = Commit {
+            id: "1".to_owned(),
+            author,
+            subject: "s".to_owned(),
+            made_at: None,
+            replaces: None,
+        };
         Ok(Checkout::new(commit, Arc::new(Text(ONE))))
     }
 }
@@ -380,19 +383,14 @@ struct Slow {
 
 #[async_trait]
 impl Repositories for Slow {
-    async fn proposal(
+    async fn checkout(
         &self,
-        _: &str,
-        _: &GitOrigin,
-        _: Provider,
-        _: u64,
+        stack: &str,
+        origin: &GitOrigin,
+        before: Option<&Commit>,
     ) -> Result<Checkout, String> {
-        unreachable!("nobody proposes anything here")
-    }
-
-    async fn checkout(&self, stack: &str, origin: &GitOrigin) -> Result<Checkout, String> {
         self.answers.notified().await;
-        self.commits.checkout(stack, origin).await
+        self.commits.checkout(stack, origin, before).await
     }
 }
 

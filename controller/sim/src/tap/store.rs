@@ -14,6 +14,7 @@ use skep_core::hold::Hold;
 use skep_core::identity::{ActionId, ClusterId, IntentId, ObjectKey, RequestId};
 use skep_core::letter::DeadLetter;
 use skep_core::notice::Notice;
+use skep_core::plan::PruneMark;
 use skep_core::push::Answer;
 use skep_core::request::{NewRequest, ServiceRequest};
 use skep_core::revision::{NewRevision, Revision, RevisionHead};
@@ -24,7 +25,7 @@ use skep_store::{
     Endpoint, Failed, FailedAttempt, Fence, Holds, Inbox, Intent, IntentOutcome, Intents,
     KeptPreview, LastGoodContent, Lease, LeaseHolder, LeaseRequest, Leases, Ledger, LedgerFilter,
     LetterAnswer, LetterFilter, NewAction, NewAnnouncement, OpenLetters, Ordered, Outbox,
-    OverrideFilter, Overrides, OwnedObject, Ownership, Previews, ProposeOutcome, Refusal,
+    OverrideFilter, Overrides, OwnedObject, Ownership, Previews, ProposeOutcome, Prunes, Refusal,
     Rejection, RequestFilter, RequestOutcome, Requests, Requeue, Result, Retries, Revisions,
     Sources, Store, Tidied, TrailReader, WaitNote,
 };
@@ -176,6 +177,10 @@ tapped! {
     Previews {
         fn put_preview(fence: &Fence, preview: &KeptPreview) -> ();
         fn previews() -> Vec<KeptPreview>;
+    }
+    Prunes {
+        fn prune_mark(cluster: &ClusterId) -> Option<PruneMark>;
+        fn put_prune_mark(fence: &Fence, cluster: &ClusterId, mark: &PruneMark) -> ();
     }
     Requests {
         fn submit(requests: &[NewRequest], now: Timestamp) -> Vec<ServiceRequest>;

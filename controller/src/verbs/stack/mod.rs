@@ -9,6 +9,7 @@ pub(super) mod own;
 mod preview;
 pub(super) mod reference;
 mod render;
+mod rollback;
 mod sync;
 mod variables;
 
@@ -59,6 +60,7 @@ pub(super) async fn run_fleet(session: &Session, verb: &StackFleetVerb) -> Resul
         StackFleetVerb::Sync(args) => sync::sync(session, args).await,
         StackFleetVerb::Previews { .. } => preview::list(session).await,
         StackFleetVerb::Preview(args) => preview::show(session, args).await,
+        StackFleetVerb::Rollback { name, ask } => rollback::rollback(session, name, ask).await,
         StackFleetVerb::Import(args) => import::import(session, args).await,
     }
 }

@@ -1,6 +1,6 @@
 -- Announcements until they are answered, and what proposals would change.
 
-INSERT INTO schema_versions (version, runs_with) VALUES (9, 8);
+INSERT INTO schema_versions (version, runs_with) VALUES (10, 9);
 
 CREATE TABLE announcements (
     seq         INTEGER PRIMARY KEY AUTOINCREMENT,
