@@ -9,7 +9,7 @@
 //! - Variables are those that the stack declares, and files those of the commit.
 //! - One proposal is planned at a time, and of several announcements of one only the last.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,6 +31,7 @@ use crate::announcements::is_of_stack;
 use crate::controller::Context;
 use crate::error::Chain;
 use crate::leader::Leadership;
+use crate::reconcile::holdings::Looks;
 use crate::reconcile::{Memory, World};
 use crate::{Error, contain};
 
@@ -223,9 +224,9 @@ async fn planned(
     let desired = Arc::new(desired);
     let snapshot = context.observe().await?;
     let recorded = Memory::default().owned(context, None, &snapshot.cluster).await?;
-    let world =
-        World::known(context, snapshot, Arc::clone(&desired), recorded, &Default::default())
-            .await?;
+    let busy = BTreeSet::new();
+    let wanted = Arc::clone(&desired);
+    let world = World::known(context, snapshot, wanted, recorded, &busy, Looks::Only).await?;
     let plan = plan_with(&world.input(context), &mut Memo::default());
     let plan = contain::guarded(context, plan, &world.contained, &world.snapshot);
     for source in stacks {

@@ -99,7 +99,7 @@ impl World {
         busy: &BTreeSet<ObjectKey>,
         looks: Looks<'_>,
     ) -> Result<Self, Error> {
-        let mut world = Self::known(context, snapshot, desired, recorded, busy).await?;
+        let mut world = Self::known(context, snapshot, desired, recorded, busy, looks).await?;
         world.images = Arc::new(images::resolutions(context, &world).await?);
         Ok(world)
     }
@@ -111,6 +111,7 @@ impl World {
         desired: Arc<Desired>,
         recorded: Recorded,
         busy: &BTreeSet<ObjectKey>,
+        looks: Looks<'_>,
     ) -> Result<Self, Error> {
         let owned: Owned = recorded
             .objects
