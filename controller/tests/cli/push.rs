@@ -294,11 +294,7 @@ fn a_pull_request_is_planned_and_commented_and_nothing_is_carried_out() {
             }),
             "leads out",
         ),
-        (
-            "a file outside",
-            text(format!("{}    env_file: {outside}\n", web("w:1"))),
-            "web.yml:5:15",
-        ),
+        ("a file outside", text(format!("{}    env_file: {outside}\n", web("w:1"))), "web.yml:5:5"),
         (
             "a secret outside",
             text(format!("{}secrets: {{s: {{file: ../../outside.yml}}}}\n", web("w:1"))),
