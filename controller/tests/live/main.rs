@@ -32,3 +32,4 @@ mod sources;
 mod stack;
 mod stacks;
 mod tutorial;
+mod waves;
