@@ -184,6 +184,7 @@ impl<'a> Lead<'a> {
 
     async fn run(&mut self, shutdown: &CancellationToken) {
         self.declare_mode().await;
+        self.context.sources.lock().await.begin_anew();
         let _keeping = AbortOnDropHandle::new(tokio::spawn(self.keeper().run()));
         let _telling = notify::start(&self.context, &self.leadership);
         let _previewing = previews::start(&self.context, &self.leadership, self.desk.proposals());

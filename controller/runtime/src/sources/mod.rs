@@ -101,6 +101,12 @@ impl SourceSet {
         self.stacks.sync_pushed(push)
     }
 
+    /// Begins as a process does that has just started. Whoever led until now may have read a newer
+    /// commit than this process, which only followed.
+    pub(crate) fn begin_anew(&mut self) {
+        self.stacks.begin_anew();
+    }
+
     /// Whether a stack's source has said what it says now, if anybody wanted to know.
     pub(crate) fn has_answered(&self, stack: &str) -> bool {
         self.stacks.has_answered(stack)

@@ -105,6 +105,13 @@ impl StackSet {
         }
     }
 
+    /// Forgets what was read, so that what was kept in the store is taken up and every source asked.
+    pub(super) fn begin_anew(&mut self) {
+        for stack in self.stacks.values_mut() {
+            *stack = Stacked::new(stack.source().clone());
+        }
+    }
+
     /// Whether everybody who wanted to know what this stack says can be told. One that is gone
     /// says nothing more.
     pub(super) fn has_answered(&self, stack: &str) -> bool {
