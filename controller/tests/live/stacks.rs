@@ -198,6 +198,17 @@ fn stacks_roll_out_in_their_order_and_a_broken_one_keeps_its_last_good() {
     fleet.finish();
 }
 
+pub(crate) fn git(fleet: &Fleet, arguments: &[&str]) -> String {
+    let output = Command::new("git")
+        .args(["-c", "user.name=Ada", "-c", "user.email=ada@example.com", "-C"])
+        .arg(fleet.path("repository"))
+        .args(arguments)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "git {arguments:?}: {}", text(&output));
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
 #[test]
 fn a_commit_is_planned_approved_applied_and_on_record() {
     let fleet = Fleet::new("gitops");
