@@ -74,6 +74,9 @@ pub(super) fn differences(at: &str, skep: &Value, docker: &Value) -> Vec<String>
     }
 }
 
+/// So many stacks are deployed by one fleet: with more, each pass has more on record to read.
+const AT_ONCE: usize = 10;
+
 /// Files of stacks by their names.
 type Group = BTreeMap<String, Vec<String>>;
 
@@ -101,7 +104,10 @@ fn groups() -> Vec<Group> {
             .filter(|port| port["PublishedPort"].is_number())
             .map(|port| port["PublishedPort"].to_string())
             .collect();
-        let free = groups.iter_mut().find(|(taken, _)| taken.is_disjoint(&ports));
+        let fits = |(taken, group): &&mut (BTreeSet<String>, Group)| {
+            group.len() < AT_ONCE && taken.is_disjoint(&ports)
+        };
+        let free = groups.iter_mut().find(fits);
         match free {
             Some((taken, group)) => {
                 taken.extend(ports);
