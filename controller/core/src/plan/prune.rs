@@ -11,7 +11,7 @@
 
 use serde_json::json;
 
-use super::objects::{owned_versions, services_using, words};
+use super::objects::{needed_by, owned_versions, words};
 use super::{DriftClass, Operation, PLANNER_VERSION, PlanInput, Risk, Step, Waiting};
 use crate::canonical::Digest;
 use crate::desired::{DesiredStack, SourceState};
@@ -97,7 +97,7 @@ pub(super) fn plan(input: &PlanInput<'_>) -> (Vec<Step>, Vec<Waiting>) {
 
 fn user_of<'a>(input: &PlanInput<'a>, target: &ServiceName) -> Option<&'a ServiceName> {
     let object = input.observed.objects.get(target)?;
-    services_using(input.observed, object).next()
+    needed_by(input.observed, object)
 }
 
 /// In the order in which it would go: services first, then what they used.
@@ -143,7 +143,7 @@ fn old_versions<'a>(input: &PlanInput<'a>) -> Vec<Unwanted<'a>> {
             (other.created_at, &other.name).cmp(&(one.created_at, &one.name))
         });
         for old in earlier.into_iter().skip(VERSIONS_KEPT) {
-            if services_using(input.observed, old).next().is_none() {
+            if needed_by(input.observed, old).is_none() {
                 let (target, updated_at) = (old.target(), old.updated_at);
                 found.push(Unwanted { target, id: &old.id, updated_at, stack });
             }

@@ -25,7 +25,7 @@ pub(super) use self::draft::{LABELS_FIXED, words};
 pub use self::resolve::resolved;
 pub use self::users::missing_references;
 use self::users::names_used;
-pub(super) use self::users::services_using;
+pub(super) use self::users::needed_by;
 pub(super) use self::version::{owned_versions, version_of};
 use super::{Blocked, Finding, PlanInput, Step, Waiting, prune};
 use crate::identity::{ObjectKind, ServiceName};
@@ -89,6 +89,16 @@ impl ObjectPlan {
                     let message = format!("{} is about to be made anew", step.target);
                     let hint = "it is planned again when that is done".to_owned();
                     let blocked = Blocked { code: "OBJECT_REPLACED".to_owned(), message, hint };
+                    plan.unusable.insert(step.target.clone(), blocked);
+                }
+                // Adopting writes nothing: what differs is changed, or made anew, afterwards, and a
+                // network that a service had begun to use could not be made anew any more.
+                None if step.changes.iter().any(|change| !change.path.starts_with("/Labels/"))
+                    && step.action.writes_nothing_to_the_engine() =>
+                {
+                    let message = format!("{} is there and not as it is declared", step.target);
+                    let hint = "adopt it first: what differs is planned then".to_owned();
+                    let blocked = Blocked { code: "OBJECT_DIFFERS".to_owned(), message, hint };
                     plan.unusable.insert(step.target.clone(), blocked);
                 }
                 None => {}
