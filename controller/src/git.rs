@@ -10,11 +10,11 @@ use skep_crds::stack::Files as StackFiles;
 use skep_crds::stacks::{GitCredentials, GitOrigin, Revision};
 use skep_crds::value::EnvValue;
 use skep_git::{
-    Access, Credentials, Error, Files, Folder, HostPattern, Limits, Programs, Reader, Reference,
-    RemoteUrl, Signers, Source, SystemResolver,
+    Access, Before, Credentials, Error, Files, Folder, HostPattern, Limits, Programs, Reader,
+    Reference, RemoteUrl, Signers, Source, SystemResolver,
 };
 use skep_runtime::Repositories;
-use skep_sources::{Checkout, Commit, resolve};
+use skep_sources::{Checkout, Commit, Replaced, resolve};
 
 /// Reads repositories with the programs of this machine, and keeps what was fetched in a folder.
 #[derive(Debug)]
@@ -32,7 +32,12 @@ impl GitRepositories {
 
 #[async_trait]
 impl Repositories for GitRepositories {
-    async fn checkout(&self, _: &str, origin: &GitOrigin) -> Result<Checkout, String> {
+    async fn checkout(
+        &self,
+        _: &str,
+        origin: &GitOrigin,
+        before: Option<&Commit>,
+    ) -> Result<Checkout, String> {
         let source = source(origin)?;
         let access = access(origin, &source.url)?;
         let root = std::path::absolute(&self.root).map_err(|error| error.to_string())?;
@@ -40,15 +45,28 @@ impl Repositories for GitRepositories {
         let resolver = Arc::new(SystemResolver);
         let reader = Reader::new(programs, root, access, Limits::default(), resolver)
             .map_err(|error| said(&error))?;
-        let snapshot = reader.read(&source, None).await.map_err(|error| said(&error))?;
+        let base = before.and_then(Commit::base);
+        let known = base.as_ref().and_then(before_of);
+        let snapshot = reader.read(&source, known.as_ref()).await.map_err(|error| said(&error))?;
+        if snapshot.relation.is_rewrite() {
+            tracing::warn!(url = %source.url, relation = %snapshot.relation, "git.history_rewritten");
+        }
         let author = &snapshot.commit.author;
         let commit = Commit {
             id: snapshot.commit.id.as_str().to_owned(),
             author: format!("{} <{}>", author.name, author.email),
             subject: snapshot.commit.subject.clone(),
+            made_at: Some(snapshot.commit.committer.at),
+            replaces: base.filter(|_| snapshot.relation.is_rewrite()),
         };
         Ok(Checkout::new(commit, Arc::new(OfCommit(snapshot.files))))
     }
+}
+
+/// What was used before, in git's words; nothing when it is not the name of a commit.
+fn before_of(base: &Replaced) -> Option<Before> {
+    let Ok(Reference::Commit(commit)) = Reference::commit(&base.id) else { return None };
+    Some(Before { commit, at: base.made_at })
 }
 
 /// The error with its causes and what to do.

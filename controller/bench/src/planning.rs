@@ -14,7 +14,7 @@ use skep_core::observed::{
     ApiVersion, NodeCounts, ObservedNetwork, ObservedService, PublishedPort, Snapshot, TaskSummary,
     UpdateStatus,
 };
-use skep_core::plan::{Masking, Memo, Owned, PlanIndex, PlanInput, plan_key, plan_with};
+use skep_core::plan::{Holdings, Masking, Memo, Owned, PlanIndex, PlanInput, plan_key, plan_with};
 use skep_core::resolution::Resolutions;
 use skep_core::spec::Spec;
 
@@ -85,6 +85,7 @@ struct World {
     observed: Snapshot,
     owned: Owned,
     nothing: Owned,
+    holdings: Holdings,
     clusters: Vec<ClusterId>,
     masking: Masking,
     digester: Digester,
@@ -129,6 +130,7 @@ impl World {
             },
             owned,
             nothing: Owned::new(),
+            holdings: Holdings::NONE,
             clusters: vec![cluster],
             masking: Masking::new(*b"key"),
             digester: Digester::new(&[7; 32])?,
@@ -141,7 +143,7 @@ impl World {
             observed: &self.observed,
             owned: &self.owned,
             owned_objects: &self.nothing,
-            pruned_today: 0,
+            holdings: &self.holdings,
             known_clusters: &self.clusters,
             images: &AS_WRITTEN,
             masking: &self.masking,

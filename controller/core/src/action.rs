@@ -55,6 +55,8 @@ words! {
         StopService = "stop_service",
         /// Return to an earlier revision.
         RollbackService = "rollback_service",
+        /// Return all services of a stack that a rollout has changed to their revisions before.
+        RedeployStack = "redeploy_stack",
         /// Delete a service.
         RemoveService = "remove_service",
         /// Put an existing service on record as ours; writes nothing to the engine.
@@ -101,6 +103,13 @@ impl ActionKind {
         self.is_adoption() || self.is_release()
     }
 
+    /// True when no request of its own is sent, so that there is no intent to settle: it changes
+    /// only records, or its members are actions of their own.
+    #[must_use]
+    pub fn needs_no_intent(self) -> bool {
+        self.writes_nothing_to_the_engine() || self == Self::RedeployStack
+    }
+
     /// True when it puts something on record.
     #[must_use]
     pub fn is_adoption(self) -> bool {
@@ -128,7 +137,7 @@ impl ActionKind {
         )
     }
 
-    /// True when it is about a service, not about a network, config or secret.
+    /// True when it is about a service or all of a stack, not about a network, config or secret.
     #[must_use]
     pub fn is_about_a_service(self) -> bool {
         matches!(
@@ -138,6 +147,7 @@ impl ActionKind {
                 | Self::RestartService
                 | Self::StopService
                 | Self::RollbackService
+                | Self::RedeployStack
                 | Self::RemoveService
                 | Self::AdoptService
                 | Self::ReleaseService
@@ -179,7 +189,8 @@ impl Source {
         match self {
             Self::Manual => true,
             Self::Registry | Self::Gitops => {
-                let of_a_stack = self == Self::Gitops && !kind.is_about_a_service();
+                let of_a_stack = self == Self::Gitops
+                    && (!kind.is_about_a_service() || kind == K::RedeployStack);
                 (of_a_stack && !kind.is_release())
                     || matches!(
                         kind,
@@ -195,7 +206,7 @@ impl Source {
             }
             Self::Autoscaler => kind == K::ScaleService,
             Self::Playbook => kind == K::RestartService,
-            Self::DeployWatch => kind == K::RollbackService,
+            Self::DeployWatch => matches!(kind, K::RollbackService | K::RedeployStack),
         }
     }
 }

@@ -230,7 +230,7 @@ impl ServiceName {
     pub fn object(kind: ObjectKind, name: &str) -> Self {
         match kind {
             ObjectKind::Service => Self(name.to_owned()),
-            ObjectKind::Network | ObjectKind::Config | ObjectKind::Secret => {
+            ObjectKind::Network | ObjectKind::Config | ObjectKind::Secret | ObjectKind::Stack => {
                 Self(format!("{}/{name}", kind.as_str()))
             }
         }
@@ -259,7 +259,7 @@ impl ServiceName {
     }
 }
 
-/// The kinds of Swarm objects that Skep can own.
+/// The kinds of Swarm objects that Skep can own, and stacks of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ObjectKind {
@@ -271,6 +271,8 @@ pub enum ObjectKind {
     Config,
     /// A secret.
     Secret,
+    /// A stack: the engine knows none, but an action may be about all services of one.
+    Stack,
 }
 
 impl ObjectKind {
@@ -282,13 +284,14 @@ impl ObjectKind {
             Self::Network => "network",
             Self::Config => "config",
             Self::Secret => "secret",
+            Self::Stack => "stack",
         }
     }
 
     /// The kind that a stored word names.
     #[must_use]
     pub fn from_word(word: &str) -> Option<Self> {
-        [Self::Service, Self::Network, Self::Config, Self::Secret]
+        [Self::Service, Self::Network, Self::Config, Self::Secret, Self::Stack]
             .into_iter()
             .find(|kind| kind.as_str() == word)
     }

@@ -30,7 +30,7 @@ use crate::digester::Digester;
 use crate::image::ImageReference;
 use crate::observed::{ObservedService, Snapshot};
 use crate::plan::{
-    Change, Finding, Fresh, Masking, NetworkNames, Owned, PlanInput, normalise, plan_key,
+    Change, Finding, Fresh, Holdings, Masking, NetworkNames, Owned, PlanInput, normalise, plan_key,
 };
 use crate::resolution::Resolutions;
 
@@ -320,7 +320,7 @@ impl Draft<'_> {
                 observed: self.snapshot,
                 owned: &Owned::new(),
                 owned_objects: &Owned::new(),
-                pruned_today: 0,
+                holdings: &Holdings::NONE,
                 known_clusters: &[],
                 masking: &Masking::new(Vec::new()),
                 digester: &digester,

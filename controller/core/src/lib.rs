@@ -33,3 +33,4 @@ pub mod rollout;
 pub mod seal;
 mod secrecy;
 pub mod spec;
+pub mod stack;

@@ -198,7 +198,7 @@ impl Snapshot {
         let by_name = |snapshot: &mut Self, kind: ObjectKind| match kind {
             ObjectKind::Config => Some(std::mem::take(&mut snapshot.configs)),
             ObjectKind::Secret => Some(std::mem::take(&mut snapshot.secrets)),
-            ObjectKind::Network | ObjectKind::Service => None,
+            ObjectKind::Network | ObjectKind::Service | ObjectKind::Stack => None,
         };
         if let Some(gone) = gone {
             snapshot.networks.remove(&gone.id);

@@ -31,6 +31,11 @@ pub enum RequestVerb {
     },
     /// Hand the registry's credentials to the engine again, without touching a task.
     RefreshCredentials,
+    /// Return the services of a stack to their revisions before its rollout.
+    RollbackStack {
+        /// True when nobody asked: the stack says so for a rollout that fails.
+        automatic: bool,
+    },
     /// Scale to zero and hold it there: containment, which nobody files as a request.
     Kill,
     /// Put back what a kill changed: containment as well.
@@ -55,6 +60,7 @@ impl RequestVerb {
             Self::Stop => "stop",
             Self::Rollback { .. } => "rollback",
             Self::RefreshCredentials => "refresh_credentials",
+            Self::RollbackStack { .. } => "rollback_stack",
             Self::Kill => "kill",
             Self::Resume => "resume",
         }
@@ -67,6 +73,7 @@ impl std::fmt::Display for RequestVerb {
             Self::Scale { replicas } => write!(f, "scale to {replicas}"),
             Self::Rollback { revision } => write!(f, "rollback to revision {revision}"),
             Self::RefreshCredentials => f.write_str("refresh credentials"),
+            Self::RollbackStack { .. } => f.write_str("rollback of the stack"),
             Self::Adopt
             | Self::Release
             | Self::Restart
@@ -143,6 +150,7 @@ mod tests {
             RequestVerb::Stop,
             RequestVerb::Rollback { revision: 7 },
             RequestVerb::RefreshCredentials,
+            RequestVerb::RollbackStack { automatic: true },
             RequestVerb::Kill,
             RequestVerb::Resume,
         ] {

@@ -189,6 +189,7 @@ pub fn of_step(step: &Step, tag: &ImageReference) -> Option<Resolution> {
         | Operation::Release
         | Operation::CreateObject { .. }
         | Operation::UpdateLabels { .. }
+        | Operation::ReturnStack { .. }
         | Operation::Remove => return None,
     };
     let written = ImageReference::parse(image?.as_str()?);

@@ -47,9 +47,10 @@ pub fn follows(step: &Step, live: Option<&ObservedService>) -> bool {
         // Swarm leaves credentials out when it compares tasks.
         Operation::RefreshCredentials | Operation::Adopt | Operation::Release => false,
         // No tasks, or none that follow.
-        Operation::CreateObject { .. } | Operation::UpdateLabels { .. } | Operation::Remove => {
-            false
-        }
+        Operation::CreateObject { .. }
+        | Operation::UpdateLabels { .. }
+        | Operation::ReturnStack { .. }
+        | Operation::Remove => false,
     };
     replaces_tasks && live.is_none_or(|live| rolls_out(&live.spec))
 }

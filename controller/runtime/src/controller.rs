@@ -29,12 +29,13 @@ use crate::policy::PolicySource;
 use crate::readiness::ReadinessReport;
 use crate::reconcile::act::Attempt;
 use crate::reconcile::gate::preview;
+use crate::reconcile::holdings::Looks;
 use crate::reconcile::standing::{degraded, is_forgotten, retried_at};
 use crate::reconcile::{Memory, World};
 use crate::refusals::Refusals;
 use crate::sources::{Refresh, SourceSet, StackOrigin};
 use crate::status::Status;
-use crate::{Error, contain};
+use crate::{Error, contain, stacks};
 
 /// What a controller works with.
 pub struct Parts {
@@ -364,12 +365,15 @@ impl Controller {
             Arc::clone(&desired),
             recorded,
             &BTreeSet::new(),
+            Looks::Only,
         )
         .await?;
         let plan = plan_with(&world.input(&self.context), &mut self.context.memo());
         let mut plan = contain::guarded(&self.context, plan, &world.contained, &world.snapshot);
         let degraded = self.degraded(&plan, &world).await?;
         plan.waiting.extend(degraded);
+        let stopped = stacks::stopped_steps(&self.context, &world, &plan).await?;
+        plan.waiting.extend(stopped);
         let contained = Arc::clone(&world.contained);
         let owned = Owned::clone(&world.owned);
         Ok((Planned { plan, contained, snapshot, desired, owned }, world))

@@ -56,6 +56,8 @@ pub struct Options {
     pub wake: Wake,
     /// Whether a pass by hand waits for the rollouts that it began.
     pub wait_for_rollouts: bool,
+    /// How long a pass by hand waits for what its actions depend on to come up.
+    pub patience: Duration,
     /// How long an action may execute or roll out: a rollout that takes longer has failed, a
     /// request whose outcome is unknown for longer is not tried again.
     pub action_timeout: Duration,
@@ -93,6 +95,7 @@ impl Default for Options {
             notify: Vec::new(),
             wake: Wake::default(),
             wait_for_rollouts: true,
+            patience: Duration::from_secs(60),
             action_timeout: Duration::from_secs(30 * 60),
             pace: Pace::default(),
             conclude_after: Duration::from_secs(60),

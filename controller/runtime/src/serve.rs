@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use skep_core::stack::{DEPENDENCY, STAGED};
 use skep_swarm::reflector;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -20,7 +21,7 @@ use crate::leader::Leadership;
 use crate::readiness::{Prober, ReadinessReport};
 use crate::reconcile::{self, Memory, Pass};
 use crate::report::PassReport;
-use crate::workers::{DEPENDENCY, Workers};
+use crate::workers::Workers;
 use crate::{Error, notify, updates, wake};
 
 /// How often a follower asks for the lease.
@@ -325,7 +326,8 @@ impl<'a> Lead<'a> {
     fn record(&mut self, pass: Pass) -> PassReport {
         let mut report = pass.report;
         report.approved_drained = self.workers.take_reports();
-        self.has_dependents = report.waiting.iter().any(|waiting| waiting.code == DEPENDENCY);
+        let depends = |code: &str| code == DEPENDENCY || code == STAGED;
+        self.has_dependents = report.waiting.iter().any(|waiting| depends(&waiting.code));
         let metrics = &self.context.metrics;
         metrics.passes.inc();
         metrics.inflight.set(i64::try_from(self.workers.count()).unwrap_or(i64::MAX));

@@ -366,6 +366,7 @@ fn effects(context: &Context, action: &Action, intent: &Intent, id: &SwarmId) ->
             key: intent.key.clone(),
             id: id.clone(),
             source: declared_by(action),
+            stack: None,
             since: context.clock.now(),
         })
     });

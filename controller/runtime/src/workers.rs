@@ -16,21 +16,18 @@ use tokio::time::Instant;
 use tracing::Instrument as _;
 
 use crate::controller::Context;
-use crate::dependencies::waits_for;
 use crate::leader::Leadership;
 use crate::rate::Rate;
 use crate::reconcile::act::{Attempt, carry_out};
 use crate::reconcile::{Pass, World};
 use crate::report::ActionReport;
+use crate::stacks::{Sorted, sort_out};
 use crate::waits::{self, Waits};
 use crate::{Error, rollout, settle};
 
 /// How long running writes may take when the leadership ends. One that takes longer is left to
 /// the next leader, who finds its intent.
 const DRAIN: Duration = Duration::from_secs(5);
-
-/// The code of what waits for another service.
-pub(crate) const DEPENDENCY: &str = "DEPENDENCY";
 
 type Ended = (Action, Result<Attempt, Error>);
 
@@ -153,8 +150,11 @@ impl Workers {
     pub(crate) async fn start(&mut self, pass: &mut Pass) -> Result<Started, Error> {
         let filter = ActionFilter { states: vec![ActionState::Granted], ..ActionFilter::default() };
         let mut granted = self.context.store.actions(&filter).await?;
-        // Earlier waves first, then the oldest decision.
-        granted.sort_by_key(|action| (action.step.wave, action.granted_at));
+        // Earlier waves first, then the oldest decision, then by name.
+        granted.sort_by(|one, other| {
+            let key = |action: &Action| (action.step.wave, action.granted_at);
+            key(one).cmp(&key(other)).then_with(|| one.step.target.cmp(&other.step.target))
+        });
         if !granted.is_empty() && self.context.options.mode == ActuatorMode::Swarm {
             // A manager that has lost the others goes on answering for seconds as if it had not;
             // and the address may lead to another swarm by now.
@@ -171,6 +171,7 @@ impl Workers {
         let mut started = Started::default();
         let mut waits = Waits::new(pass.world.now);
         self.queue.clear();
+        let mut able = Vec::new();
         for action in granted {
             let name = ServiceName::new(action.key.name.as_str());
             let is_meant = !self.context.options.requests_only || action.step.request.is_some();
@@ -192,15 +193,16 @@ impl Workers {
                 waits.wait(&action, waits::ROLLOUT_RUNNING, reason);
                 continue;
             }
-            if let Some(wait) = waits_for(&self.context, &pass.world, &action, &active) {
-                waits.wait(&action, DEPENDENCY, &wait.reason);
-                let (code, reason) = (DEPENDENCY.to_owned(), wait.reason);
-                pass.report.waiting.push(Waiting { target: Some(name), code, reason });
-                started.more_to_come |= wait.ends_soon;
-                continue;
-            }
-            self.queue.push_back((Arc::clone(&pass.world), action));
+            able.push(action);
         }
+        let Sorted { ready, waiting } = sort_out(&self.context, &pass.world, able, &active).await?;
+        for (action, wait) in waiting {
+            waits.wait(&action, wait.code, &wait.reason);
+            let (target, code) = (Some(action.step.target), wait.code.to_owned());
+            pass.report.waiting.push(Waiting { target, code, reason: wait.reason });
+            started.more_to_come |= wait.ends_soon;
+        }
+        self.queue = ready.into_iter().map(|one| (Arc::clone(&pass.world), one)).collect();
         self.fill();
         for (_, action) in &mut self.queue {
             action.wait = waits.wait(action, waits::CAPACITY, "waits for its turn");
@@ -384,7 +386,7 @@ async fn refresh(context: &Context, action: &Action, result: &Result<Attempt, Er
     let Some(reflector) = context.reflector.get() else { return };
     let wrote_nothing = matches!(result, Ok(Attempt::Waiting(..)))
         || context.options.mode == ActuatorMode::DryRun
-        || action.kind.writes_nothing_to_the_engine();
+        || action.kind.needs_no_intent();
     if wrote_nothing {
         return;
     }

@@ -4,6 +4,7 @@ use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
@@ -62,6 +63,34 @@ pub struct Commit {
     pub author: String,
     /// The first line of its message.
     pub subject: String,
+    /// When it was made, as far as it is known.
+    #[serde(default)]
+    pub made_at: Option<Timestamp>,
+    /// The commit that was used before, when this one was not made from it: somebody went back, or
+    /// rewrote the history. It stays with later commits until one is made from it again, or until
+    /// the new history is known to have dropped nothing.
+    #[serde(default)]
+    pub replaces: Option<Replaced>,
+}
+
+/// A commit that a later one was not made from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Replaced {
+    /// Its whole name.
+    pub id: String,
+    /// When it was made.
+    pub made_at: Timestamp,
+}
+
+impl Commit {
+    /// The commit that the next one should be made from, and when that was made; `None` when that
+    /// is not known, as of what an earlier version has stored.
+    #[must_use]
+    pub fn base(&self) -> Option<Replaced> {
+        self.replaces
+            .clone()
+            .or_else(|| Some(Replaced { id: self.id.clone(), made_at: self.made_at? }))
+    }
 }
 
 /// The stored form. Files that are UTF-8 are texts, so that people can read them.
@@ -183,7 +212,10 @@ mod tests {
             id: "c0ffee".to_owned(),
             author: "a <a@b>".to_owned(),
             subject: String::new(),
+            made_at: Some(Timestamp::UNIX_EPOCH),
+            replaces: Some(Replaced { id: "beef".to_owned(), made_at: Timestamp::UNIX_EPOCH }),
         };
+        assert_eq!(commit.base(), commit.replaces);
         let odd =
             SourceFile { role: Role::Named, path: "s".to_owned(), bytes: vec![0, 0xFF, b'a'] };
         let bundle = SourceBundle { files: vec![odd], commit: Some(commit) };

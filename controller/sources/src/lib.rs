@@ -15,7 +15,7 @@ mod stack;
 mod stack_source;
 mod stacks;
 
-pub use bundle::{Commit, Role, SourceBundle, SourceFile};
+pub use bundle::{Commit, Replaced, Role, SourceBundle, SourceFile};
 pub use checkout::Checkout;
 pub use error::{Category, Error};
 pub use file::{MAX_FILE_BYTES, read_file};

@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use skep_crds::stack::lint::{Level, lint};
 use skep_crds::stack::{self, Files, Loaded, Variables, parse_env_file};
-use skep_crds::stacks::{GitOrigin, Origin, StackDeclaration, StackVariables};
+use skep_crds::stacks::{
+    FirstRollout, GitOrigin, OnFailure, Origin, StackDeclaration, StackVariables,
+};
 use skep_crds::value::{EnvValue, Name};
 use skep_yaml::{Location, Problem, Problems};
 
@@ -67,6 +69,8 @@ impl StackSource {
             prune: false,
             domain: skep_crds::registry::DEFAULT_DOMAIN.to_owned(),
             depends_on: Vec::new(),
+            on_failure: OnFailure::default(),
+            rollout: FirstRollout::default(),
             lint: None,
             interval: skep_crds::value::Duration::from_nanos(0),
             location,

@@ -7,6 +7,7 @@ mod contain;
 mod dlq;
 mod freeze;
 mod notify;
+mod object;
 mod service;
 mod stack;
 mod store;
@@ -28,6 +29,7 @@ pub(crate) use self::freeze::{
     UnfreezeArgs,
 };
 pub(crate) use self::notify::NotifyVerb;
+pub(crate) use self::object::ObjectVerb;
 pub(crate) use self::service::{AskArgs, ChooseArgs, HistoryArgs, ServiceVerb, Side};
 pub(crate) use self::stack::{
     Around, DiffStackArgs, ImportStackArgs, LintStackArgs, RenderArgs, StackFileVerb,
@@ -114,6 +116,9 @@ Examples:
     /// The declared services beside the live ones.
     #[command(subcommand)]
     Service(ServiceVerb),
+    /// Networks, configs and secrets: take them over, let them go.
+    #[command(subcommand)]
+    Object(ObjectVerb),
     /// Freeze services: nothing is proposed and nothing is carried out for them.
     ///
     /// What runs goes on running, and so does a rollout that Swarm has begun already. What was

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::FleetArgs;
+use super::{AskArgs, FleetArgs};
 
 /// `skep stack`.
 #[derive(Debug, Subcommand)]
@@ -49,6 +49,25 @@ Examples:
 
 The exit code is 1 when the source cannot be read or is not valid.")]
     Sync(Box<SyncStackArgs>),
+    /// Return the services of a stack to how they were before its rollout, as one action.
+    ///
+    /// Back goes what the rollout of the present declaration has changed, in the reverse order of
+    /// its waves; what it created stays. Afterwards nothing of the stack is proposed again until it
+    /// declares something else.
+    #[command(after_help = "\
+Examples:
+  skep stack rollback web --stacks stacks.yml
+  skep stack rollback web --stacks stacks.yml --approve --reason 'the new image leaks'
+  skep stack rollback web --stacks stacks.yml --no-wait -o json
+
+The exit code is 0 when it is done, waits for a decision, or nothing is to be done; 1 when it failed
+or was refused.")]
+    Rollback {
+        /// The stack.
+        name: String,
+        #[command(flatten)]
+        ask: Box<AskArgs>,
+    },
     /// Write a stack file of what runs under a name now.
     ///
     /// Values of the environment go into a file of variables beside it, which only its owner reads.

@@ -316,7 +316,7 @@ impl<'a> StepView<'a> {
         match self.action {
             kind if kind.writes_nothing_to_the_engine() => style.cyan("→"),
             kind if kind.is_removal() => style.red("-"),
-            ActionKind::RollbackService => style.yellow("<"),
+            ActionKind::RollbackService | ActionKind::RedeployStack => style.yellow("<"),
             _ if self.object.is_none() => style.green("+"),
             _ => style.yellow("~"),
         }

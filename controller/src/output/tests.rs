@@ -49,6 +49,7 @@ fn step(target: &str, action: ActionKind, class: DriftClass) -> Step {
         difference: None,
         digest: Digest::from_stored("22".repeat(32)),
         group: GroupKey::default(),
+        stack: None,
     }
 }
 

@@ -10,6 +10,7 @@ mod freeze;
 mod images;
 mod moved;
 mod notify;
+mod object;
 mod plan;
 mod policy;
 mod probe;
@@ -187,6 +188,7 @@ fn dispatch(cli: Cli, printer: &Printer) -> Result<u8> {
                 StackFleetVerb::List { fleet } => fleet.give(given),
                 StackFleetVerb::Diff(args) => args.fleet.give(given),
                 StackFleetVerb::Sync(args) => args.fleet.give(given),
+                StackFleetVerb::Rollback { ask, .. } => ask.fleet.give(given),
                 StackFleetVerb::Import(args) => given.flag(table::HOST, args.host.as_ref()),
             })?;
             in_runtime(&session, COMMAND, async |session, _| stack::run_fleet(session, &verb).await)
@@ -274,6 +276,10 @@ fn dispatch(cli: Cli, printer: &Printer) -> Result<u8> {
         Verb::Service(verb) => {
             let session = session(&global, |given| verb.fleet().give(given))?;
             in_runtime(&session, COMMAND, async |session, _| service::run(session, &verb).await)
+        }
+        Verb::Object(verb) => {
+            let session = session(&global, |given| verb.args().ask.fleet.give(given))?;
+            in_runtime(&session, COMMAND, async |session, _| object::run(session, &verb).await)
         }
     }
 }

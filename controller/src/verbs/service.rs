@@ -18,6 +18,7 @@ use skep_core::request::RequestVerb;
 use skep_runtime::{Planned, ask_all};
 use skep_store::{ActionFilter, Store};
 
+pub(super) use self::ask::ask_about;
 use self::row::Row;
 use super::Session;
 use crate::args::{FleetArgs, ServiceVerb};

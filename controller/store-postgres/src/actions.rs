@@ -223,6 +223,13 @@ impl Actions for PostgresStore {
             let states: Vec<&str> = filter.states.iter().map(|state| state.as_str()).collect();
             query.push(" AND state = ANY(").push_bind(states).push(")");
         }
+        if !filter.kinds.is_empty() {
+            let kinds: Vec<&str> = filter.kinds.iter().map(|kind| kind.as_str()).collect();
+            query.push(" AND kind = ANY(").push_bind(kinds).push(")");
+        }
+        if let Some(since) = filter.changed_since {
+            query.push(" AND updated_at >= ").push_bind(to_column(since));
+        }
         query::push_keys(&mut query, &filter.keys);
         query.push(" ORDER BY seq DESC LIMIT ").push_bind(query::limit(filter.limit));
         let mut tx = self.read(OPERATION).await?;

@@ -41,6 +41,7 @@ mod outbox;
 mod overrides;
 mod ownership;
 mod pooler;
+mod prunes;
 mod query;
 mod rekeying;
 mod requests;

@@ -20,16 +20,17 @@ pub(crate) async fn apply(
         OwnershipChange::Record(object) => {
             sqlx::query!(
                 "INSERT INTO ownership (tenant, cluster, object_kind, object_name, object_id, \
-                 source, since) VALUES ($1, $2, $3, $4, $5, $6, $7) \
+                 source, stack, since) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) \
                  ON CONFLICT (cluster, object_kind, object_name, tenant) DO UPDATE \
                  SET object_id = excluded.object_id, source = excluded.source, \
-                 since = excluded.since",
+                 stack = excluded.stack, since = excluded.since",
                 object.key.tenant.as_str(),
                 object.key.cluster.as_str(),
                 object.key.kind.as_str(),
                 object.key.name,
                 object.id.as_str(),
                 object.source.as_str(),
+                object.stack.as_deref(),
                 to_column(object.since)
             )
             .execute(&mut *tx)
@@ -60,7 +61,7 @@ impl Ownership for PostgresStore {
         let mut tx = self.read(READ).await?;
         let rows = sqlx::query_as!(
             OwnedRow,
-            "SELECT tenant, cluster, object_kind, object_name, object_id, source, since \
+            "SELECT tenant, cluster, object_kind, object_name, object_id, source, stack, since \
              FROM ownership WHERE cluster = $1 ORDER BY object_name, object_kind, tenant",
             cluster.as_str()
         )
@@ -74,7 +75,7 @@ impl Ownership for PostgresStore {
         let mut tx = self.read(READ).await?;
         let rows = sqlx::query_as!(
             OwnedRow,
-            "SELECT tenant, cluster, object_kind, object_name, object_id, source, since \
+            "SELECT tenant, cluster, object_kind, object_name, object_id, source, stack, since \
              FROM ownership WHERE (tenant, cluster, object_kind, object_name) IN \
              (SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3 \
              FROM json_array_elements($1::text::json)) \

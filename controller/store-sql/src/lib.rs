@@ -23,6 +23,7 @@ pub mod outbox;
 mod overrides;
 mod ownership;
 mod prefix;
+pub mod prunes;
 pub mod query;
 pub mod rekeying;
 mod requests;

@@ -16,6 +16,7 @@ pub struct OwnedRow {
     pub object_name: String,
     pub object_id: String,
     pub source: String,
+    pub stack: Option<String>,
     pub since: i64,
 }
 
@@ -30,6 +31,7 @@ impl OwnedRow {
             key: key(self.tenant, self.cluster, &self.object_kind, self.object_name, WHAT)?,
             id: SwarmId::new(self.object_id),
             source: word(&self.source, Source::from_word, WHAT)?,
+            stack: self.stack,
             since: from_column(self.since, WHAT)?,
         })
     }

@@ -129,7 +129,7 @@ impl Head {
         if self.key != intent.key {
             return Err(self.refused("its intent is about another object"));
         }
-        if self.kind.writes_nothing_to_the_engine() {
+        if self.kind.needs_no_intent() {
             return Err(self.refused("it only changes our own records and needs no intent"));
         }
         if intent.phase == IntentPhase::Create {
@@ -145,7 +145,7 @@ impl Head {
     pub fn may_settle_without_write(&self, revision: i64, outcome: &IntentOutcome) -> Result<()> {
         self.at_revision(revision)?;
         self.may_run()?;
-        if !self.kind.writes_nothing_to_the_engine() {
+        if !self.kind.needs_no_intent() {
             return Err(self.refused("it writes to the engine and needs an intent"));
         }
         if matches!(outcome, IntentOutcome::Accepted { .. }) {

@@ -201,6 +201,10 @@ impl Actions for SqliteStore {
             );
         }
         query::push_words(&mut query, "state", filter.states.iter().map(|state| state.as_str()));
+        query::push_words(&mut query, "kind", filter.kinds.iter().map(|kind| kind.as_str()));
+        if let Some(since) = filter.changed_since {
+            query.push(" AND updated_at >= ").push_bind(to_column(since));
+        }
         query::push_keys(&mut query, &filter.keys);
         query.push(" ORDER BY seq DESC LIMIT ").push_bind(query::limit(filter.limit));
         let rows: Vec<ActionRow> =

@@ -33,6 +33,7 @@ mod location;
 mod outbox;
 mod overrides;
 mod ownership;
+mod prunes;
 mod query;
 mod read_only;
 mod rekeying;

@@ -19,15 +19,16 @@ pub(crate) async fn apply(
         OwnershipChange::Record(object) => {
             sqlx::query!(
                 "INSERT INTO ownership (tenant, cluster, object_kind, object_name, object_id, \
-                 source, since) VALUES (?, ?, ?, ?, ?, ?, ?) \
+                 source, stack, since) VALUES (?, ?, ?, ?, ?, ?, ?, ?) \
                  ON CONFLICT DO UPDATE SET object_id = excluded.object_id, \
-                 source = excluded.source, since = excluded.since",
+                 source = excluded.source, stack = excluded.stack, since = excluded.since",
                 object.key.tenant.as_str(),
                 object.key.cluster.as_str(),
                 object.key.kind.as_str(),
                 object.key.name,
                 object.id.as_str(),
                 object.source.as_str(),
+                object.stack.as_deref(),
                 to_column(object.since)
             )
             .execute(&mut **tx)
@@ -57,7 +58,7 @@ impl Ownership for SqliteStore {
     async fn owned(&self, cluster: &ClusterId) -> Result<Vec<OwnedObject>> {
         let rows = sqlx::query_as!(
             OwnedRow,
-            "SELECT tenant, cluster, object_kind, object_name, object_id, source, since \
+            "SELECT tenant, cluster, object_kind, object_name, object_id, source, stack, since \
              FROM ownership WHERE cluster = ? ORDER BY object_name, object_kind, tenant",
             cluster.as_str()
         )
@@ -70,7 +71,7 @@ impl Ownership for SqliteStore {
     async fn owned_of(&self, keys: &[ObjectKey]) -> Result<Vec<OwnedObject>> {
         let rows = sqlx::query_as!(
             OwnedRow,
-            "SELECT tenant, cluster, object_kind, object_name, object_id, source, since \
+            "SELECT tenant, cluster, object_kind, object_name, object_id, source, stack, since \
              FROM ownership WHERE (tenant, cluster, object_kind, object_name) IN \
              (SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM json_each(?)) \
              ORDER BY object_name, object_kind, tenant, cluster",

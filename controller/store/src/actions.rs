@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use skep_core::action::{Action, ActionEvent, ActionState};
+use skep_core::action::{Action, ActionEvent, ActionKind, ActionState};
 use skep_core::approval::{Approval, Moved, Wait};
 use skep_core::identity::{ActionId, ObjectKey, RequestId};
 
@@ -65,6 +65,11 @@ pub struct ActionFilter {
     pub states: Vec<ActionState>,
     /// Only these objects; empty means all.
     pub keys: Vec<ObjectKey>,
+    /// Only these kinds; empty means all.
+    pub kinds: Vec<ActionKind>,
+    /// Only those whose state changed at this moment or later, also in the future of a clock that
+    /// was set back.
+    pub changed_since: Option<Timestamp>,
     /// Only the newest action of each object; the other conditions then apply to that one, so
     /// `failed` with this means "the last thing that was tried has failed".
     pub latest_per_key: bool,

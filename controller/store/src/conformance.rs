@@ -24,6 +24,7 @@ mod leases;
 mod letters;
 mod outbox;
 mod overrides;
+mod prunes;
 mod records;
 mod replacements;
 mod requests;
@@ -289,6 +290,12 @@ macro_rules! for_each_behaviour {
                 ownership_is_listed_by_cluster
                 ownership_is_read_for_given_objects
                 every_process_sees_the_same_installation
+            }
+            prunes {
+                a_mark_is_kept_for_each_cluster
+                an_old_leader_moves_no_mark
+                removals_are_found_by_kind_and_time
+                a_stack_that_took_an_object_over_is_kept
             }
         }
     };

@@ -6,8 +6,8 @@
 //! (decisions, requests, holds, overrides, containment) take none: anybody may approve while any
 //! replica leads. Every write appends its audit rows in the same transaction, so nothing happens
 //! unrecorded. (Some writes decide nothing and append none: renewing the lease, telling how the
-//! leader works, replacing a source's last good content, noting what an action waits for, and
-//! delivering messages.)
+//! leader works, replacing a source's last good content or the mark that removals are measured
+//! against, noting what an action waits for, and delivering messages.)
 //!
 //! Instants are kept in microseconds; a finer fraction is cut off.
 
@@ -27,6 +27,7 @@ mod outbox;
 mod overrides;
 mod ownership;
 mod protection;
+mod prunes;
 mod requests;
 mod revisions;
 mod sources;
@@ -58,6 +59,7 @@ pub use self::outbox::{
 pub use self::overrides::{OverrideFilter, Overrides};
 pub use self::ownership::{OwnedObject, Ownership};
 pub use self::protection::{Protection, content_context, step_context};
+pub use self::prunes::Prunes;
 pub use self::requests::{RequestFilter, RequestOutcome, Requests};
 pub use self::revisions::{REVISIONS_KEPT, Revisions};
 pub use self::sources::{LastGoodContent, Sources};
@@ -73,6 +75,7 @@ pub trait Store:
     + Approvals
     + Intents
     + Ownership
+    + Prunes
     + Revisions
     + Requests
     + Holds

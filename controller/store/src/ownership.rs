@@ -16,6 +16,9 @@ pub struct OwnedObject {
     pub id: SwarmId,
     /// Which source declared it.
     pub source: Source,
+    /// The stack that took it over while its labels said another one, or none; `None` when its
+    /// labels tell.
+    pub stack: Option<String>,
     /// Since when.
     pub since: Timestamp,
 }

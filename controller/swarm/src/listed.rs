@@ -69,7 +69,7 @@ impl Listed {
             ObjectKind::Network => snapshot.networks = self.networks,
             ObjectKind::Config => snapshot.configs = names,
             ObjectKind::Secret => snapshot.secrets = names,
-            ObjectKind::Service => return,
+            ObjectKind::Service | ObjectKind::Stack => return,
         }
         let all = Arc::make_mut(&mut snapshot.objects);
         all.retain(|_, object| object.kind != self.kind);

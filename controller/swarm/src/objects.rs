@@ -31,6 +31,8 @@ pub(crate) fn paths(kind: ObjectKind) -> Paths {
         ObjectKind::Secret => {
             ("/secrets", "/secrets/create", "/secrets/{id}", "/secrets/{id}/update")
         }
+        // The engine knows no stacks, and answers that there is no such page.
+        ObjectKind::Stack => ("/stacks", "/stacks/create", "/stacks/{id}", "/stacks/{id}/update"),
     };
     Paths { list, create, one, update }
 }

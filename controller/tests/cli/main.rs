@@ -23,6 +23,7 @@ mod fleet;
 mod follow;
 mod freeze;
 mod manual;
+mod object;
 mod policy;
 mod receiver;
 mod registry;

@@ -21,6 +21,7 @@ mod manual;
 mod matrix;
 mod objects;
 mod ports;
+mod prune;
 mod queue;
 mod readiness;
 mod replace;

@@ -142,6 +142,8 @@ fn declaration(stack: Spanned<StackDocument>, waves: &[(Name, u32)]) -> StackDec
         prune: stack.prune.unwrap_or(false),
         domain: stack.domain.map_or_else(|| DEFAULT_DOMAIN.to_owned(), |name| name.to_string()),
         depends_on,
+        on_failure: stack.on_failure.unwrap_or_default(),
+        rollout: stack.rollout.unwrap_or_default(),
         lint: stack.lint,
         interval: stack.interval.map_or(DEFAULT_INTERVAL, |interval| interval.value),
         location,

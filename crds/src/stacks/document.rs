@@ -1,16 +1,26 @@
 //! The stacks file as written.
 
-use skep_yaml::MapCursor;
+use schemars::{Schema, SchemaGenerator, json_schema};
+use skep_yaml::{Cursor, MapCursor};
 
 use super::fields::{
     Commit, DeclaredVariables, FilePath, GitUrl, Host, KeyReference, LintLevels, Network, RefName,
     RelativePath,
 };
-use crate::format::{Flag, Spanned, Text, Whole, mapping};
+use super::{FirstRollout, OnFailure};
+use crate::format::{Flag, Spanned, Text, Whole, mapping, word};
 use crate::value::{Duration, Name};
 
 /// The highest wave; more would not be an order that people keep in mind.
 const MOST_WAVES: i64 = 1_000;
+
+const ON_FAILURE: [(&str, OnFailure); 2] =
+    [("stop", OnFailure::Stop), ("rollback", OnFailure::Rollback)];
+const FIRST_ROLLOUTS: [(&str, FirstRollout); 2] =
+    [("staged", FirstRollout::Staged), ("at_once", FirstRollout::AtOnce)];
+
+word!(OnFailure, ON_FAILURE);
+word!(FirstRollout, FIRST_ROLLOUTS);
 
 mapping! {
     /// The stacks of a fleet: each becomes services, networks, configs and secrets.
@@ -41,6 +51,13 @@ mapping! {
         pub(crate) depends_on: Option<Vec<Spanned<Name>>>,
         /// Stacks of lower waves are changed before this one; 0 when left out.
         pub(crate) wave: Option<Whole<u32, 0, MOST_WAVES>>,
+        /// What happens when a change of the stack fails: stop leaves what has not started yet as it
+        /// is; rollback also proposes, as one action, to return the services that were changed to
+        /// their revisions before. stop when left out.
+        pub(crate) on_failure: Option<OnFailure>,
+        /// How more than six new services of one wave are started: staged starts one, then five,
+        /// then the rest, each when those before are healthy. staged when left out.
+        pub(crate) rollout: Option<FirstRollout>,
         /// Hardening rules that the stack is held against, each with a level; {} for the levels
         /// that skep stack lint --rules lists. Not held against any when left out.
         pub(crate) lint: Option<LintLevels>,

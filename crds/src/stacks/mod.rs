@@ -42,12 +42,37 @@ pub struct StackDeclaration {
     pub domain: String,
     /// Stacks that are changed before this one: those that it names, and those of lower waves.
     pub depends_on: Vec<Name>,
+    /// What happens when a change of it fails.
+    pub on_failure: OnFailure,
+    /// How a large first rollout of it is paced.
+    pub rollout: FirstRollout,
     /// The hardening rules that the stack is held against; `None` for none.
     pub lint: Option<Levels>,
     /// How often a source that cannot be watched is asked.
     pub interval: Duration,
     /// Where it is declared.
     pub location: Location,
+}
+
+/// What happens when a change of a stack fails.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnFailure {
+    /// What has not started yet waits for a person or for another declaration.
+    #[default]
+    Stop,
+    /// The same, and the services that were changed return to their revisions before, as one
+    /// action.
+    Rollback,
+}
+
+/// How a large first rollout of a stack is paced.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FirstRollout {
+    /// One service, then five, then the rest, each when those before are healthy.
+    #[default]
+    Staged,
+    /// All services of a wave.
+    AtOnce,
 }
 
 /// Where stack files come from.

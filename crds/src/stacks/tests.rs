@@ -17,6 +17,7 @@ fn the_least_stack_is_careful() {
     let web = stacks.get("web").expect("web");
     assert_eq!(web.source, Origin::Folder(".".to_owned()));
     assert!(!web.prune);
+    assert_eq!((web.on_failure, web.rollout), (OnFailure::Stop, FirstRollout::Staged));
     assert_eq!((&*web.domain, web.interval.as_nanos()), ("default", 120_000_000_000));
     assert!(web.lint.is_none());
 }
@@ -45,11 +46,14 @@ stacks:
     prune: true
     domain: finance
     wave: 2
+    on_failure: rollback
+    rollout: at_once
     lint: {all: warn, NO_LIMITS: deny}
     interval: 1m
 ",
     );
     let web = stacks.get("web").expect("web");
+    assert_eq!((web.on_failure, web.rollout), (OnFailure::Rollback, FirstRollout::AtOnce));
     let Origin::Git(git) = &web.source else { panic!("{:?}", web.source) };
     assert_eq!(git.revision, Revision::Tag("v1".to_owned()));
     assert_eq!(
@@ -116,4 +120,13 @@ fn stacks_fit_together() {
          - {name: c, files: [y], depends_on: [a]}",
     );
     assert!(circle.contains("in a circle: a, b"), "{circle}");
+}
+
+#[test]
+fn unknown_words_for_what_happens_are_refused_with_the_known_ones() {
+    for field in ["on_failure: back", "rollout: slow"] {
+        let said = refused(&format!("stacks:\n- name: web\n  files: [web.yml]\n  {field}\n"));
+        assert!(said.contains("stacks.yml:4:"), "{said}");
+        assert!(said.contains("rollback") || said.contains("staged"), "{said}");
+    }
 }

@@ -45,6 +45,7 @@ fn word(operation: &Operation) -> &'static str {
         Operation::Release => "release",
         Operation::CreateObject { .. } => "create_object",
         Operation::UpdateLabels { .. } => "update_labels",
+        Operation::ReturnStack { .. } => "return_stack",
         Operation::Remove => "remove",
     }
 }

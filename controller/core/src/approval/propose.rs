@@ -7,6 +7,7 @@ use crate::action::{Action, ActionState, ActuatorMode};
 use crate::gate::{Cause, Decision, Verdict};
 use crate::identity::{ActionId, ApprovalId, ObjectKey, PlanId};
 use crate::plan::Step;
+use crate::stack::NotCovered;
 
 /// One step that is to become an action.
 #[derive(Debug, Clone, Copy)]
@@ -47,6 +48,14 @@ pub enum NotProposable {
     Mismatch {
         /// The target.
         target: String,
+    },
+    /// It would be a member of an action about many that does not cover it.
+    #[error("{target} is no part of what was permitted: {why}")]
+    NotCovered {
+        /// The target.
+        target: String,
+        /// Why not.
+        why: NotCovered,
     },
     /// The step cannot be carried out as things stand.
     #[error("{target} is blocked: {message} ({code})")]
@@ -104,7 +113,10 @@ pub fn request(
     Ok((action, approval))
 }
 
-fn check(proposal: &Proposal<'_>, fits: impl Fn(Decision) -> bool) -> Result<(), NotProposable> {
+pub(super) fn check(
+    proposal: &Proposal<'_>,
+    fits: impl Fn(Decision) -> bool,
+) -> Result<(), NotProposable> {
     let Proposal { step, verdict, key, mode, .. } = *proposal;
     let target = step.target.as_str().to_owned();
     if let Some(blocked) = &step.blocked {
@@ -127,7 +139,7 @@ fn check(proposal: &Proposal<'_>, fits: impl Fn(Decision) -> bool) -> Result<(),
     Ok(())
 }
 
-fn action(proposal: &Proposal<'_>, state: ActionState) -> Action {
+pub(super) fn action(proposal: &Proposal<'_>, state: ActionState) -> Action {
     let Proposal { id, key, plan, step, verdict, mode, actor, now } = *proposal;
     Action {
         id: id.clone(),

@@ -100,6 +100,18 @@ pub fn redeem(
     mode: ActuatorMode,
     now: Timestamp,
 ) -> Result<Authorised<Step>, RedeemError> {
+    redeem_as(action, fresh, verdict, mode, now, action.approval.is_none())
+}
+
+/// The same; `needs_allowance` when no person has decided, so that the rules must allow it now.
+pub(super) fn redeem_as(
+    action: &Action,
+    fresh: &Step,
+    verdict: &Verdict,
+    mode: ActuatorMode,
+    now: Timestamp,
+    needs_allowance: bool,
+) -> Result<Authorised<Step>, RedeemError> {
     if action.state != ActionState::Granted {
         return Err(RedeemError::NotGranted { state: action.state });
     }
@@ -111,7 +123,6 @@ pub fn redeem(
     if !verdict.is_about(&fresh.digest, mode) {
         return Err(superseded("the policy was asked about something else"));
     }
-    let needs_allowance = action.approval.is_none();
     let refused = verdict.decision() == Decision::Deny;
     if verdict.cause().is_blindness() && (refused || needs_allowance) {
         return Err(RedeemError::Undecidable { reason: verdict.reason().to_owned() });

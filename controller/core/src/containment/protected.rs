@@ -127,6 +127,8 @@ pub fn takes_down(step: &Step) -> bool {
         | Operation::Release
         | Operation::CreateObject { .. }
         | Operation::UpdateLabels { .. }
+        // Its members are looked at one by one.
+        | Operation::ReturnStack { .. }
         | Operation::Remove => false,
     }
 }

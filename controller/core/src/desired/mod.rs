@@ -135,6 +135,15 @@ pub struct Desired {
     pub sources: Vec<SourceStatus>,
 }
 
+impl Desired {
+    /// The stack that declares a service; `None` for one that no stack declares.
+    #[must_use]
+    pub fn stack_of(&self, service: &ServiceName) -> Option<&str> {
+        let mut stacks = self.stacks.values();
+        stacks.find(|stack| stack.services.contains(service)).map(|stack| stack.name.as_str())
+    }
+}
+
 /// How a source stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceStatus {

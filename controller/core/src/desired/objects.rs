@@ -9,7 +9,9 @@ use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use jiff::Timestamp;
 use serde_json::Value;
+use skep_crds::stacks::{FirstRollout, OnFailure};
 
 use super::{Provenance, SecretValues};
 use crate::identity::{ObjectKind, ServiceName};
@@ -80,10 +82,23 @@ pub struct DesiredStack {
     pub domain: String,
     /// Whether what is ours and no longer declared may be removed.
     pub prune: bool,
+    /// What happens when a change of it fails.
+    pub on_failure: OnFailure,
+    /// How a large first rollout of it is paced.
+    pub rollout: FirstRollout,
+    /// Stacks that are changed before this one.
+    pub after: BTreeSet<String>,
     /// What must exist already; where one is missing the whole stack waits.
     pub externals: Vec<External>,
     /// The services that it declares, by their final names.
     pub services: BTreeSet<ServiceName>,
+    /// When it came to say what it says now; `None` when that is not known.
+    pub taken_at: Option<Timestamp>,
+    /// When its repository was last asked; `None` for files of this machine, which are looked at
+    /// before each plan.
+    pub asked_at: Option<Timestamp>,
+    /// The commit that was used before, when the one that is used now was not made from it.
+    pub rewritten: Option<String>,
 }
 
 #[cfg(test)]

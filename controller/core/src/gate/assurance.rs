@@ -70,9 +70,7 @@ fn role(request: &Request<'_>) -> Result<Source, Violation> {
     let may = match ActionKind::from_word(request.kind) {
         Some(kind) => source.may_propose(kind),
         None => match (source, request.kind) {
-            (Source::Manual, _)
-            | (Source::Playbook, "investigate_resource_pressure")
-            | (Source::Gitops, "redeploy_stack") => true,
+            (Source::Manual, _) | (Source::Playbook, "investigate_resource_pressure") => true,
             // Looking and telling is nobody's privilege.
             (_, kind) => ["diagnose", "observe", "notify", "record_dry_run"].contains(&kind),
         },

@@ -155,6 +155,7 @@ impl Containing<'_> {
             difference: None,
             digest: Digest::of_bytes(b""),
             group: GroupKey::default(),
+            stack: None,
         };
         step.identify(self.digester, &content);
         step

@@ -55,6 +55,7 @@ pub(crate) fn step(action: ActionKind, target: &str, operation: Operation) -> St
         ActionKind::RestartService | ActionKind::ScaleService | ActionKind::StopService => {
             Source::Reconciler
         }
+        ActionKind::RedeployStack => Source::DeployWatch,
         kind if kind.is_about_a_service() => Source::Registry,
         _ => Source::Gitops,
     };
@@ -67,6 +68,7 @@ pub(crate) fn step(action: ActionKind, target: &str, operation: Operation) -> St
         | Operation::Adopt
         | Operation::Release
         | Operation::UpdateLabels { .. }
+        | Operation::ReturnStack { .. }
         | Operation::Remove => Some(SwarmId::new("object1")),
     };
     let content = json!([action, target, object, operation]);
@@ -92,6 +94,7 @@ pub(crate) fn step(action: ActionKind, target: &str, operation: Operation) -> St
         difference: None,
         digest: Digest::of_bytes(b""),
         group: GroupKey::default(),
+        stack: None,
     };
     step.identify(&digester::for_tests(), &content);
     step

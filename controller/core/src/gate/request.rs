@@ -166,7 +166,9 @@ fn disrupts(step: &Step) -> bool {
         | Operation::Adopt
         | Operation::Release
         | Operation::CreateObject { .. }
-        | Operation::UpdateLabels { .. } => false,
+        | Operation::UpdateLabels { .. }
+        // Its members count, one by one, when they start.
+        | Operation::ReturnStack { .. } => false,
         Operation::Remove => step.action == ActionKind::RemoveService,
         Operation::Update { .. } | Operation::Replace { .. } | Operation::Restart => {
             DISRUPTIVE.contains(&step.action.as_str())
@@ -191,6 +193,7 @@ fn parameters(step: &Step) -> Vec<(String, Value)> {
         | Operation::Release
         | Operation::CreateObject { .. }
         | Operation::UpdateLabels { .. }
+        | Operation::ReturnStack { .. }
         | Operation::Remove => None,
     };
     NAMES.iter().filter_map(|(name, pointer)| Some(((*name).to_owned(), at(pointer)?))).collect()

@@ -122,6 +122,10 @@ pub fn find(step: &Step) -> Vec<SensitiveField> {
                 }
             }
         }
+        // What it does is what its members do.
+        Operation::ReturnStack { members, .. } => {
+            found.extend(members.iter().flat_map(|member| find(&member.step)));
+        }
         Operation::Restart
         | Operation::RefreshCredentials
         | Operation::Adopt

@@ -119,7 +119,9 @@ pub fn bind(step: &Step, late: Late<'_>) -> Result<BoundRequest, BindError> {
             let update = Some((live.id.clone(), live.version));
             return Ok(BoundRequest { update, body: canonical_json(&live.spec.value()) });
         }
-        (Operation::Adopt | Operation::Release, _) => return Err(BindError::NothingToSend),
+        (Operation::Adopt | Operation::Release | Operation::ReturnStack { .. }, _) => {
+            return Err(BindError::NothingToSend);
+        }
         (
             Operation::CreateObject { .. } | Operation::UpdateLabels { .. } | Operation::Remove,
             _,

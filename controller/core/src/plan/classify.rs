@@ -17,8 +17,8 @@ use super::objects::ObjectPlan;
 use super::pointer::{self, escape};
 use super::walk::Walk;
 use super::{
-    Masking, Memo, NetworkNames, Owned, PLANNER_VERSION, Plan, PlanIndex, Step, Summary, Waiting,
-    image, mask, order,
+    Holdings, Masking, Memo, NetworkNames, Owned, PLANNER_VERSION, Plan, PlanIndex, Step, Summary,
+    Waiting, image, mask, order,
 };
 use crate::canonical::Digest;
 use crate::desired::{Desired, DesiredService, ScalingBounds};
@@ -38,8 +38,8 @@ pub struct PlanInput<'a> {
     pub owned: &'a Owned,
     /// The networks, configs and secrets that are on record as ours on this swarm.
     pub owned_objects: &'a Owned,
-    /// How many objects went in the last 24 hours because nobody wanted them any more.
-    pub pruned_today: usize,
+    /// What is known of all of that as a whole.
+    pub holdings: &'a Holdings,
     /// The swarms that anything is on record for.
     pub known_clusters: &'a [ClusterId],
     /// What is known about the tags of images.

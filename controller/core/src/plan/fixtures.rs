@@ -1,13 +1,16 @@
 //! Small worlds for the tests of planning.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use skep_crds::stacks::{FirstRollout, OnFailure};
 
-use super::{Masking, Owned, Plan, PlanInput, plan};
+use super::{Holdings, Masking, Owned, Plan, PlanInput, plan};
 use crate::action::Source;
-use crate::desired::{Desired, DesiredService, McpEndpoint, Provenance, SourceState, SourceStatus};
+use crate::desired::{
+    Desired, DesiredService, DesiredStack, McpEndpoint, Provenance, SourceState, SourceStatus,
+};
 use crate::digester::{self, Digester};
 use crate::identity::{ClusterId, ServiceName, SwarmId};
 use crate::observed::{
@@ -16,21 +19,21 @@ use crate::observed::{
 use crate::resolution::Resolutions;
 use crate::spec::Spec;
 
-pub(super) struct World {
-    pub(super) desired: Desired,
-    pub(super) observed: Snapshot,
-    pub(super) owned: Owned,
-    pub(super) owned_objects: Owned,
-    pub(super) pruned_today: usize,
-    pub(super) known_clusters: Vec<ClusterId>,
-    pub(super) images: Resolutions,
-    pub(super) masking: Masking,
-    pub(super) digester: Digester,
-    pub(super) now: Timestamp,
+pub(crate) struct World {
+    pub(crate) desired: Desired,
+    pub(crate) observed: Snapshot,
+    pub(crate) owned: Owned,
+    pub(crate) owned_objects: Owned,
+    pub(crate) holdings: Holdings,
+    pub(crate) known_clusters: Vec<ClusterId>,
+    pub(crate) images: Resolutions,
+    pub(crate) masking: Masking,
+    pub(crate) digester: Digester,
+    pub(crate) now: Timestamp,
 }
 
 impl World {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let now: Timestamp = "2026-01-02T03:04:05Z".parse().unwrap();
         let network = ObservedNetwork {
             id: SwarmId::new("net1id"),
@@ -60,7 +63,7 @@ impl World {
             },
             owned: Owned::new(),
             owned_objects: Owned::new(),
-            pruned_today: 0,
+            holdings: Holdings::NONE,
             known_clusters: Vec::new(),
             images: Resolutions::NEVER,
             masking: Masking::new(*b"key"),
@@ -69,17 +72,17 @@ impl World {
         }
     }
 
-    pub(super) fn plan(&self) -> Plan {
+    pub(crate) fn plan(&self) -> Plan {
         plan(&self.input())
     }
 
-    pub(super) fn input(&self) -> PlanInput<'_> {
+    pub(crate) fn input(&self) -> PlanInput<'_> {
         PlanInput {
             desired: &self.desired,
             observed: &self.observed,
             owned: &self.owned,
             owned_objects: &self.owned_objects,
-            pruned_today: self.pruned_today,
+            holdings: &self.holdings,
             known_clusters: &self.known_clusters,
             images: &self.images,
             masking: &self.masking,
@@ -91,13 +94,13 @@ impl World {
         }
     }
 
-    pub(super) fn declare(&mut self, name: &str) -> &mut DesiredService {
+    pub(crate) fn declare(&mut self, name: &str) -> &mut DesiredService {
         let service = desired(name);
         self.desired.services.entry(service.name.clone()).or_insert(service)
     }
 
     /// Puts the service on the swarm as the engine would report it, and on record.
-    pub(super) fn deploy(&mut self, name: &str) -> &mut ObservedService {
+    pub(crate) fn deploy(&mut self, name: &str) -> &mut ObservedService {
         let live = self.put_foreign(name);
         let id = live.id.clone();
         self.owned.insert(ServiceName::new(name), id);
@@ -105,7 +108,7 @@ impl World {
     }
 
     /// Puts the service on the swarm without a record.
-    pub(super) fn put_foreign(&mut self, name: &str) -> &mut ObservedService {
+    pub(crate) fn put_foreign(&mut self, name: &str) -> &mut ObservedService {
         let mut spec = desired(name).spec;
         if let Some(declared) = self.desired.services.get(&ServiceName::new(name)) {
             spec = declared.spec.clone();
@@ -130,7 +133,7 @@ fn ids(names: &[&str]) -> BTreeMap<String, SwarmId> {
     names.iter().map(|name| ((*name).to_owned(), SwarmId::new(format!("id-of-{name}")))).collect()
 }
 
-pub(super) fn desired(name: &str) -> DesiredService {
+pub(crate) fn desired(name: &str) -> DesiredService {
     DesiredService {
         name: ServiceName::new(name),
         declared_name: name.to_owned(),
@@ -171,7 +174,7 @@ pub(super) fn desired(name: &str) -> DesiredService {
 }
 
 /// A JSON value, or a spec made of one.
-pub(super) trait Settable {
+pub(crate) trait Settable {
     fn change(&mut self, change: impl FnOnce(&mut Value));
 }
 
@@ -187,6 +190,23 @@ impl Settable for Spec {
     }
 }
 
-pub(super) fn set(spec: &mut impl Settable, pointer: &str, value: Value) {
+pub(crate) fn set(spec: &mut impl Settable, pointer: &str, value: Value) {
     spec.change(|spec| super::pointer::set(spec, pointer, value));
+}
+
+pub(crate) fn stack(name: &str, services: &[&str]) -> DesiredStack {
+    DesiredStack {
+        name: name.to_owned(),
+        provenance: desired(name).provenance,
+        domain: "default".to_owned(),
+        prune: false,
+        on_failure: OnFailure::Stop,
+        rollout: FirstRollout::Staged,
+        after: BTreeSet::new(),
+        externals: Vec::new(),
+        services: services.iter().map(|name| ServiceName::new(*name)).collect(),
+        taken_at: None,
+        asked_at: None,
+        rewritten: None,
+    }
 }

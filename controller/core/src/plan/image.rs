@@ -134,6 +134,7 @@ pub(super) fn note(step: &Step, resolution: Option<&Resolution>) -> Option<Note>
         | Operation::Release
         | Operation::CreateObject { .. }
         | Operation::UpdateLabels { .. }
+        | Operation::ReturnStack { .. }
         | Operation::Remove => false,
     };
     match resolution {

@@ -1,6 +1,8 @@
 //! What a person asks for by hand, as a step like any other: it has a digest, goes to the gate,
 //! and is planned again right before it runs.
 
+mod object;
+
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
@@ -16,7 +18,7 @@ use super::{
 use crate::action::{ActionKind, Source};
 use crate::canonical::Digest;
 use crate::desired::SecretValues;
-use crate::identity::{GroupKey, ObjectKey, ServiceName, StepId};
+use crate::identity::{GroupKey, ObjectKey, ObjectKind, ServiceName, StepId};
 use crate::observed::ObservedService;
 use crate::request::RequestVerb;
 use crate::spec::{ServiceMode, Spec};
@@ -38,7 +40,7 @@ pub enum Requested {
     Refused(Blocked),
 }
 
-/// The step of a request about one service. `revision` is the spec of the revision that a
+/// The step of a request about one service, network, config or secret. `revision` is the spec of the revision that a
 /// rollback returns to, as it was sent then.
 #[must_use]
 pub fn plan_request(
@@ -47,6 +49,9 @@ pub fn plan_request(
     verb: &RequestVerb,
     revision: Option<&Value>,
 ) -> Requested {
+    if !matches!(name.kind(), ObjectKind::Service | ObjectKind::Stack) {
+        return object::plan_request(input, name, verb);
+    }
     let Some(live) = input.live(name) else {
         return refused(
             "NOT_FOUND",
@@ -86,6 +91,11 @@ pub fn plan_request(
         RequestVerb::Stop => asked.stop(),
         RequestVerb::Rollback { revision: number } => asked.rollback(*number, revision),
         RequestVerb::RefreshCredentials => asked.refresh_credentials(),
+        RequestVerb::RollbackStack { .. } => refused(
+            "NOT_A_STACK",
+            format!("{name} is a service; a {verb} is about a whole stack"),
+            "skep stack list",
+        ),
         RequestVerb::Kill | RequestVerb::Resume => refused(
             "NOT_A_REQUEST",
             format!("{verb} is ordered and not asked for"),
@@ -274,6 +284,7 @@ impl Asked<'_> {
             difference: None,
             digest: Digest::of_bytes(b""),
             group: GroupKey::default(),
+            stack: None,
         };
         let content = self.content(&step);
         step.identify(self.input.digester, &content);

@@ -6,8 +6,9 @@ mod classify;
 mod conflict;
 mod diff;
 #[cfg(test)]
-mod fixtures;
+pub(crate) mod fixtures;
 mod held;
+mod holdings;
 mod identify;
 mod image;
 mod index;
@@ -35,6 +36,7 @@ pub use self::bind::{BindError, BoundRequest, Late, bind, bind_containment};
 pub use self::classify::{DOWN_GRACE, Finding, Fresh, PlanInput, plan, plan_key, plan_with};
 pub(crate) use self::diff::{IMAGE, REPLICAS};
 pub use self::diff::{Masking, diff_between};
+pub use self::holdings::Holdings;
 pub(crate) use self::image::PLATFORMS;
 pub use self::image::{IMAGE_UNRESOLVED, declared_tag, needs_resolution};
 pub use self::index::PlanIndex;
@@ -44,8 +46,8 @@ pub use self::mask::{MASKED, Masked};
 pub use self::memo::Memo;
 pub(crate) use self::normalise::float32;
 pub use self::normalise::{NetworkNames, normalise};
-pub use self::objects::{missing_references, resolved};
-pub use self::prune::{budget, has_candidates};
+pub use self::objects::{declaring_stack, missing_references, resolved};
+pub use self::prune::{PruneMark, allowance, budget, harmless_rewrites, has_candidates};
 pub use self::replacement::{Replacement, UnreadableReplacement};
 pub use self::report::{Summary, Waiting};
 use crate::action::{ActionKind, Source, words};
@@ -53,6 +55,7 @@ use crate::canonical::Digest;
 use crate::desired::Provenance;
 use crate::identity::{ClusterId, GroupKey, PlanId, ServiceName, StepId, SwarmId};
 use crate::request::RequestVerb;
+pub use crate::stack::{RolloutOf, StackMember};
 
 /// Part of every digest. Raise it when the same inputs would give other steps, so that approvals
 /// of the old planner's steps are superseded instead of being carried out differently.
@@ -75,6 +78,8 @@ words! {
         ShouldBeStopped = "should_be_stopped",
         /// Ours, no longer declared.
         Orphan = "orphan",
+        /// An earlier version of what is declared.
+        Outdated = "outdated",
         /// The name or the published port belongs to something that is not ours.
         Foreign = "foreign",
         /// A field differs that the engine cannot change in place.
@@ -151,6 +156,9 @@ pub struct Step {
     /// the digest.
     #[serde(default)]
     pub group: GroupKey,
+    /// The rollout of a stack that it belongs to, noted when it is filed. No part of the digest.
+    #[serde(default)]
+    pub stack: Option<RolloutOf>,
 }
 
 /// Something worth knowing about a step. No part of its digest.
@@ -218,6 +226,15 @@ pub enum Operation {
     },
     /// Remove the object, by its id.
     Remove,
+    /// Return services of a stack to earlier revisions. Sends nothing itself: each member is
+    /// carried out as an action of its own.
+    ReturnStack {
+        /// What the stack declared when it was planned; while it declares that, nothing of it is
+        /// proposed again.
+        declaration: Digest,
+        /// What is done to each service, in the order of their names.
+        members: Vec<StackMember>,
+    },
 }
 
 // Specs hold values of the environment; a stray `{:?}` must not print them.
@@ -234,6 +251,9 @@ impl std::fmt::Debug for Operation {
             Self::CreateObject { .. } => f.write_str("CreateObject"),
             Self::UpdateLabels { .. } => f.write_str("UpdateLabels"),
             Self::Remove => f.write_str("Remove"),
+            Self::ReturnStack { members, .. } => {
+                write!(f, "ReturnStack({} members)", members.len())
+            }
         }
     }
 }

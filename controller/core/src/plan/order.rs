@@ -27,7 +27,8 @@ pub(super) fn into_waves(steps: &mut [Step], desired: &Desired, objects: &Object
 }
 
 fn is_prune(step: &Step) -> bool {
-    step.operation == Operation::Remove && step.class == DriftClass::Orphan
+    let goes = matches!(step.class, DriftClass::Orphan | DriftClass::Outdated);
+    step.operation == Operation::Remove && goes
 }
 
 struct Known<'a> {

@@ -1,17 +1,21 @@
 //! What is ours and no longer wanted: which of it may go, and when a person has to look first.
 //!
 //! # Guarantees
-//! - Nothing goes while any source is not ready.
+//! - Nothing goes while any source is not ready, or while another stack that may claim it now has
+//!   not been read since it was dropped.
 //! - Nothing of a stack goes that does not say `prune: true`, or that is not declared at all, but
 //!   for earlier versions of what it still declares: something newer has taken their place.
 //! - Only what is on record under the very id that is there goes, and only while nobody uses it.
-//! - Beyond [`budget`] objects a day a person confirms each of them; earlier versions do not
-//!   count. Volumes are never touched.
+//! - Beyond [`allowance`] a person confirms each of them, and always when the history of the
+//!   stack's repository was rewritten. Earlier versions do not count. Volumes are never touched.
 //! - The two newest earlier versions of a config or secret stay, for the way back.
+
+mod mark;
 
 use serde_json::json;
 
-use super::objects::{needed_by, owned_versions, words};
+pub use self::mark::{PruneMark, allowance, budget};
+use super::objects::{declaring_stack, needed_by, owned_versions, words};
 use super::{DriftClass, Operation, PLANNER_VERSION, PlanInput, Risk, Step, Waiting};
 use crate::canonical::Digest;
 use crate::desired::{DesiredStack, SourceState};
@@ -19,18 +23,8 @@ use crate::digester::Purpose;
 use crate::identity::{GroupKey, ObjectKey, ObjectKind, ServiceName, StepId, SwarmId};
 use crate::labels;
 
-/// The most objects that go in a day without a person.
-const MOST_A_DAY: usize = 3;
-
 /// Earlier versions of a config or secret that stay.
 const VERSIONS_KEPT: usize = 2;
-
-/// How many objects may go in a day without a person, of so many that were on record at its
-/// beginning: the smaller of three and a fifth. Zero for a small fleet.
-#[must_use]
-pub fn budget(recorded: usize) -> usize {
-    (recorded / 5).min(MOST_A_DAY)
-}
 
 /// Something that is ours, there, and not wanted any more.
 struct Unwanted<'a> {
@@ -44,6 +38,22 @@ struct Unwanted<'a> {
 #[must_use]
 pub fn has_candidates(input: &PlanInput<'_>) -> bool {
     are_ready(input) && unwanted(input).iter().any(|one| one.stack.prune)
+}
+
+/// The stacks whose repository has another history than before, and of which that has dropped
+/// nothing that is still there: whoever knows may take the new history for what it is. None while
+/// a source is not ready.
+#[must_use]
+pub fn harmless_rewrites(input: &PlanInput<'_>) -> Vec<String> {
+    let rewritten = input.desired.stacks.values().filter(|stack| stack.rewritten.is_some());
+    let mut names: Vec<String> = rewritten.map(|stack| stack.name.clone()).collect();
+    if names.is_empty() || !are_ready(input) {
+        return Vec::new();
+    }
+    for one in unwanted(input) {
+        names.retain(|name| *name != one.stack.name);
+    }
+    names
 }
 
 /// True when every source says what it wants. What one that cannot be read wants is unknown.
@@ -61,10 +71,12 @@ pub(super) fn plan(input: &PlanInput<'_>) -> (Vec<Step>, Vec<Waiting>) {
     for version in old_versions(input) {
         let reason = "an earlier version that no service uses; the two newest of them stay for \
                       the way back";
-        steps.push(step(input, &version, reason.to_owned(), None));
+        steps.push(step(input, &version, DriftClass::Outdated, reason.to_owned(), None));
     }
-    let recorded = input.owned.len() + input.owned_objects.len() + input.pruned_today;
-    let mut left = budget(recorded).saturating_sub(input.pruned_today);
+    waiting.extend(abandoned(input));
+    let recorded = input.owned.len() + input.owned_objects.len();
+    let (most, removed) = (input.holdings.most.max(recorded), input.holdings.removed);
+    let mut left = allowance(most, recorded, removed);
     for one in unwanted(input) {
         let name = &one.stack.name;
         // Orphaned services are told of elsewhere.
@@ -84,15 +96,72 @@ pub(super) fn plan(input: &PlanInput<'_>) -> (Vec<Step>, Vec<Waiting>) {
             waiting.push(Waiting::on(&one.target, "ORPHAN_IN_USE", reason));
             continue;
         }
+        if let Some(other) = unread(input, one.stack) {
+            let reason = format!(
+                "no longer declared; it stays until stack {other} has been read again, which may \
+                 declare it now"
+            );
+            waiting.push(Waiting::on(&one.target, "ORPHAN_UNSETTLED", reason));
+            continue;
+        }
         let reason = format!("ours, no longer declared, and stack {name} says prune: true");
-        let confirm = (left == 0).then(|| {
-            let most = budget(recorded);
-            format!("more than {most} of {recorded} objects would go within a day")
-        });
+        let confirm = match &one.stack.rewritten {
+            Some(before) => Some(format!(
+                "the history of the repository of stack {name} was rewritten: the commit {before}, \
+                 which was used before, is no part of it any more"
+            )),
+            None => (left == 0).then(|| beyond(most, recorded, removed)),
+        };
         left = left.saturating_sub(1);
-        steps.push(step(input, &one, reason, confirm));
+        steps.push(step(input, &one, DriftClass::Orphan, reason, confirm));
     }
     (steps, waiting)
+}
+
+/// A stack that was last read before this one came to say what it says: what this one does not
+/// declare any more may have moved there.
+fn unread<'a>(input: &PlanInput<'a>, dropped_by: &DesiredStack) -> Option<&'a str> {
+    let taken_at = dropped_by.taken_at?;
+    let mut others = input.desired.stacks.values().filter(|other| other.name != dropped_by.name);
+    let late = others.find(|other| other.asked_at.is_some_and(|asked| asked <= taken_at))?;
+    Some(&late.name)
+}
+
+/// Why a person has to look before one more goes.
+fn beyond(most: usize, recorded: usize, removed: usize) -> String {
+    let gone = removed.max(most.saturating_sub(recorded));
+    let before = match gone {
+        0 => String::new(),
+        gone => format!("; {gone} are gone already"),
+    };
+    format!("more than {} of {most} objects would go within a day{before}", budget(most))
+}
+
+/// Networks, configs and secrets of ours whose stack is not declared any more: a file that lists
+/// no stack, or a stack under another name, says nothing about what may be removed.
+fn abandoned<'a>(input: &'a PlanInput<'_>) -> impl Iterator<Item = Waiting> + 'a {
+    input.owned_objects.iter().filter_map(|(target, id)| {
+        let live = input.observed.objects.get(target).filter(|live| live.id == *id)?;
+        let stack = input.holdings.stack(target, live.stack());
+        let is_declared = stack.is_some_and(|stack| input.desired.stacks.contains_key(stack));
+        if is_declared || is_wanted(input, target) {
+            return None;
+        }
+        let reason = match stack {
+            Some(stack) => {
+                format!(
+                    "ours and no longer declared; it stays, because stack {stack} is not either"
+                )
+            }
+            None => "ours, of no stack, and no longer declared; it stays".to_owned(),
+        };
+        Some(Waiting::on(target, "ORPHAN", reason))
+    })
+}
+
+/// True when any stack declares it, or a version of it.
+fn is_wanted(input: &PlanInput<'_>, target: &ServiceName) -> bool {
+    declaring_stack(input.desired, target).is_some()
 }
 
 fn user_of<'a>(input: &PlanInput<'a>, target: &ServiceName) -> Option<&'a ServiceName> {
@@ -108,6 +177,7 @@ fn unwanted<'a>(input: &PlanInput<'a>) -> Vec<Unwanted<'a>> {
         let Some(live) = input.live(name).filter(|live| live.id == *id) else { continue };
         let spec = live.spec.value();
         let stack = spec.get("Labels").and_then(|own| own.get(labels::STACK_NAMESPACE)?.as_str());
+        let stack = input.holdings.stack(name, stack);
         let Some(stack) = stack.and_then(|stack| desired.stacks.get(stack)) else { continue };
         if !desired.services.contains_key(name) {
             let (target, updated_at) = (name.clone(), live.updated_at);
@@ -117,15 +187,9 @@ fn unwanted<'a>(input: &PlanInput<'a>) -> Vec<Unwanted<'a>> {
     for (target, id) in input.owned_objects {
         let live = input.observed.objects.get(target).filter(|live| live.id == *id);
         let Some(live) = live else { continue };
-        let Some(stack) = live.stack().and_then(|stack| desired.stacks.get(stack)) else {
-            continue;
-        };
-        let is_wanted = desired.objects.values().any(|object| {
-            object.kind == target.kind()
-                && (object.name == target.bare()
-                    || super::objects::version_of(&object.name, target.bare()).is_some())
-        });
-        if !is_wanted {
+        let stack = input.holdings.stack(target, live.stack());
+        let Some(stack) = stack.and_then(|stack| desired.stacks.get(stack)) else { continue };
+        if !is_wanted(input, target) {
             let (target, updated_at) = (target.clone(), live.updated_at);
             found.push(Unwanted { target, id, updated_at, stack });
         }
@@ -155,6 +219,7 @@ fn old_versions<'a>(input: &PlanInput<'a>) -> Vec<Unwanted<'a>> {
 fn step(
     input: &PlanInput<'_>,
     one: &Unwanted<'_>,
+    class: DriftClass,
     reason: String,
     confirm: Option<String>,
 ) -> Step {
@@ -172,7 +237,7 @@ fn step(
         action,
         target: one.target.clone(),
         object: Some(one.id.clone()),
-        class: DriftClass::Orphan,
+        class,
         reason,
         wave: 1,
         risk: Risk::High,
@@ -189,6 +254,7 @@ fn step(
         difference: Some(input.digester.digest(Purpose::Difference, &content)),
         digest: Digest::of_bytes(b""),
         group: GroupKey::default(),
+        stack: None,
     };
     step.identify(input.digester, &content);
     step

@@ -67,7 +67,9 @@ impl Waiting {
     /// True for a remark on a service that nothing keeps from being planned.
     #[must_use]
     pub fn is_remark(&self) -> bool {
-        self.code == super::mask::FIELD_UNSUPPORTED || self.code == super::objects::LABELS_FIXED
+        use super::mask::FIELD_UNSUPPORTED;
+        use super::objects::{LABELS_FIXED, SOURCE_MOVED};
+        [FIELD_UNSUPPORTED, LABELS_FIXED, SOURCE_MOVED].contains(&self.code.as_str())
     }
 
     pub(super) fn on(target: &ServiceName, code: &str, reason: impl Into<String>) -> Self {

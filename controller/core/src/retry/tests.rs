@@ -87,7 +87,8 @@ fn every_step() -> Vec<(Step, bool)> {
                 | ActionKind::AdoptSecret
                 | ActionKind::ReleaseNetwork
                 | ActionKind::ReleaseConfig
-                | ActionKind::ReleaseSecret => false,
+                | ActionKind::ReleaseSecret
+                | ActionKind::RedeployStack => false,
             };
             (step(*kind), once)
         })

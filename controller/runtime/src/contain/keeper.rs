@@ -1,22 +1,20 @@
 //! The keeper: looks at everything that is contained, and at each service of it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{StreamExt as _, stream};
 use skep_core::action::{ActionState, ActuatorMode};
-use skep_core::containment::{Contained, ContainmentState, ContainmentVerb, RecordedState};
+use skep_core::containment::{Contained, ContainmentVerb, RecordedState};
 use skep_core::desired::Desired;
 use skep_core::gate::{Containing, Wanted, contain};
-use skep_core::identity::{ClusterId, ObjectKey, ObjectKind, ServiceName, SwarmId};
-use skep_core::observed::ObservedService;
-use skep_store::Intent;
-use skep_swarm::engine::Services;
-use skep_swarm::{Error as EngineError, observe, reflector};
+use skep_core::identity::{ClusterId, ObjectKey, ServiceName};
+use skep_swarm::{Error as EngineError, reflector};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 
+use super::case::{self, Case};
 use super::write::{self, Written};
 use crate::controller::Context;
 use crate::error::Chain;
@@ -57,15 +55,6 @@ pub(crate) enum Left {
     Kept,
     /// Something is still on its way.
     Moving,
-}
-
-/// One service with all that is known of it.
-struct Case {
-    name: ServiceName,
-    domain: String,
-    live: Option<ObservedService>,
-    /// The intent about it whose outcome is unknown.
-    open: Option<Intent>,
 }
 
 impl Keeper {
@@ -141,7 +130,7 @@ impl Keeper {
             return Ok(Left::Kept);
         }
         let desired = self.desired().await;
-        let cases = self.cases(&cluster, &contained, desired.as_deref()).await?;
+        let cases = case::all(&self.context, &cluster, &contained, desired.as_deref()).await?;
         let mut changed = false;
         let mut writes = Vec::new();
         for case in cases {
@@ -182,63 +171,6 @@ impl Keeper {
                 }
             },
         }
-    }
-
-    /// Every service of ours that something is in force for, or that has to be put back.
-    async fn cases(
-        &self,
-        cluster: &ClusterId,
-        contained: &Contained,
-        desired: Option<&Desired>,
-    ) -> Result<Vec<Case>, Error> {
-        let owned: BTreeMap<ServiceName, SwarmId> = self
-            .context
-            .store
-            .owned(cluster)
-            .await?
-            .into_iter()
-            .filter(|object| object.key.kind == ObjectKind::Service)
-            .map(|object| (ServiceName::new(object.key.name), object.id))
-            .collect();
-        let concerned: Vec<(ServiceName, String)> = owned
-            .keys()
-            .chain(contained.all_recorded().map(|(name, _)| name))
-            .map(|name| (name.clone(), contained.domain(desired, name).to_owned()))
-            .filter(|(name, domain)| {
-                contained.recorded(name).is_some() || is_killed(contained, name, domain)
-            })
-            .collect::<BTreeMap<_, _>>()
-            .into_iter()
-            .collect();
-        if concerned.is_empty() {
-            return Ok(Vec::new());
-        }
-        let ids: Vec<SwarmId> =
-            concerned.iter().filter_map(|(name, _)| owned.get(name).cloned()).collect();
-        let mut live = BTreeMap::new();
-        if !ids.is_empty() {
-            for found in self.context.engine.list_services(&Services::Ids(ids)).await? {
-                let service = observe::service(found)?;
-                live.insert(service.id.clone(), service);
-            }
-        }
-        let mut open: HashMap<ObjectKey, Intent> = self
-            .context
-            .store
-            .open_intents()
-            .await?
-            .into_iter()
-            .map(|intent| (intent.key.clone(), intent))
-            .collect();
-        Ok(concerned
-            .into_iter()
-            .map(|(name, domain)| Case {
-                live: owned.get(&name).and_then(|id| live.remove(id)),
-                open: open.remove(&ObjectKey::service(cluster, &name)),
-                name,
-                domain,
-            })
-            .collect())
     }
 
     /// What is to be done about one service; what needs no write is done here.
@@ -399,9 +331,4 @@ enum Considered {
     Changed,
     /// This is to be written, or something open to be settled.
     Write(Wanted),
-}
-
-fn is_killed(contained: &Contained, name: &ServiceName, domain: &str) -> bool {
-    let in_force = contained.in_force(name, domain);
-    in_force.is_some_and(|one| one.state == ContainmentState::Killed)
 }

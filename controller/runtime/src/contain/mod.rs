@@ -5,6 +5,7 @@
 //! swarm equal to it: level-based, as a pass is. It asks no policy; what it may write is decided by
 //! [`skep_core::gate::contain`] alone.
 
+mod case;
 mod guard;
 mod keeper;
 mod spool;

@@ -6,8 +6,8 @@
 use std::time::Duration;
 
 use serde_json::Value;
-use skep_core::action::{Action, ActionEvent, ActuatorMode, IntentPhase};
-use skep_core::approval::{Moved, PlannedNow, RedeemError, redeem, what_moved};
+use skep_core::action::{Action, ActionEvent, ActionKind, ActuatorMode, IntentPhase};
+use skep_core::approval::{Moved, PlannedNow, RedeemError, redeem, redeem_member, what_moved};
 use skep_core::desired::SecretValues;
 use skep_core::gate::{Authorised, Cause, Decision, Request};
 use skep_core::identity::{IntentId, ObjectKind, ServiceName};
@@ -21,7 +21,7 @@ use super::{World, objects, requests};
 use crate::controller::Context;
 use crate::leader::Leadership;
 use crate::settle::landed::{self, has_landed};
-use crate::{Error, contain, history, settle};
+use crate::{Error, contain, history, settle, stacks};
 
 /// What became of one attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,6 +52,9 @@ pub(crate) async fn carry_out(
     world: &World,
     action: &Action,
 ) -> Result<Attempt, Error> {
+    if let Some(attempt) = stacks::carry_on(context, leadership, world, action).await? {
+        return Ok(attempt);
+    }
     let name = ServiceName::new(action.key.name.as_str());
     // Read the object again: what was decided must still be true at this moment.
     let world = if name.kind() == ObjectKind::Service {
@@ -61,6 +64,9 @@ pub(crate) async fn carry_out(
                 return Ok(Attempt::Retry(format!("the service cannot be read: {error}")));
             }
         }
+    } else if name.kind() == ObjectKind::Stack {
+        // Each of its members is read again when it starts.
+        world.clone()
     } else {
         match objects::read(context, &name).await {
             Ok(live) => world.with_object(&name, live, context.clock.now()),
@@ -106,7 +112,11 @@ pub(crate) async fn carry_out(
         let code = if verdict.cause() == Cause::RateLimit { RATE_LIMITED } else { TOO_MUCH };
         return Ok(waiting(code, verdict.reason()));
     }
-    let step = match redeem(action, &fresh, &verdict, context.options.mode, now) {
+    let redeemed = match stacks::whole_of(context, action).await? {
+        Some(whole) => redeem_member(action, &whole, &fresh, &verdict, context.options.mode, now),
+        None => redeem(action, &fresh, &verdict, context.options.mode, now),
+    };
+    let step = match redeemed {
         // Also what a person allowed starts only as fast as the fleet can bear it.
         Ok(step) => match verdict.held_back() {
             Some(why) => return Ok(waiting(TOO_MUCH, why)),
@@ -141,6 +151,9 @@ pub(crate) async fn carry_out(
             let detail =
                 format!("dry-run: would {}({}): {}", step.action, step.target, step.reason);
             closing.end(ActionEvent::Rehearse, detail).await
+        }
+        ActuatorMode::Swarm if action.kind == ActionKind::RedeployStack => {
+            stacks::file_members(context, leadership, &world, action).await
         }
         ActuatorMode::Swarm
             if action.kind.writes_nothing_to_the_engine() && name.kind() != ObjectKind::Service =>
@@ -180,7 +193,11 @@ async fn plan_again(context: &Context, world: &World, action: &Action) -> Result
         });
     };
     Ok(match requests::replan(context, world, name, verb).await? {
-        Requested::Step { step, secrets } => Again::Step(step, secrets),
+        Requested::Step { mut step, secrets } => {
+            // A person, but for members of what a machine proposed as a whole.
+            step.source = action.source;
+            Again::Step(step, secrets)
+        }
         Requested::Nothing(what) => Again::Over(what),
         Requested::Refused(blocked) if blocked.code == "ROLLOUT_RUNNING" => {
             Again::Waiting(blocked.code, blocked.message)
@@ -276,6 +293,7 @@ async fn change_record(
             key: action.key.clone(),
             id: live.id.clone(),
             source: step.provenance.as_ref().map_or(step.source, |place| place.source),
+            stack: world.desired.stack_of(&step.target).map(str::to_owned),
             since: now,
         };
         let effects = Effects {

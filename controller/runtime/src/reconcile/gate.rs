@@ -16,7 +16,7 @@ use crate::controller::Context;
 use crate::disruption::Turn;
 
 /// Everything that a verdict is made from.
-pub(super) struct Gate {
+pub(crate) struct Gate {
     policy: Arc<Policy>,
     ledger: Result<LedgerView, Unreadable>,
     fleet: Result<FleetView, Unreadable>,
@@ -24,7 +24,7 @@ pub(super) struct Gate {
 
 impl Gate {
     /// Reads what there is. What cannot be read counts against whatever needs it.
-    pub(super) async fn open(context: &Context, world: &World) -> Self {
+    pub(crate) async fn open(context: &Context, world: &World) -> Self {
         let policy = context.policy().await;
         let ledger = ledger(context, &policy).await;
         let fleet = fleet(context, world).await;
@@ -33,7 +33,7 @@ impl Gate {
 
     /// The same for one action that is about to start; those that took their turn before it and
     /// are not on record yet count as well.
-    pub(super) async fn open_for(context: &Context, world: &World, turn: &Turn) -> Self {
+    pub(crate) async fn open_for(context: &Context, world: &World, turn: &Turn) -> Self {
         // The turn was taken before anything is read: who took one earlier is either still in
         // line or on record by now.
         let mut gate = Self::open(context, world).await;
@@ -44,12 +44,12 @@ impl Gate {
     }
 
     /// The verdict about a request.
-    pub(super) fn ask(&self, request: &Request<'_>) -> Verdict {
+    pub(crate) fn ask(&self, request: &Request<'_>) -> Verdict {
         decide(&self.policy, request, Evidence::of(&self.ledger, &self.fleet))
     }
 
     /// A decision as the ledger keeps it.
-    pub(super) fn row(
+    pub(crate) fn row(
         &self,
         request: &Request<'_>,
         step: &Step,
@@ -73,7 +73,7 @@ impl Gate {
     }
 
     /// Counts what was just allowed, so that the next verdict sees it.
-    pub(super) fn count(&mut self, request: &Request<'_>, action: &ActionId) {
+    pub(crate) fn count(&mut self, request: &Request<'_>, action: &ActionId) {
         if let Ok(ledger) = &mut self.ledger {
             ledger.record(request.kind, request.target, request.now, Some(action.clone()));
         }
@@ -147,7 +147,7 @@ fn is_down(world: &World, name: &ServiceName) -> bool {
 
 /// Whether a verdict keeps things as they are instead of ending them: it passes, or the gate
 /// could not see enough to decide.
-pub(super) fn leaves_standing(verdict: &Verdict) -> bool {
+pub(crate) fn leaves_standing(verdict: &Verdict) -> bool {
     let cause = verdict.cause();
     verdict.decision() == Decision::Deny && (cause.passes() || cause.is_blindness())
 }

@@ -4,9 +4,10 @@
 pub(crate) mod act;
 pub(crate) mod close;
 pub(crate) mod gate;
+pub(crate) mod holdings;
 pub(crate) mod objects;
 pub(crate) mod propose;
-mod refuse;
+pub(crate) mod refuse;
 pub(crate) mod requests;
 pub(crate) mod scope;
 pub(crate) mod standing;
@@ -18,6 +19,7 @@ use std::sync::Arc;
 use skep_core::plan::plan_with;
 use tracing::Instrument as _;
 
+use self::holdings::Looks;
 pub(crate) use self::scope::Memory;
 use self::scope::Now;
 pub(crate) use self::world::World;
@@ -26,7 +28,7 @@ use crate::history;
 use crate::leader::Leadership;
 use crate::report::{Health, PassReport, PlanReport};
 use crate::workers::Workers;
-use crate::{Error, contain};
+use crate::{Error, contain, stacks};
 
 /// A pass that has decided and not yet acted.
 pub(crate) struct Pass {
@@ -64,7 +66,8 @@ pub(crate) async fn decide(
         .await?;
     let recorded = memory.owned(context, counter, &snapshot.cluster).await?;
     let declared = Arc::clone(&desired);
-    let world = World::gather(context, snapshot, desired, recorded, &busy).await?;
+    let looks = Looks::Leading(leadership, memory.tally());
+    let world = World::gather(context, snapshot, desired, recorded, &busy, looks).await?;
     // 3 plan (pure)
     let plan = tracing::info_span!("plan")
         .in_scope(|| plan_with(&world.input(context), &mut context.memo()));
@@ -106,6 +109,7 @@ pub(crate) async fn decide(
     }
     if context.options.propose && !context.options.requests_only {
         let asked = propose::Asked { plan: &plan, scope: &scope, in_flight: &busy };
+        stacks::propose_returns(context, leadership, &world, &busy, &mut report).await?;
         propose::propose(context, leadership, &world, asked, &mut report)
             .instrument(tracing::info_span!("gate"))
             .await?;

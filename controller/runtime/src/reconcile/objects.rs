@@ -6,7 +6,7 @@ use skep_core::canonical::canonical_json;
 use skep_core::identity::{ActionId, IntentId, ServiceName};
 use skep_core::labels;
 use skep_core::observed::ObservedObject;
-use skep_core::plan::{Operation, Step};
+use skep_core::plan::{Operation, Step, declaring_stack};
 use skep_store::{Effects, Intent, IntentOutcome, OwnedObject, OwnershipChange};
 use skep_swarm::{Error as EngineError, objects};
 
@@ -40,13 +40,25 @@ pub(crate) fn is_create(action: &Action) -> bool {
     matches!(action.step.operation, Operation::CreateObject { .. })
 }
 
-/// What goes on record for an object of an action.
+/// What goes on record for an object that an action made.
 pub(crate) fn owned(context: &Context, action: &Action, live: &ObservedObject) -> OwnershipChange {
+    owned_by(context, action, live, None)
+}
+
+/// What goes on record for an object that a stack takes over, when that is one: its labels may say
+/// another one.
+fn owned_by(
+    context: &Context,
+    action: &Action,
+    live: &ObservedObject,
+    stack: Option<String>,
+) -> OwnershipChange {
     let step = &action.step;
     OwnershipChange::Record(OwnedObject {
         key: action.key.clone(),
         id: live.id.clone(),
         source: step.provenance.as_ref().map_or(step.source, |place| place.source),
+        stack,
         since: context.clock.now(),
     })
 }
@@ -102,7 +114,8 @@ pub(crate) async fn change_record(
         (detail, OwnershipChange::Forget(action.key.clone()))
     } else {
         let detail = format!("{} is on record as ours; nothing was written to Docker", step.target);
-        (detail, owned(context, action, live))
+        let stack = declaring_stack(&world.desired, &step.target).map(str::to_owned);
+        (detail, owned_by(context, action, live, stack))
     };
     let effects = Effects { ownership: Some(ownership), ..Effects::default() };
     let outcome = IntentOutcome::Done { detail: detail.clone(), effects };

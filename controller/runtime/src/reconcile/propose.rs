@@ -23,6 +23,7 @@ use crate::controller::Context;
 use crate::leader::Leadership;
 use crate::report::{ActionReport, PassReport};
 use crate::settle::landed::has_landed;
+use crate::stacks::Facts;
 
 /// What the gate is asked about.
 #[derive(Clone, Copy)]
@@ -54,6 +55,8 @@ pub(crate) async fn propose(
     let mut storm_budget = storm_budget(context, world).await;
     let waiting = plan.waiting.iter().filter(|waiting| !waiting.is_remark());
     let holds = holds(context, world).await?;
+    let targets = plan.steps.iter().map(|step| &step.target).filter(|name| looked_at(name));
+    let stacks = Facts::of(context, world, targets).await?;
     let busy: Vec<&ServiceName> = waiting.filter_map(|waiting| waiting.target.as_ref()).collect();
     let mut proposals = Vec::new();
     let mut refused = Vec::new();
@@ -83,7 +86,9 @@ pub(crate) async fn propose(
             continue;
         }
         let hold = holds.get(&step.target);
-        if let Some(waiting) = hold.and_then(|hold| held(hold, last, step, world.now)) {
+        let kept = stacks.held(context, world, step);
+        let kept = kept.or_else(|| hold.and_then(|hold| held(hold, last, step, world.now)));
+        if let Some(waiting) = kept {
             if let Some(open) = last.filter(|action| is_idle(action)) {
                 close(context, leadership, open, ActionEvent::Supersede, &waiting.reason).await?;
             }
@@ -277,19 +282,19 @@ fn is_idle(action: &Action) -> bool {
     matches!(action.state, ActionState::Pending | ActionState::Granted)
 }
 
-pub(super) enum Filed {
+pub(crate) enum Filed {
     New(Box<NewAction>),
     Refused,
 }
 
 /// Where a proposal comes from.
 #[derive(Clone, Copy)]
-pub(super) struct Origin<'a> {
-    pub(super) plan: &'a PlanId,
-    pub(super) actor: &'a str,
+pub(crate) struct Origin<'a> {
+    pub(crate) plan: &'a PlanId,
+    pub(crate) actor: &'a str,
 }
 
-pub(super) fn file(
+pub(crate) fn file(
     context: &Context,
     origin: Origin<'_>,
     world: &World,
@@ -300,6 +305,8 @@ pub(super) fn file(
 ) -> Filed {
     let id = ActionId::generate(context.random.as_ref());
     let key = ObjectKey::service(&world.snapshot.cluster, &step.target);
+    let stack = world.stacks.rollout_of(&step.target, &context.digester);
+    let step = &Step { stack, ..step.clone() };
     let proposal = Proposal {
         id: &id,
         key: &key,
@@ -335,7 +342,7 @@ pub(super) fn file(
     }
 }
 
-pub(super) fn described(step: &Step, verdict: &Verdict, new: Option<&NewAction>) -> ActionReport {
+pub(crate) fn described(step: &Step, verdict: &Verdict, new: Option<&NewAction>) -> ActionReport {
     ActionReport {
         kind: step.action.to_string(),
         target: step.target.to_string(),

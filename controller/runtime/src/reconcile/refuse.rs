@@ -13,7 +13,7 @@ use crate::controller::Context;
 use crate::leader::Leadership;
 
 /// A refusal that is not on record yet.
-pub(super) fn refusal(
+pub(crate) fn refusal(
     context: &Context,
     origin: Origin<'_>,
     world: &World,
@@ -35,7 +35,7 @@ pub(super) fn refusal(
 }
 
 /// Puts refusals on record.
-pub(super) async fn record(
+pub(crate) async fn record(
     context: &Context,
     leadership: &Leadership,
     world: &World,
@@ -53,7 +53,7 @@ pub(super) async fn record(
 }
 
 /// What a person is told about it.
-pub(super) fn denied(step: &Step, verdict: &Verdict) -> Waiting {
+pub(crate) fn denied(step: &Step, verdict: &Verdict) -> Waiting {
     let code = match verdict.cause() {
         Cause::Frozen => "FROZEN",
         Cause::RateLimit => "RATE_LIMITED",

@@ -3,10 +3,10 @@
 
 use std::collections::BTreeSet;
 
-use skep_core::action::{Action, ActionEvent, ActionState};
+use skep_core::action::{Action, ActionEvent, ActionKind, ActionState};
 use skep_core::approval::{FROM_BEFORE_KEYS, is_keyless};
 use skep_core::gate::Request;
-use skep_core::identity::{ActionId, ObjectKey, PlanId, ServiceName};
+use skep_core::identity::{ActionId, ObjectKey, ObjectKind, PlanId, ServiceName};
 use skep_core::plan::{Blocked, Requested, Step, plan_request};
 use skep_core::request::{RequestState, RequestVerb, ServiceRequest};
 use skep_store::{NewAction, RequestFilter, RequestOutcome};
@@ -19,7 +19,7 @@ use super::refuse::{record, refusal};
 use crate::controller::Context;
 use crate::leader::Leadership;
 use crate::report::PassReport;
-use crate::{Error, contain, history};
+use crate::{Error, contain, history, stacks};
 
 /// Turns open requests into actions.
 pub(crate) async fn answer(
@@ -193,6 +193,9 @@ pub(crate) async fn replan(
     name: &ServiceName,
     verb: &RequestVerb,
 ) -> Result<Requested, Error> {
+    if name.kind() == ObjectKind::Stack {
+        return stacks::replan(context, world, name, verb).await;
+    }
     let revision = match verb {
         RequestVerb::Rollback { revision } => {
             let key = ObjectKey::service(&world.snapshot.cluster, name);
@@ -223,6 +226,10 @@ pub(super) async fn overtaken(
     let Some(verb) = &open.step.request else { return Ok(None) };
     if is_keyless(&open.binding) {
         return Ok(Some(format!("{FROM_BEFORE_KEYS}; ask again")));
+    }
+    // What has begun goes on to its end, which its members decide.
+    if open.kind == ActionKind::RedeployStack && stacks::has_begun(context, open).await? {
+        return Ok(None);
     }
     // What was asked of a rehearsal is not for real, nor the other way round.
     if open.mode != context.options.mode {

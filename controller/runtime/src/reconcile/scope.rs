@@ -16,11 +16,12 @@ use std::sync::Arc;
 use skep_core::canonical::Digest;
 use skep_core::desired::Desired;
 use skep_core::gate::Policy;
-use skep_core::identity::{ClusterId, ObjectKey, ServiceName};
+use skep_core::identity::{ClusterId, ObjectKey, ObjectKind, ServiceName};
 use skep_core::observed::Snapshot;
 use skep_core::plan::{Plan, Step, Waiting};
 use skep_store::{AuditFilter, OwnedObject};
 
+use super::holdings::Tally;
 use crate::Error;
 use crate::controller::Context;
 use crate::report::ActionReport;
@@ -36,6 +37,7 @@ const MOST_ROWS: u32 = 500;
 pub(crate) struct Memory {
     last: Option<Last>,
     owned: Option<Recorded>,
+    tally: Tally,
 }
 
 /// What is on record as ours, and at which state of the store.
@@ -72,6 +74,11 @@ pub(super) struct Now<'a> {
 }
 
 impl Memory {
+    /// What is remembered about what is ours as a whole. It outlives a pass that failed.
+    pub(super) fn tally(&mut self) -> &mut Tally {
+        &mut self.tally
+    }
+
     /// What is on record as ours; every change of it moves the store's counter.
     pub(crate) async fn owned(
         &mut self,
@@ -187,7 +194,11 @@ async fn written(
     let new = read.into_iter().filter(|(number, _)| *number > from);
     Ok(new
         .map(|(_, event)| {
-            let key = event.key.filter(|key| key.cluster == now.snapshot.cluster)?;
+            // What becomes of a whole stack concerns all of its services.
+            let is_of_one = |key: &ObjectKey| {
+                key.cluster == now.snapshot.cluster && key.kind != ObjectKind::Stack
+            };
+            let key = event.key.filter(is_of_one)?;
             Some(ServiceName::new(key.name))
         })
         .collect())

@@ -2,7 +2,7 @@
 //! again, or file the step.
 
 use jiff::{SignedDuration, Timestamp};
-use skep_core::action::{Action, ActionKind, ActionState};
+use skep_core::action::{Action, ActionState};
 use skep_core::approval::{FROM_BEFORE_KEYS, is_keyless};
 use skep_core::canonical::Digest;
 use skep_core::hold::{Hold, HoldKind};
@@ -137,17 +137,17 @@ pub(crate) fn retried_at(hold: Option<&Hold>) -> Option<Timestamp> {
     hold.filter(|hold| hold.kind == HoldKind::Retry).map(|hold| hold.placed_at)
 }
 
-/// A service that a person released is not adopted again by itself.
+/// What a person released is not adopted again by itself.
 pub(super) fn released(last: &Action, step: &Step, hold: Option<&Hold>) -> Option<Waiting> {
     let is_retried = retried_at(hold).is_some_and(|at| at >= last.updated_at);
-    let is_released = last.kind == ActionKind::ReleaseService
-        && last.state == ActionState::Succeeded
-        && step.action == ActionKind::AdoptService;
+    let is_released =
+        last.kind.is_release() && last.state == ActionState::Succeeded && step.action.is_adoption();
+    let verb = if step.action.is_about_a_service() { "service" } else { "object" };
     (is_released && !is_retried).then(|| Waiting {
         target: Some(step.target.clone()),
         code: "RELEASED".to_owned(),
         reason: format!(
-            "released by {}; take it over again with: skep service adopt {}",
+            "released by {}; take it over again with: skep {verb} adopt {}",
             last.actor, step.target
         ),
     })
@@ -157,7 +157,7 @@ pub(super) fn released(last: &Action, step: &Step, hold: Option<&Hold>) -> Optio
 const LOOK_BACK: u32 = 20;
 
 /// The newest action of the same service that the plan called for.
-pub(super) async fn last_planned(
+pub(crate) async fn last_planned(
     context: &Context,
     last: &Action,
 ) -> Result<Option<Action>, Error> {

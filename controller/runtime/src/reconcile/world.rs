@@ -3,40 +3,35 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use jiff::{SignedDuration, Timestamp};
-use skep_core::action::{Action, ActionState, Source};
+use jiff::Timestamp;
+use skep_core::action::{Action, Source};
 use skep_core::containment::Contained;
 use skep_core::desired::Desired;
 use skep_core::identity::{ClusterId, ObjectKey, ObjectKind, ServiceName};
+use skep_core::labels;
 use skep_core::observed::{ObservedObject, ObservedService, Snapshot};
 use skep_core::plan::{
-    Blocked, DriftClass, Fresh, Owned, PlanIndex, PlanInput, declared_tag, has_candidates, resolved,
+    Blocked, Fresh, Holdings, Owned, PlanIndex, PlanInput, declared_tag, resolved,
 };
 use skep_core::resolution::{self, Resolutions};
-use skep_store::ActionFilter;
+use skep_store::OwnedObject;
 
+use super::holdings::{self, Looks};
 use super::scope::Recorded;
 use crate::controller::Context;
+use crate::stacks::Declared;
 use crate::{Error, images};
 
-/// What is on record for another kind of source than the one that declares it now waits for a
-/// person: a service that moves by itself is one that two owners fight over.
-fn moved(mut desired: Arc<Desired>, recorded: &Recorded) -> Arc<Desired> {
-    let is_declared = |source: Source| matches!(source, Source::Registry | Source::Gitops);
+/// What is on record for another source than the one that declares it now waits for a person: a
+/// service that moves by itself is one that two owners fight over.
+fn moved(mut desired: Arc<Desired>, recorded: &Recorded, snapshot: &Snapshot) -> Arc<Desired> {
     for object in recorded.objects.iter().filter(|one| one.key.kind == ObjectKind::Service) {
         let name = ServiceName::new(object.key.name.as_str());
-        let Some(service) = desired.services.get(&name) else { continue };
-        let declared_by = service.provenance.source;
-        if object.source == declared_by || !is_declared(object.source) {
-            continue;
-        }
+        let Some((from, to)) = owners(&desired, object, &name, snapshot) else { continue };
         if let Some(service) = Arc::make_mut(&mut desired).services.get_mut(&name) {
             service.blocked = Some(Blocked {
                 code: "SOURCE_MOVED".to_owned(),
-                message: format!(
-                    "it is on record as declared by {}, and now declared by {declared_by}",
-                    object.source
-                ),
+                message: format!("it is on record as declared by {from}, and now declared by {to}"),
                 hint: format!(
                     "move it on purpose: skep service release {name}, then skep service adopt {name}"
                 ),
@@ -65,6 +60,29 @@ fn without_unsettled(
     })
 }
 
+/// Who declared a service on record, and who does now, when these are two.
+fn owners(
+    desired: &Desired,
+    object: &OwnedObject,
+    name: &ServiceName,
+    snapshot: &Snapshot,
+) -> Option<(String, String)> {
+    let is_declared = |source: Source| matches!(source, Source::Registry | Source::Gitops);
+    let declared_by = desired.services.get(name)?.provenance.source;
+    if object.source != declared_by && is_declared(object.source) {
+        return Some((object.source.to_string(), declared_by.to_string()));
+    }
+    if declared_by != Source::Gitops {
+        return None;
+    }
+    let to = desired.stack_of(name)?;
+    let live = snapshot.services.get(name).filter(|live| live.id == object.id)?;
+    let spec = live.spec.value();
+    let label = spec.get("Labels").and_then(|own| own.get(labels::STACK_NAMESPACE)?.as_str());
+    let from = object.stack.as_deref().or(label)?;
+    (from != to).then(|| (format!("stack {from}"), format!("stack {to}")))
+}
+
 /// The facts of one pass.
 #[derive(Debug, Clone)]
 pub(crate) struct World {
@@ -73,13 +91,17 @@ pub(crate) struct World {
     pub(crate) owned: Arc<Owned>,
     /// The networks, configs and secrets on record as ours.
     pub(crate) owned_objects: Arc<Owned>,
-    /// How many objects went in the last 24 hours because nobody wanted them any more.
-    pruned_today: usize,
+    /// All of that as a whole.
+    holdings: Arc<Holdings>,
     pub(crate) known_clusters: Arc<[ClusterId]>,
     pub(crate) images: Arc<Resolutions>,
     /// What people paused and killed.
     pub(crate) contained: Arc<Contained>,
     pub(crate) now: Timestamp,
+    /// What the stacks declare.
+    pub(crate) stacks: Arc<Declared>,
+    /// Everything on record as ours, by name.
+    recorded: Arc<[OwnedObject]>,
     /// What planning asks about all of it, found once.
     index: Arc<PlanIndex>,
     /// One service that was read again after the snapshot.
@@ -94,6 +116,7 @@ impl World {
         desired: Arc<Desired>,
         recorded: Recorded,
         busy: &BTreeSet<ObjectKey>,
+        looks: Looks<'_>,
     ) -> Result<Self, Error> {
         let owned: Owned = recorded
             .objects
@@ -108,20 +131,21 @@ impl World {
             .map(|object| (ServiceName::new(object.key.name.as_str()), object.id.clone()))
             .collect();
         let snapshot = without_unsettled(snapshot, &recorded, busy);
-        let desired = moved(desired, &recorded);
+        let stacks = Arc::new(Declared::new(Arc::clone(&desired)));
+        let desired = moved(desired, &recorded, &snapshot);
         let others = recorded.objects.iter();
         let others = others.filter(|object| object.key.kind != ObjectKind::Service);
         let owned_objects: Owned =
             others.map(|object| (object.key.target(), object.id.clone())).collect();
         let owned_objects = Arc::new(owned_objects);
-        let (owned, known_clusters) = (Arc::new(owned), recorded.clusters);
+        let (owned, known_clusters) = (Arc::new(owned), Arc::clone(&recorded.clusters));
         let now = context.clock.now();
         let input = PlanInput {
             desired: &desired,
             observed: &snapshot,
             owned: &owned,
             owned_objects: &owned_objects,
-            pruned_today: 0,
+            holdings: &Holdings::NONE,
             known_clusters: &known_clusters,
             images: &Resolutions::NEVER,
             masking: &context.masking,
@@ -135,9 +159,8 @@ impl World {
         // versions that hold the declared content.
         let resolved = resolved(&input).map(Arc::new);
         let input = PlanInput { desired: resolved.as_ref().unwrap_or(&desired), ..input };
-        let pruned_today =
-            if has_candidates(&input) { pruned_since(context, &snapshot, now).await? } else { 0 };
-        let input = PlanInput { pruned_today, ..input };
+        let holdings = Arc::new(holdings::gather(context, looks, &recorded, &input).await?);
+        let input = PlanInput { holdings: &holdings, ..input };
         let index = PlanIndex::of(&input);
         let desired = resolved.unwrap_or_else(|| Arc::clone(&desired));
         let contained = Arc::new(context.store.contained(&snapshot.cluster).await?);
@@ -147,11 +170,13 @@ impl World {
             desired,
             owned,
             owned_objects,
-            pruned_today,
+            holdings,
             known_clusters,
             images: Arc::new(Resolutions { mode, ..Resolutions::NEVER }),
             contained,
             now,
+            stacks,
+            recorded: recorded.objects,
             index: Arc::new(index),
             fresh: None,
         };
@@ -204,6 +229,12 @@ impl World {
         }
     }
 
+    /// Since when a service is on record as ours.
+    pub(crate) fn on_record_since(&self, name: &ServiceName) -> Option<Timestamp> {
+        let is_it = |object: &&OwnedObject| object.key.name == name.as_str();
+        self.recorded.iter().find(is_it).map(|object| object.since)
+    }
+
     /// What planning looks at.
     pub(crate) fn input<'a>(&'a self, context: &'a Context) -> PlanInput<'a> {
         PlanInput {
@@ -211,7 +242,7 @@ impl World {
             observed: &self.snapshot,
             owned: &self.owned,
             owned_objects: &self.owned_objects,
-            pruned_today: self.pruned_today,
+            holdings: &self.holdings,
             known_clusters: &self.known_clusters,
             images: &self.images,
             masking: &context.masking,
@@ -223,25 +254,3 @@ impl World {
         }
     }
 }
-
-/// How many objects were pruned in the last 24 hours, whoever led.
-async fn pruned_since(
-    context: &Context,
-    snapshot: &Snapshot,
-    now: Timestamp,
-) -> Result<usize, Error> {
-    let states = vec![ActionState::Executing, ActionState::Succeeded];
-    let filter = ActionFilter { states, ..ActionFilter::default() };
-    let since = now.checked_sub(DAY).unwrap_or(Timestamp::MIN);
-    let actions = context.store.actions(&filter).await?;
-    let pruned = actions.iter().filter(|action| {
-        action.kind.is_removal()
-            && action.step.class == DriftClass::Orphan
-            && action.step.request.is_none()
-            && action.key.cluster == snapshot.cluster
-            && action.updated_at >= since
-    });
-    Ok(pruned.count())
-}
-
-const DAY: SignedDuration = SignedDuration::from_hours(24);

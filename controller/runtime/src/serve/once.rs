@@ -15,8 +15,6 @@ use crate::workers::Started;
 
 /// How long it tries again what failed in a way that may pass.
 const ONCE_RETRIES: Duration = Duration::from_secs(3);
-/// How long it waits for dependencies to come up.
-const ONCE_PATIENCE: Duration = Duration::from_secs(60);
 
 impl Lead<'_> {
     /// Passes until nothing granted is left that can run soon.
@@ -24,7 +22,8 @@ impl Lead<'_> {
         self.declare_mode().await;
         self.take_in().await?;
         self.keeper().settle(ONCE_RETRIES).await?;
-        let mut deadline = Instant::now() + ONCE_PATIENCE;
+        let patience = self.context.options.patience;
+        let mut deadline = Instant::now() + patience;
         let retry_until = Instant::now() + ONCE_RETRIES;
         let mut total: Option<PassReport> = None;
         loop {
@@ -59,7 +58,7 @@ impl Lead<'_> {
                 && Instant::now() < retry_until;
             total = Some(merged(total, report));
             if ended {
-                deadline = Instant::now() + ONCE_PATIENCE;
+                deadline = Instant::now() + patience;
             }
             let rolling = self.context.options.wait_for_rollouts && self.workers.rolling() > 0;
             let go_on = ended || retrying || started.more_to_come || rolling;

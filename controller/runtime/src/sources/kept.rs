@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use skep_core::desired::{SourceState, SourceStatus};
 use skep_core::digester::Purpose;
 use skep_sources::{Content, LastGood, Source, SourceState as ReadState};
@@ -15,6 +16,8 @@ pub(super) struct Kept<S: Source> {
     pub(super) name: String,
     last_good: LastGood<S>,
     imported: bool,
+    /// When the value was taken for good, by this process or one before.
+    taken_at: Option<Timestamp>,
     said: Option<ReadState>,
 }
 
@@ -26,7 +29,7 @@ pub(super) struct Read<T> {
 
 impl<S: Source> Kept<S> {
     pub(super) fn new(name: String, source: S) -> Self {
-        Self { name, last_good: LastGood::new(source), imported: false, said: None }
+        Self { name, last_good: LastGood::new(source), imported: false, taken_at: None, said: None }
     }
 
     pub(super) fn source(&self) -> &S {
@@ -46,15 +49,24 @@ impl<S: Source> Kept<S> {
         self.last_good.value()
     }
 
+    /// When it came to say what it says now.
+    pub(super) const fn taken_at(&self) -> Option<Timestamp> {
+        self.taken_at
+    }
+
     /// What was kept before a restart, the first time.
     pub(super) async fn import(&mut self, refresh: &Refresh<'_>) -> Result<(), Error> {
         if self.imported {
             return Ok(());
         }
-        if let Some(content) = refresh.store.last_good(&self.name).await?
-            && let Err(error) = self.last_good.import(&content.content)
-        {
-            tracing::warn!(source.name = self.name, error = %error, "source.last_good_unusable");
+        if let Some(content) = refresh.store.last_good(&self.name).await? {
+            match self.last_good.import(&content.content) {
+                Ok(()) => self.taken_at = Some(content.loaded_at),
+                Err(error) => {
+                    let name = &self.name;
+                    tracing::warn!(source.name = name, error = %error, "source.last_good_unusable");
+                }
+            }
         }
         self.imported = true;
         Ok(())
@@ -67,6 +79,9 @@ impl<S: Source> Kept<S> {
         refresh: &Refresh<'_>,
     ) -> Result<Read<S::Loaded>, Error> {
         let refreshed = self.last_good.accept(read);
+        if refreshed.changed {
+            self.taken_at = Some(refresh.now);
+        }
         self.say(&refreshed.state);
         let bundle = refreshed.value.as_ref().map(|value| value.bundle());
         if let Some(fence) = refresh.fence

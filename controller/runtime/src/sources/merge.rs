@@ -96,6 +96,9 @@ impl<'a> Merge<'a> {
         for (stack, after) in &self.after {
             let Some(own) = self.desired.stacks.get(stack) else { continue };
             let own = own.services.clone();
+            if let Some(stack) = self.desired.stacks.get_mut(stack) {
+                stack.after = after.iter().cloned().collect();
+            }
             let mut before: BTreeSet<ServiceName> = BTreeSet::new();
             let mut unknown = None;
             for name in after {

@@ -92,6 +92,12 @@ impl SourceSet {
         self.stacks.sync(stack)
     }
 
+    /// Takes the history of a stack's repository for what it is at this commit, although it was
+    /// rewritten.
+    pub(crate) fn accept_history(&mut self, stack: &str, commit: &str) {
+        self.stacks.accept_history(stack, commit);
+    }
+
     /// Asks every repository again as soon as possible.
     pub(crate) fn sync_all(&mut self) {
         self.stacks.sync_all();

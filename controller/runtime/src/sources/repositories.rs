@@ -2,16 +2,23 @@
 
 use async_trait::async_trait;
 use skep_crds::stacks::GitOrigin;
-use skep_sources::Checkout;
+use skep_sources::{Checkout, Commit};
 
 /// Reads repositories.
 #[async_trait]
 pub trait Repositories: Send + Sync {
     /// The files of the commit that the origin stands for now, for the stack of this name.
+    /// `before` is the commit that was used last: one that is not made from it says so in
+    /// [`Commit::replaces`].
     ///
     /// # Errors
     /// Why there is none, in words for the owner of the stack; never with a secret in them.
-    async fn checkout(&self, stack: &str, origin: &GitOrigin) -> Result<Checkout, String>;
+    async fn checkout(
+        &self,
+        stack: &str,
+        origin: &GitOrigin,
+        before: Option<&Commit>,
+    ) -> Result<Checkout, String>;
 }
 
 /// Reads no repository: for commands that need none.
@@ -20,7 +27,12 @@ pub struct NoRepositories;
 
 #[async_trait]
 impl Repositories for NoRepositories {
-    async fn checkout(&self, _: &str, _: &GitOrigin) -> Result<Checkout, String> {
+    async fn checkout(
+        &self,
+        _: &str,
+        _: &GitOrigin,
+        _: Option<&Commit>,
+    ) -> Result<Checkout, String> {
         Err("repositories are not read here".to_owned())
     }
 }

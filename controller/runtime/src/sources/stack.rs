@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use skep_core::action::Source as ActionSource;
 use skep_core::desired::{
     DeclaredStack, Provenance, SourceState, SourceStatus, StackAbout, declare,
@@ -34,6 +35,9 @@ pub(super) struct Stacked {
     fetching: Option<AbortOnDropHandle<Result<Checkout, String>>>,
     /// When the repository is asked the next time.
     due: Instant,
+    /// When the question was asked that is being answered, and the one that was answered last.
+    asking_at: Timestamp,
+    asked_at: Option<Timestamp>,
 }
 
 /// A stack and where its files come from.
@@ -70,6 +74,8 @@ impl Stacked {
             fetched: None,
             fetching: None,
             due: Instant::now(),
+            asking_at: Timestamp::MIN,
+            asked_at: None,
         }
     }
 
@@ -104,6 +110,7 @@ impl Stacked {
         if source.repository() != self.kept.source().repository() {
             self.fetched = None;
             self.fetching = None;
+            self.asked_at = None;
             self.due = Instant::now();
         }
         self.kept.set_source(source);
@@ -131,15 +138,35 @@ impl Stacked {
         paths
     }
 
+    /// Takes the history of the repository for what it is, although it was rewritten: this
+    /// commit of it has dropped nothing.
+    pub(super) fn accept_history(&mut self, commit: &str) {
+        if let Some(Ok(checkout)) = &mut self.fetched
+            && checkout.commit.id == commit
+        {
+            checkout.commit.replaces = None;
+        }
+    }
+
+    /// What was kept before a restart.
+    pub(super) async fn import(&mut self, refresh: &Refresh<'_>) -> Result<(), Error> {
+        self.kept.import(refresh).await
+    }
+
     /// Begins to ask the repository when it is time.
-    pub(super) fn fetch(&mut self, repositories: &Arc<dyn Repositories>) {
+    pub(super) fn fetch(&mut self, repositories: &Arc<dyn Repositories>, now: Timestamp) {
         let Some(origin) = self.kept.source().repository().cloned() else { return };
         if self.fetching.is_some() || Instant::now() < self.due {
             return;
         }
         let repositories = Arc::clone(repositories);
         let stack = self.declaration().name.to_string();
-        let task = tokio::spawn(async move { repositories.checkout(&stack, &origin).await });
+        let before = self.kept.value().and_then(|value| value.commit()).cloned();
+        let task =
+            tokio::spawn(
+                async move { repositories.checkout(&stack, &origin, before.as_ref()).await },
+            );
+        self.asking_at = now;
         self.fetching = Some(AbortOnDropHandle::new(task));
     }
 
@@ -156,6 +183,7 @@ impl Stacked {
             Ok(Err(_)) => Err("the fetch was stopped".to_owned()),
             Err(_) => Err(format!("no answer within {} s", PATIENCE.as_secs())),
         });
+        self.asked_at = Some(self.asking_at);
         let interval = self.declaration().interval.as_nanos();
         let interval = Duration::from_nanos(u64::try_from(interval).unwrap_or(0));
         self.due = Instant::now() + jittered(interval, random.bits128());
@@ -167,7 +195,6 @@ impl Stacked {
         is_patient: bool,
         merge: &mut Merge<'_>,
     ) -> Result<(), Error> {
-        self.kept.import(refresh).await?;
         let is_leading = refresh.fence.is_some();
         let waits = is_patient || !is_leading || !self.kept.has_value();
         self.collect(waits, refresh.random).await;
@@ -230,7 +257,13 @@ impl Stacked {
             self.named = loaded.bundle.files.iter().map(|file| PathBuf::from(&file.path)).collect();
         }
         match declared(self.declaration(), loaded, merge) {
-            Ok(declared) => merge.stack(status, Some(declared), after),
+            Ok(mut declared) => {
+                declared.stack.taken_at = self.kept.taken_at();
+                declared.stack.asked_at = self.asked_at;
+                let replaced = loaded.commit().and_then(|commit| commit.replaces.as_ref());
+                declared.stack.rewritten = replaced.map(|commit| commit.id.clone());
+                merge.stack(status, Some(declared), after);
+            }
             Err(problems) => {
                 status.state = SourceState::Stale;
                 status.reason = Some(problems.to_string());
@@ -259,6 +292,8 @@ fn declared(
         },
         commit: loaded.commit().map(|commit| (commit.id.as_str(), commit.author.as_str())),
         prune: declaration.prune,
+        on_failure: declaration.on_failure,
+        rollout: declaration.rollout,
     };
     let masking = merge.masking;
     declare(&about, &loaded.loaded, masking, merge.secrets())

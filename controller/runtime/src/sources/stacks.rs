@@ -71,6 +71,12 @@ impl StackSet {
         is_known
     }
 
+    pub(super) fn accept_history(&mut self, stack: &str, commit: &str) {
+        if let Some(stack) = self.stacks.get_mut(stack) {
+            stack.accept_history(commit);
+        }
+    }
+
     pub(super) fn sync_all(&mut self) {
         self.stacks.values_mut().for_each(Stacked::sync);
     }
@@ -99,9 +105,11 @@ impl StackSet {
         merge: &mut Merge<'_>,
     ) -> Result<(), Error> {
         self.list(refresh, merge).await?;
-        // All are asked before the first is waited for.
+        // All are asked before the first is waited for, with what was kept of each: whether a
+        // history was rewritten shows beside that.
         for stack in self.stacks.values_mut() {
-            stack.fetch(&self.repositories);
+            stack.import(refresh).await?;
+            stack.fetch(&self.repositories, refresh.now);
         }
         for stack in self.stacks.values_mut() {
             stack.refresh(refresh, self.is_patient, merge).await?;

@@ -173,11 +173,22 @@ impl Files for Text {
 
 #[async_trait]
 impl Repositories for Commits {
-    async fn checkout(&self, stack: &str, _: &GitOrigin) -> Result<Checkout, String> {
+    async fn checkout(
+        &self,
+        stack: &str,
+        _: &GitOrigin,
+        _: Option<&Commit>,
+    ) -> Result<Checkout, String> {
         assert_eq!(stack, "a");
         let said = self.0.lock().unwrap().pop().unwrap();
         let author = "Ada <ada@example.com>".to_owned();
-        let commit = |id: &str| Commit { id: id.to_owned(), author, subject: "s".to_owned() };
+        let commit = |id: &str| Commit {
+            id: id.to_owned(),
+            author,
+            subject: "s".to_owned(),
+            made_at: None,
+            replaces: None,
+        };
         match said {
             Ok(text) => Ok(Checkout::new(commit(&text.len().to_string()), Arc::new(Text(text)))),
             Err(why) => Err(why.to_owned()),
@@ -223,9 +234,14 @@ struct Slow {
 
 #[async_trait]
 impl Repositories for Slow {
-    async fn checkout(&self, stack: &str, origin: &GitOrigin) -> Result<Checkout, String> {
+    async fn checkout(
+        &self,
+        stack: &str,
+        origin: &GitOrigin,
+        before: Option<&Commit>,
+    ) -> Result<Checkout, String> {
         self.answers.notified().await;
-        self.commits.checkout(stack, origin).await
+        self.commits.checkout(stack, origin, before).await
     }
 }
 

@@ -52,10 +52,10 @@ const SECRETS: Calls = Calls {
     remove: "remove_secret",
 };
 
-/// Those about one kind.
+/// Those about one kind; stacks are nothing to the engine but their services.
 pub(super) const fn calls(kind: ObjectKind) -> Calls {
     match kind {
-        ObjectKind::Service => SERVICES,
+        ObjectKind::Service | ObjectKind::Stack => SERVICES,
         ObjectKind::Network => NETWORKS,
         ObjectKind::Config => CONFIGS,
         ObjectKind::Secret => SECRETS,

@@ -14,6 +14,7 @@ use skep_core::hold::Hold;
 use skep_core::identity::{ActionId, ClusterId, IntentId, ObjectKey, RequestId};
 use skep_core::letter::DeadLetter;
 use skep_core::notice::Notice;
+use skep_core::plan::PruneMark;
 use skep_core::request::{NewRequest, ServiceRequest};
 use skep_core::revision::{NewRevision, Revision, RevisionHead};
 use skep_store::{
@@ -23,8 +24,8 @@ use skep_store::{
     FailedAttempt, Fence, Holds, Intent, IntentOutcome, Intents, LastGoodContent, Lease,
     LeaseHolder, LeaseRequest, Leases, Ledger, LedgerFilter, LetterAnswer, LetterFilter, NewAction,
     OpenLetters, Ordered, Outbox, OverrideFilter, Overrides, OwnedObject, Ownership,
-    ProposeOutcome, Refusal, Rejection, RequestFilter, RequestOutcome, Requests, Requeue, Result,
-    Retries, Revisions, Sources, Store, Tidied, TrailReader, WaitNote,
+    ProposeOutcome, Prunes, Refusal, Rejection, RequestFilter, RequestOutcome, Requests, Requeue,
+    Result, Retries, Revisions, Sources, Store, Tidied, TrailReader, WaitNote,
 };
 
 use super::Process;
@@ -164,6 +165,10 @@ tapped! {
         fn owned(cluster: &ClusterId) -> Vec<OwnedObject>;
         fn owned_of(keys: &[ObjectKey]) -> Vec<OwnedObject>;
         fn owned_clusters() -> Vec<ClusterId>;
+    }
+    Prunes {
+        fn prune_mark(cluster: &ClusterId) -> Option<PruneMark>;
+        fn put_prune_mark(fence: &Fence, cluster: &ClusterId, mark: &PruneMark) -> ();
     }
     Requests {
         fn submit(requests: &[NewRequest], now: Timestamp) -> Vec<ServiceRequest>;

@@ -125,7 +125,13 @@ impl Files for Commits {
 fn a_commit_is_read_below_its_folder_and_nowhere_else() {
     let text = "source: {git: {url: \"file:///x\", path: deploy}}";
     let source = source(Path::new("/etc"), text);
-    let commit = Commit { id: "c0ffee".into(), author: "a <a@b>".into(), subject: "s".into() };
+    let commit = Commit {
+        id: "c0ffee".into(),
+        author: "a <a@b>".into(),
+        subject: "s".into(),
+        made_at: None,
+        replaces: None,
+    };
     let load = |web: &'static str| {
         let files = BTreeMap::from([("web.yml", web), ("passwd", "in the commit")]);
         source.load_from(&Checkout::new(commit.clone(), Arc::new(Commits(files))))

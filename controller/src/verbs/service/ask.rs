@@ -1,6 +1,7 @@
 //! Asking by hand: the request is stored, whoever leads turns it into an action through the gate,
 //! and this process waits for what becomes of it. When nobody leads, this process does.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -41,24 +42,26 @@ pub(super) async fn ask(
         .into_iter()
         .map(|(name, verb)| Ok((find(&seen, &name)?, verb)))
         .collect::<Result<Vec<_>>>()?;
-    ask_about(session, args, &seen, wanted).await
+    ask_about(session, args, &seen, wanted, BTreeSet::new()).await
 }
 
-/// Asks about services whose names are final.
-pub(super) async fn ask_about(
+/// Asks about services, or other objects, whose names are final, or about stacks; `members` are the
+/// services that are changed on their behalf.
+pub(in crate::verbs) async fn ask_about(
     session: &Session,
     args: &AskArgs,
     seen: &Seen,
     wanted: Vec<(ServiceName, RequestVerb)>,
+    members: BTreeSet<ServiceName>,
 ) -> Result<u8> {
     let store = seen.wired.store.as_ref();
     let actor = identity::actor(&session.environment);
-    let only = wanted.iter().map(|(name, _)| name.clone()).collect();
+    let only = wanted.iter().map(|(name, _)| name.clone()).chain(members).collect();
     let requests: Vec<NewRequest> = wanted
         .into_iter()
         .map(|(name, verb)| NewRequest {
             id: RequestId::generate(&SystemRandom),
-            key: ObjectKey::service(&seen.planned.plan.cluster_id, &name),
+            key: ObjectKey::of(&seen.planned.plan.cluster_id, &name),
             verb,
             actor: actor.clone(),
             reason: args.reason.clone(),

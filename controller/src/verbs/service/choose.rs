@@ -1,5 +1,7 @@
 //! Which services `adopt` and `release` are about.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 use skep_core::identity::ServiceName;
 use skep_core::labels;
@@ -66,7 +68,7 @@ async fn about(
         return Ok(exit::OK);
     }
     let wanted = chosen.into_iter().map(|name| (name, verb.clone())).collect();
-    ask_about(session, &args.ask, seen, wanted).await
+    ask_about(session, &args.ask, seen, wanted, BTreeSet::new()).await
 }
 
 fn named(seen: &Seen, names: &[String]) -> Result<Vec<ServiceName>> {

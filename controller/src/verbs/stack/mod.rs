@@ -8,6 +8,7 @@ mod one;
 pub(super) mod own;
 pub(super) mod reference;
 mod render;
+mod rollback;
 mod variables;
 
 use std::path::PathBuf;
@@ -55,6 +56,7 @@ pub(super) async fn run_fleet(session: &Session, verb: &StackFleetVerb) -> Resul
         StackFleetVerb::List { fleet } => list::list(session, fleet).await,
         StackFleetVerb::Diff(args) => one::diff(session, args).await,
         StackFleetVerb::Sync(args) => one::sync(session, args).await,
+        StackFleetVerb::Rollback { name, ask } => rollback::rollback(session, name, ask).await,
         StackFleetVerb::Import(args) => import::import(session, args).await,
     }
 }

@@ -63,7 +63,7 @@ pub(super) async fn sync(session: &Session, args: &SyncStackArgs) -> Result<u8> 
     crate::verbs::reconcile::pass(session, &wired.controller).await
 }
 
-fn find<'a>(stacks: &'a [StackOrigin], name: &str) -> Result<&'a StackOrigin> {
+pub(super) fn find<'a>(stacks: &'a [StackOrigin], name: &str) -> Result<&'a StackOrigin> {
     if let Some(found) = stacks.iter().find(|stack| stack.name == name) {
         return Ok(found);
     }

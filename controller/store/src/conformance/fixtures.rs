@@ -135,7 +135,13 @@ pub fn decision(id: &str, decision: Decision) -> DecisionRequest {
 }
 
 pub(super) fn owned(name: &str, id: &str) -> OwnedObject {
-    OwnedObject { key: key(name), id: SwarmId::new(id), source: Source::Registry, since: at(2) }
+    OwnedObject {
+        key: key(name),
+        id: SwarmId::new(id),
+        source: Source::Registry,
+        stack: None,
+        since: at(2),
+    }
 }
 
 pub(super) fn done(change: Option<OwnershipChange>) -> IntentOutcome {

@@ -53,6 +53,7 @@ pub(super) fn plural(kind: ObjectKind) -> &'static str {
         ObjectKind::Network => "networks",
         ObjectKind::Config => "configs",
         ObjectKind::Secret => "secrets",
+        ObjectKind::Stack => "stacks",
     }
 }
 

@@ -13,7 +13,7 @@ use skep_core::digester::Digester;
 use skep_core::identity::{ActionId, FleetName, ServiceName, SwarmId};
 use skep_core::observed::{ApiVersion, ObservedService, Snapshot};
 use skep_core::plan::{
-    BoundRequest, Late, Masking, Operation, Owned, Plan, PlanInput, Step, bind, plan,
+    BoundRequest, Holdings, Late, Masking, Operation, Owned, Plan, PlanInput, Step, bind, plan,
 };
 use skep_core::ports::Clock;
 use skep_swarm::{DockerEngine, Engine as _, EngineAddress, Error, observe};
@@ -94,7 +94,7 @@ impl Lab {
             observed: &swarm,
             owned: &owned,
             owned_objects: &Owned::new(),
-            pruned_today: 0,
+            holdings: &Holdings::NONE,
             known_clusters: &[],
             masking: &Masking::new(*b"key"),
             digester: &Digester::new(&[7; 32]).unwrap(),

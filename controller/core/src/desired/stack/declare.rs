@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 use skep_crds::Problems;
 use skep_crds::stack::Loaded;
+use skep_crds::stacks::{FirstRollout, OnFailure};
 use skep_crds::value::Name;
 
 use super::{EngineStack, FileObject, Scope, stack};
@@ -29,6 +30,10 @@ pub struct StackAbout<'a> {
     pub commit: Option<(&'a str, &'a str)>,
     /// Whether what is no longer declared may be removed.
     pub prune: bool,
+    /// What happens when a change of it fails.
+    pub on_failure: OnFailure,
+    /// How a large first rollout of it is paced.
+    pub rollout: FirstRollout,
 }
 
 /// What a stack declares.
@@ -95,8 +100,14 @@ pub fn declare(
         provenance: about.declared_at.clone(),
         domain: about.domain.to_owned(),
         prune: about.prune,
+        on_failure: about.on_failure,
+        rollout: about.rollout,
+        after: BTreeSet::new(),
         externals,
         services: services.iter().map(|service| service.name.clone()).collect(),
+        taken_at: None,
+        asked_at: None,
+        rewritten: None,
     };
     Ok(DeclaredStack { stack, services, objects })
 }
@@ -240,6 +251,8 @@ mod tests {
             },
             commit: Some(("c0ffee", "Ada <ada@example.com>")),
             prune: true,
+            on_failure: OnFailure::Stop,
+            rollout: FirstRollout::Staged,
         };
         let mut secrets = SecretValues::default();
         let declared = declare(&about, &loaded, &Masking::new(b"key".to_vec()), &mut secrets)

@@ -1,12 +1,15 @@
 //! What the plan says about the fleet as a whole: when a person has to look first, which sources
 //! cannot be relied on, and what is ours and no longer declared.
 
+use std::collections::BTreeSet;
+
 use crate::desired::{Desired, SourceState};
 use crate::identity::ServiceName;
+use crate::plan::objects::current_target;
 use crate::plan::walk::Walk;
 use crate::plan::{PlanInput, Waiting};
 
-/// More than this many recorded services gone at once is not somebody's clean-up; see
+/// More than this many recorded objects gone at once is not somebody's clean-up; see
 /// [`vanished_budget`].
 const VANISHED_AT_MOST: usize = 3;
 
@@ -25,18 +28,30 @@ pub(in crate::plan) fn reason(input: &PlanInput<'_>) -> Option<String> {
     let mut declared = Walk::of(input.desired.services.keys().map(|name| (name, ())));
     let mut there = Walk::of(input.observed.services.keys().map(|name| (name, ())));
     let is_gone = |name: &&ServiceName| declared.find(name).is_some() && there.find(name).is_none();
-    let gone = input.owned.keys().filter(is_gone).count();
-    let budget = vanished_budget(input.owned.len());
+    let gone = input.owned.keys().filter(is_gone).count() + objects_gone(input);
+    let recorded = input.owned.len() + input.owned_objects.len();
+    let budget = vanished_budget(recorded);
     (gone > budget).then(|| {
         format!(
-            "{gone} of {} recorded services are gone at once (more than {budget}): a restored or \
-             stale manager looks like this",
-            input.owned.len()
+            "{gone} of {recorded} recorded objects are gone at once (more than {budget}): a \
+             restored or stale manager looks like this"
         )
     })
 }
 
-/// The smaller of three services and a fifth of the fleet, but at least one.
+/// Networks, configs and secrets on record that are declared and not there. Earlier versions are
+/// not made again, so they do not count.
+fn objects_gone(input: &PlanInput<'_>) -> usize {
+    let is_gone = |target: &&ServiceName| !input.observed.objects.contains_key(*target);
+    let gone: BTreeSet<&ServiceName> = input.owned_objects.keys().filter(is_gone).collect();
+    if gone.is_empty() {
+        return 0;
+    }
+    let current = input.desired.objects.values().map(|object| current_target(input, object));
+    current.filter(|target| gone.contains(target)).count()
+}
+
+/// The smaller of three objects and a fifth of the fleet, but at least one.
 fn vanished_budget(recorded: usize) -> usize {
     (recorded / 5).clamp(1, VANISHED_AT_MOST)
 }

@@ -110,6 +110,7 @@ impl Draft<'_> {
             difference: None,
             digest: Digest::of_bytes(b""),
             group: GroupKey::default(),
+            stack: None,
         }
     }
 

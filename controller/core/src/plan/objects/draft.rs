@@ -37,6 +37,9 @@ impl<'a> Draft<'a> {
     }
 
     pub(super) fn finding(&self) -> Finding {
+        if let Some((live, stack)) = self.moved_from() {
+            return self.moved(live, stack);
+        }
         let Some(live) = self.live else { return self.missing() };
         if !version::is_ours(self.input, live) {
             return self.foreign(live);
@@ -57,8 +60,48 @@ impl<'a> Draft<'a> {
         self.finish(step)
     }
 
-    /// The engine has no way to change the labels of a network.
+    /// What is ours under this name, when it belongs to another stack than the one that declares
+    /// it now, and that stack.
+    fn moved_from(&self) -> Option<(&'a ObservedObject, &'a str)> {
+        let plain = || self.input.object(self.object.kind, &self.object.name);
+        let live = self.live.or_else(plain)?;
+        let stack = self.input.holdings.stack(&live.target(), live.stack())?;
+        (stack != self.object.stack && version::is_ours(self.input, live)).then_some((live, stack))
+    }
+
+    /// Two stacks that name the same object would fight over it: a person moves it, once.
+    fn moved(&self, live: &ObservedObject, from: &str) -> Finding {
+        let (target, to) = (live.target(), &self.object.stack);
+        let reason = format!(
+            "on record for stack {from}, and declared by stack {to} now; approving it moves the \
+             record and writes nothing to Docker"
+        );
+        let operation = Operation::Adopt;
+        let mut step = self.step(self.words().adopt, DriftClass::Foreign, reason, operation);
+        step.risk = Risk::Low;
+        step.changes = self.differences(live);
+        step.confirm = Some(format!("{target} moves from stack {from} to stack {to}"));
+        (step.target, step.object) = (target, Some(live.id.clone()));
+        step.observed_at = Some(live.updated_at);
+        self.finish(step)
+    }
+
     pub(super) fn remark(&self) -> Option<Waiting> {
+        self.moved_remark().or_else(|| self.labels_remark())
+    }
+
+    fn moved_remark(&self) -> Option<Waiting> {
+        let (live, from) = self.moved_from()?;
+        let reason = format!(
+            "it is on record for stack {from}, and declared by stack {} now: approve its step to \
+             move it, or give it back to stack {from}; nothing of it is removed or made anew",
+            self.object.stack
+        );
+        Some(Waiting::on(&live.target(), SOURCE_MOVED, reason))
+    }
+
+    /// The engine has no way to change the labels of a network.
+    fn labels_remark(&self) -> Option<Waiting> {
         let live = self.live.filter(|live| live.kind == ObjectKind::Network)?;
         let changes = compare::labels(live, self.object, self.input.masking);
         let keys: Vec<&str> =
@@ -268,6 +311,7 @@ impl<'a> Draft<'a> {
             difference: None,
             digest: Digest::of_bytes(b""),
             group: GroupKey::default(),
+            stack: None,
         }
     }
 
@@ -300,6 +344,9 @@ impl<'a> Draft<'a> {
     }
 }
 
+/// The code of the remark about what another stack declares now.
+pub(in crate::plan) const SOURCE_MOVED: &str = "SOURCE_MOVED";
+
 /// The code of the remark about labels of a network.
 pub(in crate::plan) const LABELS_FIXED: &str = "LABELS_FIXED";
 
@@ -322,6 +369,10 @@ pub(in crate::plan) fn words(kind: ObjectKind) -> Words {
         }
         ObjectKind::Config => (K::CreateConfig, K::UpdateConfig, K::RemoveConfig, K::AdoptConfig),
         ObjectKind::Secret => (K::CreateSecret, K::UpdateSecret, K::RemoveSecret, K::AdoptSecret),
+        // A stack is no object of the engine: all that is ever done to one is this.
+        ObjectKind::Stack => {
+            (K::RedeployStack, K::RedeployStack, K::RedeployStack, K::RedeployStack)
+        }
     };
     Words { create, update, remove, adopt }
 }

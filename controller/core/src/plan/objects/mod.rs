@@ -21,13 +21,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use self::draft::Draft;
-pub(super) use self::draft::{LABELS_FIXED, words};
+pub(super) use self::draft::{LABELS_FIXED, SOURCE_MOVED, words};
 pub use self::resolve::resolved;
 pub use self::users::missing_references;
 use self::users::names_used;
 pub(super) use self::users::needed_by;
-pub(super) use self::version::{owned_versions, version_of};
+use self::version::version_of;
+pub(super) use self::version::{current_target, owned_versions};
 use super::{Blocked, Finding, PlanInput, Step, Waiting, prune};
+use crate::desired::{Desired, DesiredObject};
 use crate::identity::{ObjectKind, ServiceName};
 use crate::observed::ObservedObject;
 
@@ -52,7 +54,8 @@ impl ObjectPlan {
     pub(super) fn of(input: &PlanInput<'_>, confirm: Option<&str>) -> Self {
         let mut plan = Self::default();
         let desired = input.desired;
-        if desired.objects.is_empty() && desired.stacks.is_empty() {
+        let nothing_declared = desired.objects.is_empty() && desired.stacks.is_empty();
+        if nothing_declared && input.owned_objects.is_empty() {
             return plan;
         }
         for stack in desired.stacks.values() {
@@ -199,6 +202,24 @@ fn missing_external(
         ),
         hint: format!("create it: {create}; or take external: true away"),
     })
+}
+
+/// The stack that declares a network, config or secret, or a version of it.
+#[must_use]
+pub fn declaring_stack<'a>(desired: &'a Desired, target: &ServiceName) -> Option<&'a str> {
+    declaration(desired, target).map(|object| object.stack.as_str())
+}
+
+/// The declaration of a network, config or secret, or of what it is a version of.
+pub(super) fn declaration<'a>(
+    desired: &'a Desired,
+    target: &ServiceName,
+) -> Option<&'a DesiredObject> {
+    let is_it = |object: &&DesiredObject| {
+        object.kind == target.kind()
+            && (object.name == target.bare() || version_of(&object.name, target.bare()).is_some())
+    };
+    desired.objects.values().find(is_it)
 }
 
 impl<'a> PlanInput<'a> {

@@ -41,8 +41,14 @@ impl World {
             provenance: place(),
             domain: "edge".to_owned(),
             prune: false,
+            on_failure: skep_crds::stacks::OnFailure::Stop,
+            rollout: skep_crds::stacks::FirstRollout::Staged,
+            after: std::collections::BTreeSet::new(),
             externals: Vec::new(),
             services: [ServiceName::new("web_a")].into(),
+            taken_at: None,
+            asked_at: None,
+            rewritten: None,
         };
         self.desired.stacks.entry("web".to_owned()).or_insert(stack)
     }

@@ -33,7 +33,7 @@ pub fn missing_references<'a>(
         ObjectKind::Network => observed.network_id(target.bare()).is_none(),
         ObjectKind::Secret => !observed.secrets.contains_key(target.bare()),
         ObjectKind::Config => !observed.configs.contains_key(target.bare()),
-        ObjectKind::Service => false,
+        ObjectKind::Service | ObjectKind::Stack => false,
     })
 }
 

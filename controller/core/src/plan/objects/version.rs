@@ -100,6 +100,14 @@ pub(super) fn current_name(input: &PlanInput<'_>, object: &DesiredObject) -> Str
     }
 }
 
+/// What a step about the declared content is about.
+pub(in crate::plan) fn current_target(
+    input: &PlanInput<'_>,
+    object: &DesiredObject,
+) -> ServiceName {
+    ServiceName::object(object.kind, &current_name(input, object))
+}
+
 /// On record under this very id.
 pub(super) fn is_ours(input: &PlanInput<'_>, live: &ObservedObject) -> bool {
     input.owned_objects.get(&live.target()) == Some(&live.id)
