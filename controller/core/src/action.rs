@@ -379,7 +379,7 @@ pub struct Action {
     /// A granted action that has not started by then expires, unless it had to wait: see
     /// [`crate::approval::deadline`].
     pub start_by: Option<Timestamp>,
-    /// What a granted action waits for, as far as is known.
+    /// What a granted action waits for, or a pending one would, as far as is known.
     #[serde(default)]
     pub wait: Option<Wait>,
     /// When it last ceased to wait for something.

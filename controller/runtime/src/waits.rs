@@ -45,7 +45,7 @@ impl Waits {
     }
 
     /// The action could run from now on.
-    fn end(&mut self, action: &Action) {
+    pub(crate) fn end(&mut self, action: &Action) {
         if action.wait.is_some() {
             self.notes.push(WaitNote { action: action.id.clone(), wait: None });
         }

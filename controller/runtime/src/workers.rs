@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use skep_core::action::{Action, ActionState, ActuatorMode};
 use skep_core::identity::{ActionId, ClusterId, ObjectKind, ServiceName};
 use skep_core::observed::Snapshot;
-use skep_core::plan::{Operation, Waiting};
+use skep_core::plan::Operation;
 use skep_store::{ActionFilter, Intent};
 use skep_swarm::observe;
 use tokio::task::{JoinError, JoinSet};
@@ -21,7 +21,7 @@ use crate::rate::Rate;
 use crate::reconcile::act::{Attempt, carry_out};
 use crate::reconcile::{Pass, World};
 use crate::report::ActionReport;
-use crate::stacks::{Sorted, sort_out};
+use crate::stacks::sort_out;
 use crate::waits::{self, Waits};
 use crate::{Error, rollout, settle};
 
@@ -195,14 +195,9 @@ impl Workers {
             }
             able.push(action);
         }
-        let Sorted { ready, waiting } = sort_out(&self.context, &pass.world, able, &active).await?;
-        for (action, wait) in waiting {
-            waits.wait(&action, wait.code, &wait.reason);
-            let (target, code) = (Some(action.step.target), wait.code.to_owned());
-            pass.report.waiting.push(Waiting { target, code, reason: wait.reason });
-            started.more_to_come |= wait.ends_soon;
-        }
-        self.queue = ready.into_iter().map(|one| (Arc::clone(&pass.world), one)).collect();
+        let sorted = sort_out(&self.context, &pass.world, able, &active).await?;
+        started.more_to_come |= sorted.tell(&mut waits, &mut pass.report);
+        self.queue = sorted.ready.into_iter().map(|one| (Arc::clone(&pass.world), one)).collect();
         self.fill();
         for (_, action) in &mut self.queue {
             action.wait = waits.wait(action, waits::CAPACITY, "waits for its turn");

@@ -98,7 +98,9 @@ fn table(items: &[ApprovalView], style: Style, now: Timestamp) -> String {
             ApprovalStatus::Pending => until(approval.expires_at, now),
             _ => "-".to_owned(),
         };
-        let reason = approval.overdue.map_or_else(|| approval.reason.clone(), late);
+        let waits = approval.wait.as_ref().map(waits_for);
+        let reason = approval.overdue.map(late).or(waits);
+        let reason = reason.unwrap_or_else(|| approval.reason.clone());
         columns.row([
             short(&approval.id).to_owned(),
             approval.kind.to_string(),

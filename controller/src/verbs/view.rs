@@ -40,6 +40,8 @@ pub(super) struct ApprovalView {
     pub(super) state: Option<ActionState>,
     /// What should have happened by now and has not.
     pub(super) overdue: Option<Overdue>,
+    /// What the action waits for, or would when it is approved.
+    pub(super) wait: Option<Wait>,
     /// What requests have in common whose change is the same apart from the service.
     pub(super) group: Option<String>,
 }
@@ -67,6 +69,7 @@ impl ApprovalView {
             mode: action.map(|action| action.mode),
             state: action.map(|action| action.state),
             overdue: None,
+            wait: action.and_then(|action| action.wait.clone()),
             group: action.map(|action| action.step.group.to_string()),
         }
     }

@@ -26,7 +26,7 @@ pub(crate) async fn note(
             Some(wait) => {
                 sqlx::query!(
                     "UPDATE actions SET wait_code = $1, wait_reason = $2, wait_since = $3 \
-                     WHERE id = $4 AND state = 'granted'",
+                     WHERE id = $4 AND state IN ('pending', 'granted')",
                     wait.code.as_str(),
                     wait.reason.as_str(),
                     to_column(wait.since),
@@ -39,7 +39,7 @@ pub(crate) async fn note(
             None => {
                 sqlx::query!(
                     "UPDATE actions SET wait_code = NULL, wait_reason = NULL, wait_since = NULL, \
-                     runnable_since = $1 WHERE id = $2 AND state = 'granted' \
+                     runnable_since = $1 WHERE id = $2 AND state IN ('pending', 'granted') \
                      AND wait_code IS NOT NULL",
                     to_column(now),
                     note.action.as_str()

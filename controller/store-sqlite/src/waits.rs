@@ -26,7 +26,7 @@ pub(crate) async fn note(
             Some(wait) => {
                 sqlx::query!(
                     "UPDATE actions SET wait_code = ?, wait_reason = ?, wait_since = ? \
-                     WHERE id = ? AND state = 'granted'",
+                     WHERE id = ? AND state IN ('pending', 'granted')",
                     wait.code.as_str(),
                     wait.reason.as_str(),
                     to_column(wait.since),
@@ -39,7 +39,7 @@ pub(crate) async fn note(
             None => {
                 sqlx::query!(
                     "UPDATE actions SET wait_code = NULL, wait_reason = NULL, wait_since = NULL, \
-                     runnable_since = ? WHERE id = ? AND state = 'granted' \
+                     runnable_since = ? WHERE id = ? AND state IN ('pending', 'granted') \
                      AND wait_code IS NOT NULL",
                     to_column(now),
                     note.action.as_str()

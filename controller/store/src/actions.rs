@@ -49,7 +49,7 @@ pub struct Closing {
     pub moved: Option<Moved>,
 }
 
-/// What a granted action waits for now.
+/// What an action that has not started waits for now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WaitNote {
     /// Which action.
@@ -120,9 +120,9 @@ pub trait Actions {
     async fn close_action(&self, fence: &Fence, closing: &Closing, now: Timestamp) -> Result<()>;
 
     /// Keeps on record what granted actions wait for, so that their time to start does not run
-    /// meanwhile, whoever leads. The end of a wait is kept in
-    /// [`skep_core::action::Action::runnable_since`]; an action that is not granted any more is left
-    /// alone. Fenced. Decides nothing: no revision moves, nothing is audited, nobody wakes.
+    /// meanwhile, whoever leads, and what pending ones would wait for, so that whoever decides can
+    /// see it. The end of a wait is kept in [`skep_core::action::Action::runnable_since`]; an action
+    /// that has started, or has ended, is left alone. Fenced. Decides nothing: no revision moves, nothing is audited, nobody wakes.
     async fn note_waits(&self, fence: &Fence, notes: &[WaitNote], now: Timestamp) -> Result<()>;
 
     /// One action, by its id or an unambiguous start of it.

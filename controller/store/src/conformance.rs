@@ -142,7 +142,7 @@ macro_rules! for_each_behaviour {
             waits {
                 what_an_action_waits_for_is_kept
                 the_end_of_a_wait_is_kept
-                only_granted_actions_wait
+                only_what_has_not_started_waits
                 waiting_wakes_nobody
                 what_moved_is_kept_with_the_action
             }

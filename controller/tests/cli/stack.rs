@@ -1,7 +1,8 @@
-//! `stack render`, `stack validate` and `stack lint`.
+//! `stack render`, `stack validate`, `stack lint` and `stack rollback`.
 
 use serde_json::{Value, json};
 
+use crate::engine::FakeEngine;
 use crate::{Home, keys, shipped};
 
 const WEB: &str = "services:\n  web:\n    image: nginx:${TAG:?say which}\n    environment: {DB_PASSWORD: \"${DB_PASSWORD:-}\", PLAIN: a}\n    command: --dsn=me:${DB_PASSWORD:-none}@db\n    ports: [\"8080:80\"]\n";
@@ -192,4 +193,35 @@ fn what_docker_refuses_is_refused_with_its_place() {
         count += 1;
     }
     assert!(count >= 50, "{count} files");
+}
+
+#[test]
+fn the_way_back_is_asked_for_about_a_declared_stack_only() {
+    let home = Home::new();
+    let run = home.run(&["stack", "rollback"]);
+    assert_eq!(run.code(), 64, "{run}");
+    assert!(!home.path(".local/state/skep/skep.db").exists());
+    let help = home.run(&["stack", "rollback", "--help"]);
+    assert!(help.stdout().contains("skep stack rollback web --stacks stacks.yml"), "{help}");
+
+    let engine = FakeEngine::start(&home);
+    home.file("web.yml", "services: {app: {image: \"nginx:1.27\"}}\n");
+    let stacks = home.file("stacks.yml", "stacks: [{name: web, files: [web.yml]}]\n");
+    let variables = [("DOCKER_HOST", engine.host.as_str()), ("SKEP_STACKS", &stacks)];
+    let ask = |name: &str, more: &[&str]| {
+        home.run_with(&[&["stack", "rollback", name][..], more].concat(), &variables)
+    };
+    let error = ask("wep", &["-o", "json"]).error(1);
+    assert_eq!(error["code"], "NOT_FOUND");
+    assert!(error["next"].as_str().unwrap().contains("web"), "{error}");
+
+    // Nothing of it was ever changed: that is no failure.
+    let asked = ask("web", &["-o", "json"]);
+    assert_eq!(asked.code(), 0, "{asked}");
+    let item = asked.json()["items"][0].clone();
+    assert_eq!((&item["target"], &item["verb"]), (&json!("stack/web"), &json!("rollback_stack")));
+    assert_eq!(item["request"], "refused");
+    assert!(item["detail"].as_str().unwrap().starts_with("NOTHING_TO_DO"), "{item}");
+    let shown = ask("web", &[]);
+    assert!(shown.stdout().contains("rollback of the stack"), "{shown}");
 }

@@ -31,3 +31,4 @@ mod sources;
 mod stack;
 mod stacks;
 mod tutorial;
+mod waves;

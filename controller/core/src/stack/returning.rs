@@ -225,8 +225,8 @@ pub enum Progress<'a> {
     },
 }
 
-/// How far the whole has come, given the newest action of each member. Those of others, or of an
-/// earlier way back, say nothing.
+/// How far the whole has come, given the actions about its members. Those that are not its own say
+/// nothing.
 #[must_use]
 pub fn progress<'a>(whole: &'a Action, actions: &'a [Action]) -> Progress<'a> {
     let members = members_of(whole);

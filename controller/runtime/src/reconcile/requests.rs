@@ -231,6 +231,9 @@ pub(super) async fn overtaken(
     if open.kind == ActionKind::RedeployStack && stacks::has_begun(context, open).await? {
         return Ok(None);
     }
+    if let Some(why) = stacks::is_overtaken(context, world, open).await? {
+        return Ok(Some(why));
+    }
     // What was asked of a rehearsal is not for real, nor the other way round.
     if open.mode != context.options.mode {
         return Ok(Some("the actuator changed since it was asked for; ask again".to_owned()));

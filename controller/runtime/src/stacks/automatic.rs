@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use skep_core::action::ActionState;
+use skep_core::action::{Action, ActionState};
 use skep_core::gate::Request;
 use skep_core::identity::{ObjectKey, ObjectKind, PlanId, ServiceName};
 use skep_core::plan::{Operation, Requested};
@@ -19,6 +19,22 @@ use crate::reconcile::gate::Gate;
 use crate::reconcile::propose::{Filed, Origin, described, file};
 use crate::reconcile::refuse::{denied, record, refusal};
 use crate::report::PassReport;
+
+/// Why what was proposed by itself is not needed any more, while it has not begun: what failed
+/// was tried again, or is declared otherwise.
+pub(crate) async fn is_overtaken(
+    context: &Context,
+    world: &World,
+    open: &Action,
+) -> Result<Option<String>, Error> {
+    if open.step.request != Some(RequestVerb::RollbackStack { automatic: true }) {
+        return Ok(None);
+    }
+    let stack = open.step.target.bare();
+    let facts = Facts::of_stacks(context, world, BTreeSet::from([stack])).await?;
+    let is_well = facts.failures_of(stack).next().is_none();
+    Ok(is_well.then(|| "nothing of the stack has failed any more".to_owned()))
+}
 
 /// Files what is to be proposed. While something of a stack is being written it is not known yet
 /// what would have to go back.

@@ -10,7 +10,7 @@ use skep_core::identity::{ObjectKey, ObjectKind, ServiceName};
 use skep_core::labels;
 use skep_core::plan::{DriftClass, Finding, Plan, Step, Waiting, plan_key};
 use skep_core::rollout::tries_again;
-use skep_core::stack::{Failure, Wait, held_by, stopped_by};
+use skep_core::stack::{Failure, RETURNING, Wait, held_by, stopped_by};
 use skep_store::ActionFilter;
 
 use crate::Error;
@@ -138,6 +138,11 @@ impl Facts {
             return None;
         }
         let stack = stack_of(world, &step.target)?;
+        let whole = self.latest(&ServiceName::object(ObjectKind::Stack, stack));
+        if let Some(whole) = whole.filter(|whole| whole.state == ActionState::Granted) {
+            let reason = format!("the stack goes back first (action {})", whole.id);
+            return Some(Wait { code: RETURNING, reason, ends_soon: true });
+        }
         let retried = self.retried.get(&step.target).copied();
         let failure = stopped_by(&world.desired, stack, &step.target, &self.failures, retried)?;
         Some(failure.wait())

@@ -8,9 +8,9 @@ mod returning;
 mod starting;
 mod whole;
 
-pub(crate) use self::automatic::propose_returns;
+pub(crate) use self::automatic::{is_overtaken, propose_returns};
 pub(crate) use self::declared::Declared;
 pub(crate) use self::facts::{Facts, stopped_steps};
 pub(crate) use self::returning::replan;
-pub(crate) use self::starting::{Sorted, sort_out};
+pub(crate) use self::starting::sort_out;
 pub(crate) use self::whole::{carry_on, file_members, has_begun, whole_of};

@@ -6,19 +6,22 @@ use std::sync::Arc;
 
 use skep_core::action::{Action, ActionKind, ActionState, ActuatorMode};
 use skep_core::identity::{ObjectKey, ServiceName};
-use skep_core::plan::{Operation, missing_references};
+use skep_core::plan::{Operation, Waiting, missing_references};
 use skep_core::readiness::State;
 use skep_core::stack::{
     DEPENDENCY, Member, Order, Progress, RETURNING, Wait, YOUNG, batch, levels, progress,
     unhealthy, waits_its_turn,
 };
 use skep_crds::stacks::FirstRollout;
+use skep_store::ActionFilter;
 
 use super::Facts;
 use super::whole::{members_on_record, whole_of};
 use crate::Error;
 use crate::controller::Context;
 use crate::reconcile::World;
+use crate::report::PassReport;
+use crate::waits::Waits;
 
 /// The granted actions, sorted.
 #[derive(Debug, Default)]
@@ -26,7 +29,29 @@ pub(crate) struct Sorted {
     /// These may start.
     pub(crate) ready: Vec<Action>,
     /// These wait.
-    pub(crate) waiting: Vec<(Action, Wait)>,
+    waiting: Vec<(Action, Wait)>,
+    /// Nobody has decided about these; some would wait even when they are approved.
+    undecided: Vec<(Action, Option<Wait>)>,
+}
+
+impl Sorted {
+    /// Says what waits for what; gives true when one of the granted may be able to start soon.
+    pub(crate) fn tell(&self, waits: &mut Waits, report: &mut PassReport) -> bool {
+        let mut say = |action: &Action, wait: &Wait| {
+            waits.wait(action, wait.code, &wait.reason);
+            let (target, code) = (Some(action.step.target.clone()), wait.code.to_owned());
+            report.waiting.push(Waiting { target, code, reason: wait.reason.clone() });
+        };
+        self.waiting.iter().for_each(|(action, wait)| say(action, wait));
+        for (action, wait) in &self.undecided {
+            if let Some(wait) = wait {
+                say(action, wait);
+            }
+        }
+        let free = self.undecided.iter().filter(|(_, wait)| wait.is_none());
+        free.for_each(|(action, _)| waits.end(action));
+        self.waiting.iter().any(|(_, wait)| wait.ends_soon)
+    }
 }
 
 /// Sorts granted actions that nothing else keeps from starting. `active` are the services with an
@@ -38,13 +63,14 @@ pub(crate) async fn sort_out(
     active: &BTreeSet<ServiceName>,
 ) -> Result<Sorted, Error> {
     // A rehearsal creates nothing that could be waited for.
-    if granted.is_empty() || context.options.mode == ActuatorMode::DryRun {
-        return Ok(Sorted { ready: granted, waiting: Vec::new() });
+    if context.options.mode == ActuatorMode::DryRun {
+        return Ok(Sorted { ready: granted, ..Sorted::default() });
     }
+    let undecided = undecided(context, world).await?;
     let targets = granted.iter().map(|action| &action.step.target);
     let facts = Facts::of(context, world, targets).await?;
     let mut order = Order::new(&world.desired, |name| state(context, world, active, name));
-    let mut sorted = Sorted::default();
+    let mut sorted = Sorted { undecided, ..Sorted::default() };
     for action in granted {
         let wait = match returns(context, &action).await? {
             Some(wait) => Some(wait),
@@ -206,4 +232,22 @@ fn new_of<'a>(
             Some(Member { service: name, started_at, unhealthy })
         })
         .collect()
+}
+
+/// The requests that nobody has decided yet, with what keeps each from starting even when it is
+/// approved.
+async fn undecided(context: &Context, world: &World) -> Result<Vec<(Action, Option<Wait>)>, Error> {
+    if world.desired.stacks.is_empty() {
+        return Ok(Vec::new());
+    }
+    let filter = ActionFilter { states: vec![ActionState::Pending], ..ActionFilter::default() };
+    let mut pending = context.store.actions(&filter).await?;
+    let only = context.options.only.as_ref();
+    pending.retain(|action| only.is_none_or(|only| only.contains(&action.step.target)));
+    let facts = Facts::of(context, world, pending.iter().map(|action| &action.step.target)).await?;
+    let with_wait = |action: Action| {
+        let wait = facts.stopped(context, world, &action.step);
+        (action, wait)
+    };
+    Ok(pending.into_iter().map(with_wait).collect())
 }

@@ -18,7 +18,8 @@ use crate::reconcile::close::close;
 use crate::reconcile::gate::Gate;
 use crate::{Error, attempts};
 
-/// The newest action of every member of a whole.
+/// Every action about a member of a whole, its own and others. Not only the newest: what is filed
+/// after a member has ended must not hide that it has.
 pub(super) async fn members_on_record(
     context: &Context,
     whole: &Action,
@@ -31,8 +32,7 @@ pub(super) async fn members_on_record(
     if keys.is_empty() {
         return Ok(Vec::new());
     }
-    let filter = ActionFilter { latest_per_key: true, keys, ..ActionFilter::default() };
-    Ok(context.store.actions(&filter).await?)
+    Ok(context.store.actions(&ActionFilter { keys, ..ActionFilter::default() }).await?)
 }
 
 /// The action about a whole stack that an action is a member of.

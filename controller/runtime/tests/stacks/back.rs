@@ -175,3 +175,27 @@ async fn somebody_who_changes_a_member_meanwhile_is_not_overwritten() {
     assert_ne!(whole.state, ActionState::Granted, "{whole:?}");
     assert_eq!(world.tag("web_a"), "9");
 }
+
+#[tokio::test]
+async fn what_is_corrected_before_anybody_answers_needs_no_way_back() {
+    let world = failed(ROLLBACK).await;
+    assert_eq!(world.pending().await.len(), 1);
+    declare(&world, "2", "3");
+    world.settle().await;
+    assert_eq!(world.newest(WHOLE).await.unwrap().state, ActionState::Superseded);
+    assert!(world.pending().await.is_empty());
+    assert_eq!(tags(&world), ["2", "3", "2"]);
+}
+
+#[tokio::test]
+async fn what_is_declared_meanwhile_waits_until_the_stack_is_back() {
+    let world = failed(ROLLBACK).await;
+    world.decide(Decision::Approve).await;
+    world.pass().await;
+    declare(&world, "3", "3");
+    world.settle().await;
+    let updates = ["web_a", "web_b", "web_b", "web_a", "web_a", "web_b", "web_c"];
+    assert_eq!(world.written(Update), updates);
+    assert_eq!(world.newest(WHOLE).await.unwrap().state, ActionState::Succeeded);
+    assert_eq!(tags(&world), ["3", "3", "3"]);
+}

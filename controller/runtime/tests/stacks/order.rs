@@ -136,3 +136,26 @@ async fn a_failed_wave_stops_the_rest_of_its_stack_and_of_those_after_it_until_i
     assert_eq!(world.written(Update), ["web_db", "web_web", "web_db", "front_ui"]);
     assert!(world.waiting().await.is_empty(), "{:?}", world.waiting().await);
 }
+
+#[tokio::test]
+async fn what_nobody_has_decided_yet_says_what_it_would_wait_for() {
+    let world = World::new(ONE).await;
+    let declare = |tag: &str| {
+        world.declare("web", &[("db", tag, None), ("web", tag, Some("db"))]);
+    };
+    declare("1");
+    world.settle().await;
+    world.swarm.break_image("x/db:2", "no such image");
+    // Only the one that comes after is asked about.
+    let asks = "rules:\n- {kind: '*', target: web_web, tier: approval_required}";
+    world.policy(&crate::world::ASKS_ABOUT_STACKS.replace("rules:", asks));
+    declare("2");
+    world.settle().await;
+    let asked = world.newest("web_web").await.unwrap();
+    assert_eq!(asked.state, ActionState::Pending);
+    assert_eq!(asked.wait.unwrap().code, "STACK_STOPPED");
+    world.swarm.mend_image("x/db:2");
+    world.declare("web", &[("db", "3", None), ("web", "2", Some("db"))]);
+    world.settle().await;
+    assert_eq!(world.newest("web_web").await.unwrap().wait, None);
+}

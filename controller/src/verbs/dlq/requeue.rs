@@ -12,7 +12,7 @@ use skep_core::hold::{Hold, HoldKind};
 use skep_core::identity::{ObjectKey, RequestId, ServiceName};
 use skep_core::letter::{DeadLetter, LetterKind, LetterState};
 use skep_core::plan::Waiting;
-use skep_core::request::{NewRequest, RequestState};
+use skep_core::request::{NewRequest, RequestState, RequestVerb};
 use skep_runtime::SystemRandom;
 use skep_store::{
     ActionFilter, LetterAnswer, Operator, RequestFilter, Requeue, RequeueWith, Store,
@@ -122,7 +122,13 @@ impl Asked<'_> {
             return RequeueWith::Request(Box::new(NewRequest {
                 id: RequestId::generate(&SystemRandom),
                 key: key.clone(),
-                verb: verb.clone(),
+                verb: match verb {
+                    // Whoever asks again is a person.
+                    RequestVerb::RollbackStack { .. } => {
+                        RequestVerb::RollbackStack { automatic: false }
+                    }
+                    verb => verb.clone(),
+                },
                 actor: self.by.actor.clone(),
                 reason: Some(self.why.clone()).filter(|why| !why.is_empty()),
             }));

@@ -205,7 +205,9 @@ impl<'a> Draft<'a> {
                 message: format!("{kind} {:?} exists and is not this stack's: {whose}", self.name),
                 hint: format!(
                     "give this one another name: with `name:`, or use the one that is there with \
-                     `external: true`; if nobody needs it: docker {kind} rm {}",
+                     `external: true`; if it is yours: skep object adopt {}; if nobody needs it: \
+                     docker {kind} rm {}",
+                    self.target(),
                     self.name
                 ),
             });
