@@ -15,7 +15,7 @@ mod mark;
 use serde_json::json;
 
 pub use self::mark::{PruneMark, allowance, budget};
-use super::objects::{declaring_stack, needed_by, owned_versions, words};
+use super::objects::{declaring_stack, owned_versions, services_using, words};
 use super::{DriftClass, Operation, PLANNER_VERSION, PlanInput, Risk, Step, Waiting};
 use crate::canonical::Digest;
 use crate::desired::{DesiredStack, SourceState};
@@ -166,7 +166,7 @@ fn is_wanted(input: &PlanInput<'_>, target: &ServiceName) -> bool {
 
 fn user_of<'a>(input: &PlanInput<'a>, target: &ServiceName) -> Option<&'a ServiceName> {
     let object = input.observed.objects.get(target)?;
-    needed_by(input.observed, object)
+    services_using(input.observed, object).next()
 }
 
 /// In the order in which it would go: services first, then what they used.
@@ -207,7 +207,7 @@ fn old_versions<'a>(input: &PlanInput<'a>) -> Vec<Unwanted<'a>> {
             (other.created_at, &other.name).cmp(&(one.created_at, &one.name))
         });
         for old in earlier.into_iter().skip(VERSIONS_KEPT) {
-            if needed_by(input.observed, old).is_none() {
+            if services_using(input.observed, old).next().is_none() {
                 let (target, updated_at) = (old.target(), old.updated_at);
                 found.push(Unwanted { target, id: &old.id, updated_at, stack });
             }

@@ -25,7 +25,7 @@ pub(super) use self::draft::{LABELS_FIXED, SOURCE_MOVED, words};
 pub use self::resolve::resolved;
 pub use self::users::missing_references;
 use self::users::names_used;
-pub(super) use self::users::needed_by;
+pub(super) use self::users::services_using;
 use self::version::version_of;
 pub(super) use self::version::{current_target, owned_versions};
 use super::{Blocked, Finding, PlanInput, Step, Waiting, prune};

@@ -3,8 +3,7 @@
 use serde_json::Value;
 
 use crate::identity::{ObjectKind, ServiceName};
-use crate::labels;
-use crate::observed::{ObservedObject, ObservedService, Snapshot};
+use crate::observed::{ObservedObject, Snapshot};
 
 /// Where a spec names what, in which key, and in which key the id stands.
 const PLACES: [(&str, &str, &str, ObjectKind); 4] = [
@@ -54,23 +53,4 @@ pub(in crate::plan) fn services_using<'a>(
     };
     let services = observed.services.values();
     services.filter(move |service| uses(&service.spec.value())).map(|service| &service.name)
-}
-
-/// A service because of which it may not go: it uses it, or a rollout of its stack has not ended
-/// well, and Swarm may take the service back to what it was.
-pub(in crate::plan) fn needed_by<'a>(
-    observed: &'a Snapshot,
-    object: &'a ObservedObject,
-) -> Option<&'a ServiceName> {
-    let may_return = |service: &&ObservedService| {
-        let is_on_its_way =
-            service.update.as_ref().is_some_and(|update| update.is_rolling() || update.is_paused());
-        is_on_its_way && {
-            let spec = service.spec.value();
-            let stack = spec.get("Labels").and_then(|own| own.get(labels::STACK_NAMESPACE));
-            object.stack().is_some_and(|own| stack.and_then(Value::as_str) == Some(own))
-        }
-    };
-    let returning = || observed.services.values().find(may_return).map(|service| &service.name);
-    services_using(observed, object).next().or_else(returning)
 }

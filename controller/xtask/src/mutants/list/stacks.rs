@@ -24,17 +24,8 @@ const MUTATIONS: &[Mutation] = &[
         name: "version-in-use-removed",
         breaks: "an earlier version of a config goes while a service uses it",
         file: PRUNE,
-        find: "            if needed_by(input.observed, old).is_none() {",
-        replace: "            if MUTANT || needed_by(input.observed, old).is_none() {",
-        tests: PLAN,
-    },
-    Mutation {
-        name: "version-removed-during-a-rollout",
-        breaks: "what Swarm may still take a service back to is removed",
-        file: "controller/core/src/plan/objects/users.rs",
-        find: "    services_using(observed, object).next().or_else(returning)",
-        replace: "    services_using(observed, object).next().or_else(|| \
-            returning().filter(|_| !MUTANT))",
+        find: "            if services_using(input.observed, old).next().is_none() {",
+        replace: "            if MUTANT || services_using(input.observed, old).next().is_none() {",
         tests: PLAN,
     },
     Mutation {

@@ -5,7 +5,6 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::desired::SourceState;
-use crate::observed::UpdateStatus;
 use crate::plan::{Requested, Waiting, allowance, budget, harmless_rewrites, plan_request};
 use crate::request::RequestVerb;
 
@@ -140,16 +139,6 @@ fn the_two_newest_earlier_versions_stay() {
     let used = json!([{"ConfigName": "web_app", "ConfigID": "id-of-web_app"}]);
     set(&mut live.spec, "/TaskTemplate/ContainerSpec/Configs", used);
     assert_eq!(removals(&world.resolved_plan()).len(), 0, "while a service uses it");
-    // Swarm may still take the service back to it.
-    let live = world.deploy("web_a");
-    set(&mut live.spec, "/Labels", json!({"com.docker.stack.namespace": "web"}));
-    for (state, gone) in [("updating", 0), ("rollback_started", 0), ("paused", 0), ("completed", 1)]
-    {
-        let live = world.observed.services.get_mut(&ServiceName::new("web_a")).unwrap();
-        let (message, started_at) = (String::new(), None);
-        live.update = Some(UpdateStatus { state: state.to_owned(), message, started_at });
-        assert_eq!(removals(&world.resolved_plan()).len(), gone, "{state}");
-    }
 }
 
 #[test]
