@@ -4,6 +4,7 @@
 #![allow(clippy::indexing_slicing, reason = "JSON values, which give null for what is missing")]
 
 mod changes;
+mod commit;
 mod creates;
 mod drift;
 mod idle;
@@ -29,7 +30,7 @@ type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask bench", bin_name = "cargo xtask bench")]
 struct Arguments {
-    /// Rows to measure, 1 to 8; all without any.
+    /// Rows to measure, 1 to 9; all without any.
     rows: Vec<u8>,
     /// The program, built in the release profile.
     #[arg(long, default_value = "target/release/skep")]
@@ -37,7 +38,7 @@ struct Arguments {
     /// Services of rows 1, 2 and 8.
     #[arg(long, default_value_t = 1000)]
     services: usize,
-    /// Creates of row 3.
+    /// Creates of row 3, and services of row 9.
     #[arg(long, default_value_t = 300)]
     creates: usize,
     /// Services of rows 4 and 5.
@@ -82,6 +83,9 @@ fn run(arguments: &Arguments, table: &mut Table) -> Result<()> {
     }
     if wanted(8) {
         kill::run(&Rig::start(&arguments.skep)?, arguments.services, arguments.repeats, table)?;
+    }
+    if wanted(9) {
+        commit::run(&Rig::start(&arguments.skep)?, arguments.creates, table)?;
     }
     if wanted(1) || wanted(2) {
         let rig = Rig::start(&arguments.skep)?;

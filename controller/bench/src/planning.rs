@@ -144,6 +144,7 @@ impl World {
             owned: &self.owned,
             owned_objects: &self.nothing,
             holdings: &self.holdings,
+            plugins: None,
             known_clusters: &self.clusters,
             images: &AS_WRITTEN,
             masking: &self.masking,

@@ -321,6 +321,7 @@ impl Draft<'_> {
                 owned: &Owned::new(),
                 owned_objects: &Owned::new(),
                 holdings: &Holdings::NONE,
+                plugins: None,
                 known_clusters: &[],
                 masking: &Masking::new(Vec::new()),
                 digester: &digester,

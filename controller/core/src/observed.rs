@@ -1,6 +1,7 @@
 //! What the swarm looks like: one immutable snapshot, with its age and how far it can be trusted.
 
 mod objects;
+mod plugins;
 mod services;
 
 use std::collections::BTreeMap;
@@ -10,6 +11,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use self::objects::ObservedObject;
+pub use self::plugins::{Capability, Plugins};
 pub use self::services::Services;
 use crate::identity::{ClusterId, ObjectKind, ServiceName, SwarmId};
 use crate::spec::Spec;

@@ -8,7 +8,7 @@ use http::Method;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use skep_core::identity::{ObjectKind, SwarmId};
-use skep_core::observed::ApiVersion;
+use skep_core::observed::{ApiVersion, Plugins};
 use skep_core::redact::redact;
 
 use crate::address::EngineAddress;
@@ -259,6 +259,11 @@ impl Engine for DockerEngine {
         let target = self.target(&segment(&format!("{}/", paths.list), id.as_str(), ""), &[]);
         self.transport.write(Method::DELETE, paths.one, &target, Bytes::new(), None).await?;
         Ok(())
+    }
+
+    async fn plugins(&self) -> Result<Plugins, Error> {
+        let plugins: Vec<wire::Plugin> = self.list("/plugins", None).await?;
+        Ok(Plugins::of(plugins.into_iter().flat_map(wire::Plugin::into_capabilities)))
     }
 
     async fn nodes(&self) -> Result<Nodes, Error> {

@@ -10,7 +10,7 @@ use futures::stream::BoxStream;
 use jiff::Timestamp;
 use serde_json::Value;
 use skep_core::identity::{ClusterId, ObjectKind, SwarmId};
-use skep_core::observed::{ApiVersion, NodeCounts};
+use skep_core::observed::{ApiVersion, NodeCounts, Plugins};
 
 use crate::error::Error;
 use crate::registry::{Distribution, RegistryAuth};
@@ -125,6 +125,13 @@ pub trait Engine: Send + Sync {
     /// # Errors
     /// [`Error::NotFound`]; ask [`Error::may_have_had_effect`] as for every write.
     async fn remove_object(&self, kind: ObjectKind, id: &SwarmId) -> Result<(), Error>;
+
+    /// The plugins that this engine has and that are turned on. Those of the old kind, which are
+    /// found by a socket, are in no list.
+    ///
+    /// # Errors
+    /// When the engine cannot be asked or refuses.
+    async fn plugins(&self) -> Result<Plugins, Error>;
 
     /// How many nodes there are, how many can work, and whether the managers can decide.
     ///

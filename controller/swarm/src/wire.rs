@@ -103,6 +103,42 @@ impl Info {
     }
 }
 
+/// A plugin of the new kind, which the engine manages.
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "PascalCase", default)]
+pub(crate) struct Plugin {
+    name: String,
+    enabled: bool,
+    config: PluginConfig,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "PascalCase", default)]
+struct PluginConfig {
+    interface: PluginInterface,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "PascalCase", default)]
+struct PluginInterface {
+    /// Such as `docker.networkdriver/1.0`.
+    #[serde(deserialize_with = "null_as_default")]
+    types: Vec<String>,
+}
+
+impl Plugin {
+    /// What it can do, in the engine's words, each with its name; nothing while it is turned off.
+    pub(crate) fn into_capabilities(self) -> Vec<(String, String)> {
+        let Self { name, enabled, config } = self;
+        let types = config.interface.types.into_iter().filter(|_| enabled);
+        let words = types.filter_map(|kind| {
+            let (word, _) = kind.strip_prefix("docker.")?.split_once('/')?;
+            Some((word.to_owned(), name.clone()))
+        });
+        words.collect()
+    }
+}
+
 #[derive(Deserialize)]
 pub(crate) struct Created {
     // A network's is called `Id`.
@@ -252,6 +288,23 @@ mod tests {
         let info: Info =
             serde_json::from_value(json!({ "ServerVersion": "20.10.24", "Swarm": swarm })).unwrap();
         info.into_info(ApiVersion { major: 1, minor: 41 })
+    }
+
+    #[test]
+    fn a_plugin_says_what_it_can_do_while_it_is_turned_on() {
+        let plugin = |enabled: bool| -> Vec<(String, String)> {
+            let listed = json!({
+                "Name": "example/net:latest",
+                "Enabled": enabled,
+                "Config": {"Interface": {"Socket": "a.sock", "Types": ["docker.ipamdriver/1.0", "odd"]}},
+            });
+            serde_json::from_value::<Plugin>(listed).unwrap().into_capabilities()
+        };
+        assert_eq!(plugin(true), [("ipamdriver".to_owned(), "example/net:latest".to_owned())]);
+        assert_eq!(plugin(false), []);
+        let bare: Plugin =
+            serde_json::from_value(json!({"Config": {"Interface": {"Types": null}}})).unwrap();
+        assert_eq!(bare.into_capabilities(), []);
     }
 
     #[test]

@@ -24,6 +24,7 @@ mod follow;
 mod freeze;
 mod manual;
 mod object;
+mod plan_stack;
 mod policy;
 mod receiver;
 mod registry;

@@ -22,7 +22,11 @@ pub(crate) struct Fleet {
 
 impl Fleet {
     pub(crate) fn new(test: &str) -> Self {
-        let engine = engine::shared();
+        Self::on(engine::shared(), test)
+    }
+
+    /// A fleet on an engine of the test's own.
+    pub(crate) fn on(engine: Engine, test: &str) -> Self {
         let proxy = RecordingProxy::start(engine.socket()).unwrap();
         let name = fleet_name(test);
         let folder = TempDir::new().unwrap();

@@ -19,6 +19,7 @@ mod inert;
 mod letters;
 mod manual;
 mod matrix;
+mod meaning;
 mod objects;
 mod ports;
 mod prune;

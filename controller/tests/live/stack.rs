@@ -43,7 +43,7 @@ fn surrounded(command: &mut Command) -> &mut Command {
     )
 }
 
-fn ours(files: &[String], more: &[&str]) -> Output {
+pub(crate) fn ours(files: &[String], more: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_skep"));
     surrounded(&mut command)
         .args(["stack", "render", "--reveal", "--quiet"])
@@ -115,9 +115,14 @@ pub(crate) struct Deployed<'a> {
 
 impl<'a> Deployed<'a> {
     pub(crate) fn new(engine: &'a Engine, files: &[String]) -> (Self, Output) {
-        let deployed = Self { engine, name: fleet_name("stack") };
+        let deployed = Self::unmade(engine);
         let output = deployed.deploy(files);
         (deployed, output)
+    }
+
+    /// A stack that is not there yet.
+    pub(crate) fn unmade(engine: &'a Engine) -> Self {
+        Self { engine, name: fleet_name("stack") }
     }
 
     /// Deploys it again.

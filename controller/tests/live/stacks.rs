@@ -196,7 +196,7 @@ fn stacks_roll_out_in_their_order_and_a_broken_one_keeps_its_last_good() {
     fleet.finish();
 }
 
-fn git(fleet: &Fleet, arguments: &[&str]) -> String {
+pub(crate) fn git(fleet: &Fleet, arguments: &[&str]) -> String {
     let output = Command::new("git")
         .args(["-c", "user.name=Ada", "-c", "user.email=ada@example.com", "-C"])
         .arg(fleet.path("repository"))

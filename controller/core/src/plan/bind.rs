@@ -106,6 +106,7 @@ pub fn bind(step: &Step, late: Late<'_>) -> Result<BoundRequest, BindError> {
                 pointer::remove(&mut spec, PLATFORMS);
             }
             apply(&mut spec, edits, &NetworkNames::of(late.snapshot));
+            keep_blocks(&mut spec, live);
             spec
         }
         (Operation::Restart, Some(live)) => {
@@ -151,6 +152,25 @@ pub fn bind(step: &Step, late: Late<'_>) -> Result<BoundRequest, BindError> {
     };
     let update = live.map(|live| (live.id.clone(), live.version));
     Ok(BoundRequest { update, body })
+}
+
+/// Blocks that docker always writes, and that are there empty when they say nothing.
+const BLOCKS: [&str; 4] = [
+    "/TaskTemplate/Resources",
+    "/TaskTemplate/Placement",
+    "/TaskTemplate/ContainerSpec/Privileges",
+    "/EndpointSpec",
+];
+
+/// A block that was there stays when its last field goes: to the engine an empty one is not the
+/// same as none, and the tasks would be restarted once more by `docker stack deploy`.
+fn keep_blocks(spec: &mut Value, live: &ObservedService) {
+    let before = live.spec.value();
+    for block in BLOCKS {
+        if before.pointer(block).is_some_and(Value::is_object) && spec.pointer(block).is_none() {
+            pointer::set(spec, block, json!({}));
+        }
+    }
 }
 
 const ACTION_LABEL: &str = "/Labels/dev.skep.action";
@@ -205,7 +225,9 @@ fn edit_list(
         *slot = section.with_id_of(slot, entry);
         true
     });
-    entries.extend(entry);
+    if let Some(entry) = entry {
+        entries.insert(section.place(entries, &entry, networks), entry);
+    }
 }
 
 /// Old clients wrote networks at the top, where the engine refuses every change; it accepts their

@@ -3,6 +3,7 @@
 pub(super) mod confirm;
 mod draft;
 mod ours;
+mod spelled;
 
 use std::collections::BTreeSet;
 
@@ -24,7 +25,7 @@ use crate::canonical::Digest;
 use crate::desired::{Desired, DesiredService, ScalingBounds};
 use crate::digester::Digester;
 use crate::identity::{ClusterId, ObjectKind, PlanId, ServiceName, SwarmId};
-use crate::observed::{ObservedService, Snapshot};
+use crate::observed::{ObservedService, Plugins, Snapshot};
 use crate::resolution::{Resolution, Resolutions, Resolved};
 
 /// Everything that planning looks at.
@@ -42,6 +43,8 @@ pub struct PlanInput<'a> {
     pub holdings: &'a Holdings,
     /// The swarms that anything is on record for.
     pub known_clusters: &'a [ClusterId],
+    /// The plugins of the engine; not known where nothing that is declared needs one.
+    pub plugins: Option<&'a Plugins>,
     /// What is known about the tags of images.
     pub images: &'a Resolutions,
     /// How secret values are shown.

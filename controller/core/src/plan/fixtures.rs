@@ -14,7 +14,8 @@ use crate::desired::{
 use crate::digester::{self, Digester};
 use crate::identity::{ClusterId, ServiceName, SwarmId};
 use crate::observed::{
-    ApiVersion, NodeCounts, ObservedNetwork, ObservedService, Services, Snapshot, TaskSummary,
+    ApiVersion, NodeCounts, ObservedNetwork, ObservedService, Plugins, Services, Snapshot,
+    TaskSummary,
 };
 use crate::resolution::Resolutions;
 use crate::spec::Spec;
@@ -25,6 +26,7 @@ pub(crate) struct World {
     pub(crate) owned: Owned,
     pub(crate) owned_objects: Owned,
     pub(crate) holdings: Holdings,
+    pub(crate) plugins: Option<Plugins>,
     pub(crate) known_clusters: Vec<ClusterId>,
     pub(crate) images: Resolutions,
     pub(crate) masking: Masking,
@@ -65,6 +67,7 @@ impl World {
             owned_objects: Owned::new(),
             holdings: Holdings::NONE,
             known_clusters: Vec::new(),
+            plugins: None,
             images: Resolutions::NEVER,
             masking: Masking::new(*b"key"),
             digester: digester::for_tests(),
@@ -84,6 +87,7 @@ impl World {
             owned_objects: &self.owned_objects,
             holdings: &self.holdings,
             known_clusters: &self.known_clusters,
+            plugins: self.plugins.as_ref(),
             images: &self.images,
             masking: &self.masking,
             digester: &self.digester,

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use serde_json::Value;
 use skep_core::identity::{ObjectKind, SwarmId};
+use skep_core::observed::Plugins;
 use skep_core::resolution::Platform;
 use skep_swarm::Distribution;
 use skep_swarm::engine::{Created, EngineInfo, EventStream, Nodes, Services, Task, Updated};
@@ -102,6 +103,9 @@ impl Engine for Registries {
         unreachable!()
     }
     async fn remove_object(&self, _: ObjectKind, _: &SwarmId) -> Result<(), Error> {
+        unreachable!()
+    }
+    async fn plugins(&self) -> Result<Plugins, Error> {
         unreachable!()
     }
     async fn nodes(&self) -> Result<Nodes, Error> {

@@ -9,9 +9,9 @@ use skep_core::containment::Contained;
 use skep_core::desired::Desired;
 use skep_core::identity::{ClusterId, ObjectKey, ObjectKind, ServiceName};
 use skep_core::labels;
-use skep_core::observed::{ObservedObject, ObservedService, Snapshot};
+use skep_core::observed::{ObservedObject, ObservedService, Plugins, Snapshot};
 use skep_core::plan::{
-    Blocked, Fresh, Holdings, Owned, PlanIndex, PlanInput, declared_tag, resolved,
+    Blocked, Fresh, Holdings, Owned, PlanIndex, PlanInput, declared_tag, needs_plugins, resolved,
 };
 use skep_core::resolution::{self, Resolutions};
 use skep_store::OwnedObject;
@@ -93,6 +93,8 @@ pub(crate) struct World {
     pub(crate) owned_objects: Arc<Owned>,
     /// All of that as a whole.
     holdings: Arc<Holdings>,
+    /// The engine's plugins, where something that is declared needs one.
+    plugins: Option<Plugins>,
     pub(crate) known_clusters: Arc<[ClusterId]>,
     pub(crate) images: Arc<Resolutions>,
     /// What people paused and killed.
@@ -146,6 +148,7 @@ impl World {
             owned: &owned,
             owned_objects: &owned_objects,
             holdings: &Holdings::NONE,
+            plugins: None,
             known_clusters: &known_clusters,
             images: &Resolutions::NEVER,
             masking: &context.masking,
@@ -160,7 +163,11 @@ impl World {
         let resolved = resolved(&input).map(Arc::new);
         let input = PlanInput { desired: resolved.as_ref().unwrap_or(&desired), ..input };
         let holdings = Arc::new(holdings::gather(context, looks, &recorded, &input).await?);
-        let input = PlanInput { holdings: &holdings, ..input };
+        let plugins = match needs_plugins(input.desired) {
+            true => Some(context.engine.plugins().await?),
+            false => None,
+        };
+        let input = PlanInput { holdings: &holdings, plugins: plugins.as_ref(), ..input };
         let index = PlanIndex::of(&input);
         let desired = resolved.unwrap_or_else(|| Arc::clone(&desired));
         let contained = Arc::new(context.store.contained(&snapshot.cluster).await?);
@@ -171,6 +178,7 @@ impl World {
             owned,
             owned_objects,
             holdings,
+            plugins,
             known_clusters,
             images: Arc::new(Resolutions { mode, ..Resolutions::NEVER }),
             contained,
@@ -243,6 +251,7 @@ impl World {
             owned: &self.owned,
             owned_objects: &self.owned_objects,
             holdings: &self.holdings,
+            plugins: self.plugins.as_ref(),
             known_clusters: &self.known_clusters,
             images: &self.images,
             masking: &context.masking,

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use serde_json::Value;
 use skep_core::identity::{ObjectKind, SwarmId};
+use skep_core::observed::Plugins;
 use skep_swarm::engine::{Created, EngineInfo, EventStream, Nodes, Services, Task, Updated};
 use skep_swarm::fake::FakeSwarm;
 use skep_swarm::{Distribution, Engine, Error, RegistryAuth};
@@ -136,6 +137,10 @@ impl Engine for TappedEngine {
     async fn remove_object(&self, kind: ObjectKind, id: &SwarmId) -> Result<(), Error> {
         let work = self.swarm.remove_object(kind, id);
         self.write(calls(kind).remove, || Write::RemoveObject(kind, id.clone()), work).await
+    }
+
+    async fn plugins(&self) -> Result<Plugins, Error> {
+        self.process.call("plugins", self.swarm.plugins()).await
     }
 
     async fn nodes(&self) -> Result<Nodes, Error> {

@@ -79,8 +79,12 @@ impl Local {
             return Ok(());
         }
         let steps = planned.plan.steps.iter();
-        let refused: Vec<(String, String)> =
+        let mut refused: Vec<(String, String)> =
             steps.filter_map(|step| refusal(planned, step)).collect();
+        // What is held back by something else says nothing that the other does not say.
+        if refused.iter().any(|(code, _)| code != codes::STACK_BLOCKED) {
+            refused.retain(|(code, _)| code != codes::STACK_BLOCKED);
+        }
         let Some((code, _)) = refused.first() else { return Ok(()) };
         let code = codes::CODES.iter().find(|known| known.word == code);
         let message = "docker would refuse to deploy this".to_owned();

@@ -47,6 +47,10 @@ pub(super) async fn import(session: &Session, args: &ImportStackArgs) -> Result<
         let message = format!("no service of a stack {name} runs");
         return Err(Failure::new(codes::NOT_FOUND, message).next("docker stack ls"));
     }
+    // Both or neither: one alone would be in the way of the next try.
+    if let Some(taken) = [&file, &env_file].into_iter().find(|path| !args.force && path.exists()) {
+        return Err(exists(taken));
+    }
     let imported = compose(&services, &snapshot);
     let lines: String =
         imported.variables.iter().map(|(key, value)| format!("{key}={value}\n")).collect();
@@ -115,6 +119,11 @@ fn differences(
     Ok(said)
 }
 
+fn exists(path: &Path) -> Failure {
+    Failure::new(codes::FILE_EXISTS, format!("{} exists already", path.display()))
+        .next("name another file: --to FILE, or replace it with --force")
+}
+
 /// A file of its owner only; what is there is replaced by force alone.
 fn write(path: &Path, content: &[u8], force: bool) -> Result<()> {
     let failed = |error: &std::io::Error| {
@@ -132,11 +141,7 @@ fn write(path: &Path, content: &[u8], force: bool) -> Result<()> {
     let mut file = match opened {
         Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
-            return Err(Failure::new(
-                codes::FILE_EXISTS,
-                format!("{} exists already", path.display()),
-            )
-            .next("name another file: --to FILE, or replace it with --force"));
+            return Err(exists(path));
         }
         Err(error) => return Err(failed(&error)),
     };

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use hyper::Method;
 use serde_json::Value;
 use skep_core::identity::{ClusterId, ObjectKind, SwarmId};
-use skep_core::observed::{ApiVersion, NodeCounts};
+use skep_core::observed::{ApiVersion, NodeCounts, Plugins};
 
 use super::calls::Fault;
 use super::objects::plural;
@@ -200,6 +200,10 @@ impl Engine for FakeSwarm {
 
     async fn remove_object(&self, kind: ObjectKind, id: &SwarmId) -> Result<(), Error> {
         self.write(Request::Unmake(kind, id.as_str().to_owned())).await.map(drop)
+    }
+
+    async fn plugins(&self) -> Result<Plugins, Error> {
+        self.read("/plugins", |_, _| Ok(Plugins::default())).await
     }
 
     async fn nodes(&self) -> Result<Nodes, Error> {

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures::{StreamExt as _, stream};
 use serde_json::{Value, json};
 use skep_core::identity::ClusterId;
-use skep_core::observed::{ApiVersion, NodeCounts, ObservedService};
+use skep_core::observed::{ApiVersion, NodeCounts, ObservedService, Plugins};
 use tokio::task::JoinHandle;
 
 use super::*;
@@ -189,6 +189,10 @@ impl Engine for Fake {
 
     async fn remove_object(&self, _: ObjectKind, _: &SwarmId) -> Result<(), Error> {
         unreachable!()
+    }
+
+    async fn plugins(&self) -> Result<Plugins, Error> {
+        unreachable!("the reflector asks for none")
     }
 
     async fn nodes(&self) -> Result<Nodes, Error> {

@@ -95,6 +95,7 @@ impl Lab {
             owned: &owned,
             owned_objects: &Owned::new(),
             holdings: &Holdings::NONE,
+            plugins: None,
             known_clusters: &[],
             masking: &Masking::new(*b"key"),
             digester: &Digester::new(&[7; 32]).unwrap(),

@@ -3,6 +3,9 @@
 use serde_json::{Value, json};
 use skep_crds::stack::{FileReference, HealthCheck, Service};
 
+use crate::image::ImageReference;
+use crate::plan::capabilities;
+
 use super::{Scope, flag, list, mounts, number, object, pairs, text, texts};
 
 /// `ContainerSpec`.
@@ -34,8 +37,9 @@ pub(super) fn container(scope: &Scope<'_>, service: &Service) -> Value {
         .0
         .iter()
         .map(|(name, limit)| json!({"Name": name, "Soft": limit.soft, "Hard": limit.hard}));
-    object([
-        ("Image", text(&service.image)),
+    let mut container = object([
+        // With `:latest` where there is no tag, and without the default registry.
+        ("Image", text(&ImageReference::parse(&service.image).familiar())),
         ("Command", texts(&service.entrypoint.0)),
         ("Args", texts(&service.command.0)),
         ("Hostname", text(&service.hostname)),
@@ -56,12 +60,16 @@ pub(super) fn container(scope: &Scope<'_>, service: &Service) -> Value {
         ("Mounts", list(service.volumes.0.iter().map(|m| mounts::mount(scope, m)).collect())),
         ("Secrets", list(secrets.into_iter().map(|(_, reference)| reference).collect())),
         ("Configs", list(configs.into_iter().map(|(_, reference)| reference).collect())),
-        ("Privileges", said.then(|| json!({"CredentialSpec": credential_spec}))),
+        ("Privileges", Some(object([("CredentialSpec", said.then_some(credential_spec))]))),
         ("Sysctls", pairs(&service.sysctls.0)),
         ("CapabilityAdd", texts(&service.cap_add.0)),
         ("CapabilityDrop", texts(&service.cap_drop.0)),
         ("Ulimits", list(ulimits.collect())),
-    ])
+    ]);
+    if let Value::Object(container) = &mut container {
+        capabilities(container);
+    }
+    container
 }
 
 /// Lines by name; a variable without a value is its name alone.

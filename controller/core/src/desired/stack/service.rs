@@ -7,16 +7,17 @@ use super::{DEFAULT_NETWORK, Scope, container, list, number, object, pairs, text
 use crate::labels;
 use crate::plan::float32;
 
-/// The engine's spec of a service.
+/// The engine's spec of a service, spelled as docker spells it. The engine keeps an empty block and
+/// none apart, so another spelling would have `docker stack deploy` restart the tasks.
 pub(super) fn service(scope: &Scope<'_>, name: &str, service: &Service) -> Value {
     let deploy = &service.deploy;
     let mut own = scope.labels(&deploy.labels.0);
     own.insert(labels::STACK_IMAGE.to_owned(), json!(service.image));
     let task = object([
         ("ContainerSpec", Some(container::container(scope, service))),
-        ("Resources", resources(deploy)),
+        ("Resources", Some(resources(deploy))),
         ("RestartPolicy", restart(service)),
-        ("Placement", placement(deploy)),
+        ("Placement", Some(placement(deploy))),
         (
             "LogDriver",
             service.logging.as_ref().map(|logging| {
@@ -32,7 +33,7 @@ pub(super) fn service(scope: &Scope<'_>, name: &str, service: &Service) -> Value
         ("Mode", Some(mode(deploy))),
         ("UpdateConfig", deploy.update_config.as_ref().map(rollout)),
         ("RollbackConfig", deploy.rollback_config.as_ref().map(rollout)),
-        ("EndpointSpec", endpoint(service)),
+        ("EndpointSpec", Some(endpoint(service))),
     ])
 }
 
@@ -91,7 +92,7 @@ fn rollout(rollout: &Rollout) -> Value {
     ])
 }
 
-fn resources(deploy: &Deploy) -> Option<Value> {
+fn resources(deploy: &Deploy) -> Value {
     let limits = deploy.resources.limits.as_ref().map(|limits| {
         object([
             ("NanoCPUs", number(limits.cpus.nanos())),
@@ -112,19 +113,17 @@ fn resources(deploy: &Deploy) -> Option<Value> {
             ("GenericResources", list(generic.collect())),
         ])
     });
-    let said = limits.is_some() || reservations.is_some();
-    said.then(|| object([("Limits", limits), ("Reservations", reservations)]))
+    object([("Limits", limits), ("Reservations", reservations)])
 }
 
-fn placement(deploy: &Deploy) -> Option<Value> {
+fn placement(deploy: &Deploy) -> Value {
     let preferences = deploy.placement.preferences.iter();
     let preferences = preferences.map(|one| json!({"Spread": {"SpreadDescriptor": one.spread}}));
-    let placement = object([
+    object([
         ("Constraints", texts(&deploy.placement.constraints)),
         ("Preferences", list(preferences.collect())),
         ("MaxReplicas", number(deploy.placement.max_replicas_per_node.0)),
-    ]);
-    placement.as_object().is_some_and(|said| !said.is_empty()).then_some(placement)
+    ])
 }
 
 /// The networks by name, each with the aliases of the service there and its own name.
@@ -159,7 +158,7 @@ pub(super) fn takes_aliases(network: &str) -> bool {
     !matches!(network, "default" | "bridge" | "host" | "none") && !network.starts_with("container:")
 }
 
-fn endpoint(service: &Service) -> Option<Value> {
+fn endpoint(service: &Service) -> Value {
     let mut ports: Vec<&Port> = service.ports.0.iter().collect();
     ports.sort_by_key(|port| port.published);
     let ports = ports.into_iter().map(|port| {
@@ -170,9 +169,8 @@ fn endpoint(service: &Service) -> Option<Value> {
             ("PublishMode", text(&port.mode)),
         ])
     });
-    let endpoint = object([
+    object([
         ("Mode", text(&service.deploy.endpoint_mode.to_lowercase())),
         ("Ports", list(ports.collect())),
-    ]);
-    endpoint.as_object().is_some_and(|said| !said.is_empty()).then_some(endpoint)
+    ])
 }

@@ -40,10 +40,17 @@ fn the_least_service_is_on_the_stack_s_own_network() {
         "Name": "shop_web",
         "Labels": {"com.docker.stack.namespace": "shop", "com.docker.stack.image": "a:1"},
         "TaskTemplate": {
-            "ContainerSpec": {"Image": "a:1", "Labels": {"com.docker.stack.namespace": "shop"}},
+            "ContainerSpec": {
+                "Image": "a:1",
+                "Labels": {"com.docker.stack.namespace": "shop"},
+                "Privileges": {},
+            },
+            "Resources": {},
+            "Placement": {},
             "Networks": [{"Target": "shop_default", "Aliases": ["web"]}],
         },
         "Mode": {"Replicated": {}},
+        "EndpointSpec": {},
     });
     assert_eq!(asked.services["web"], expected);
     let labels = json!({"com.docker.stack.namespace": "shop"});
@@ -154,8 +161,26 @@ fn the_container_is_in_the_engine_s_words() {
         "Ulimits": [{"Name": "nofile", "Soft": 5, "Hard": 5}],
         "Init": false,
         "DNSConfig": {"Nameservers": ["10.0.0.1"]},
+        "Privileges": {},
     });
     assert_eq!(spec, expected);
+}
+
+#[test]
+fn words_are_spelled_as_docker_spells_them() {
+    let image = |image: &str| {
+        let text = format!("services: {{web: {{image: \"{image}\"}}}}");
+        let spec = asked(&text).services.remove("web").unwrap();
+        let label = spec["Labels"]["com.docker.stack.image"].clone();
+        assert_eq!(label, image, "as it was written");
+        spec["TaskTemplate"]["ContainerSpec"]["Image"].clone()
+    };
+    assert_eq!(image("nginx"), "nginx:latest");
+    assert_eq!(image("docker.io/library/nginx:1"), "nginx:1");
+    assert_eq!(image("localhost:5000/x/y"), "localhost:5000/x/y:latest");
+    let spec = container("cap_add: [chown, CAP_CHOWN, kill], cap_drop: [KILL, net_raw]");
+    assert_eq!(spec["CapabilityAdd"], json!(["CAP_CHOWN", "CAP_KILL"]));
+    assert_eq!(spec["CapabilityDrop"], json!(["CAP_NET_RAW"]));
 }
 
 #[test]

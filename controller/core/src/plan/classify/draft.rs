@@ -35,7 +35,11 @@ impl Draft<'_> {
         let mut spec = self.service.spec.value();
         mask::strip(&mut spec, self.api());
         complete_references(&mut spec, names);
-        ordered(&mut spec, names);
+        // A stack is written in docker's order: with another one `docker stack deploy` of the same
+        // file would restart the tasks.
+        if self.service.provenance.source != Source::Gitops {
+            ordered(&mut spec, names);
+        }
         if let Some(resolved) =
             image::resolution(self.input, self.service).and_then(Resolution::resolved)
         {
@@ -137,7 +141,7 @@ impl Draft<'_> {
         Finding::Step(Box::new(step))
     }
 
-    fn api(&self) -> ApiVersion {
+    pub(super) fn api(&self) -> ApiVersion {
         self.input.observed.api_version
     }
 

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::Finding;
 use super::draft::Draft;
+use super::spelled;
 use crate::action::ActionKind;
 use crate::image::ImageReference;
 use crate::observed::ObservedService;
@@ -21,6 +22,7 @@ pub const DOWN_GRACE: Duration = Duration::from_secs(30);
 impl Draft<'_> {
     /// There and on record.
     pub(super) fn ours(&self, live: &ObservedService, difference: Difference) -> Finding {
+        let difference = spelled::as_declared(self.service, self.api(), difference);
         let name = &self.service.name;
         if let Some(update) = live.update.as_ref().filter(|update| update.is_rolling()) {
             return Finding::Waiting(Waiting::on(

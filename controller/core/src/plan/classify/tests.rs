@@ -6,7 +6,7 @@ use serde_json::json;
 use super::super::fixtures::{World, set};
 use super::super::{Blocked, DriftClass, Operation, Risk};
 use super::*;
-use crate::action::ActionKind;
+use crate::action::{ActionKind, Source};
 use crate::desired::SourceState;
 use crate::identity::SwarmId;
 use crate::observed::{Services, TaskFailure, TaskSummary, UpdateStatus};
@@ -38,6 +38,33 @@ fn a_deployed_fleet_has_an_empty_plan() {
     assert!(plan.steps.is_empty(), "{plan:#?}");
     assert_eq!(plan.summary.unchanged, 3);
     assert!(plan.summary.is_settled());
+}
+
+/// Docker writes a list as it stands in the file, and to the engine another order is a change.
+#[test]
+fn a_stack_is_written_in_the_order_of_its_file() {
+    const AT: &str = "/TaskTemplate/Placement/Constraints";
+    let constraints = || json!(["node.role == manager", "node.labels.a==b"]);
+    let mut world = World::new();
+    let service = world.declare("a");
+    service.provenance.source = Source::Gitops;
+    set(&mut service.spec, AT, constraints());
+    let Operation::Create { spec } = only_step(&world).operation else { panic!("no create") };
+    assert_eq!(spec.pointer(AT), Some(&constraints()));
+    set(&mut world.deploy("a").spec, AT, json!(["node.role==worker"]));
+    let Operation::Update { edits } = only_step(&world).operation else { panic!("no update") };
+    assert_eq!((edits.len(), edits[0].value.as_ref()), (1, Some(&constraints())));
+    // What says the same is left as it is.
+    let turned = json!(["node.labels.a == b", "node.role==manager"]);
+    let name = ServiceName::new("a");
+    set(&mut world.observed.services.get_mut(&name).unwrap().spec, AT, turned);
+    assert!(world.plan().steps.is_empty());
+    // A registry has no order of docker's to keep.
+    world.observed.services = Services::default();
+    world.owned.clear();
+    world.desired.services.get_mut(&name).unwrap().provenance.source = Source::Registry;
+    let Operation::Create { spec } = only_step(&world).operation else { panic!("no create") };
+    assert_ne!(spec.pointer(AT), Some(&constraints()));
 }
 
 #[test]

@@ -176,6 +176,37 @@ impl ListSection {
         }
     }
 
+    /// Where a new entry is put into a list: where docker would have it, if the list is in docker's
+    /// order. It sorts these lists, and a list in another order is another one to the engine.
+    pub(in crate::plan) fn place(
+        self,
+        entries: &[Value],
+        new: &Value,
+        networks: &NetworkNames,
+    ) -> usize {
+        let rank = |entry: &Value| -> Option<(u64, String)> {
+            let text = |key: &str| entry.get(key)?.as_str().map(str::to_owned);
+            match self {
+                Self::Env => entry.as_str().map(|line| (0, line.to_owned())),
+                Self::Secrets => text("SecretName").map(|name| (0, name)),
+                Self::Configs => text("ConfigName").map(|name| (0, name)),
+                Self::Ulimits => text("Name").map(|name| (0, name)),
+                Self::Networks => {
+                    text("Target").map(|target| (0, networks.name(&target).to_owned()))
+                }
+                Self::Ports => {
+                    let published = entry.get("PublishedPort").and_then(Value::as_u64);
+                    Some((published.unwrap_or(0), String::new()))
+                }
+                Self::Mounts | Self::GenericResources => None,
+            }
+        };
+        let Some(of_new) = rank(new) else { return entries.len() };
+        let before =
+            entries.iter().rposition(|entry| rank(entry).is_none_or(|of_entry| of_entry <= of_new));
+        before.map_or(0, |at| at + 1)
+    }
+
     /// Turns the list of a spec into a map, in place.
     pub(super) fn into_map(self, spec: &mut Value, networks: &NetworkNames) {
         let Some(slot) = spec.pointer_mut(self.pointer()) else { return };

@@ -16,6 +16,7 @@ use serde_json::{Map, Value};
 
 pub(super) use self::lists::{ListSection, section_of};
 pub(crate) use self::ratio::float32;
+pub(crate) use self::words::capabilities;
 use crate::image::ImageReference;
 use crate::labels;
 use crate::observed::{ApiVersion, Snapshot};

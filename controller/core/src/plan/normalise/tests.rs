@@ -134,3 +134,22 @@ proptest! {
         prop_assert_eq!(&once, &canonical(&once));
     }
 }
+
+#[test]
+fn a_new_entry_goes_where_docker_would_have_it() {
+    let names = NetworkNames::default();
+    let place = |section: ListSection, entries: Value, new: Value| {
+        section.place(entries.as_array().unwrap(), &new, &names)
+    };
+    let config = |name: &str| json!({"ConfigName": name});
+    let port = |published: u64| json!({"TargetPort": 80, "PublishedPort": published});
+    let env = || json!(["A=1", "C=3"]);
+    assert_eq!(place(ListSection::Env, env(), json!("B=2")), 1);
+    assert_eq!(place(ListSection::Env, env(), json!("0=0")), 0);
+    assert_eq!(place(ListSection::Env, env(), json!("D")), 2);
+    let configs = || json!([config("a"), config("c")]);
+    assert_eq!(place(ListSection::Configs, configs(), config("b")), 1);
+    assert_eq!(place(ListSection::Ports, json!([port(80), port(9000)]), port(443)), 1);
+    let targets = json!([{"Target": "/z"}, {"Target": "/a"}]);
+    assert_eq!(place(ListSection::Mounts, targets, json!({"Target": "/b"})), 2, "as declared");
+}

@@ -44,7 +44,7 @@ fn isolation(container: &mut Map<String, Value>) {
 }
 
 /// Upper case with the prefix, sorted, each once; what is added is not dropped.
-fn capabilities(container: &mut Map<String, Value>) {
+pub(crate) fn capabilities(container: &mut Map<String, Value>) {
     let mut listed = |key: &str| -> BTreeSet<String> {
         let list = container.remove(key);
         let words = list.as_ref().and_then(Value::as_array).into_iter().flatten();

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{compare, users, version};
+use super::{compare, driver, users, version};
 use crate::action::ActionKind;
 use crate::canonical::Digest;
 use crate::desired::DesiredObject;
@@ -149,6 +149,7 @@ impl<'a> Draft<'a> {
         let mut step = self.step(self.words().create, class, reason, operation);
         step.risk = Risk::Low;
         step.changes = self.shown(content.as_deref());
+        step.blocked = driver::obstacle(self.object, self.input.plugins);
         if content.is_none() {
             step.blocked = Some(Blocked {
                 code: "SECRET_UNRESOLVED".to_owned(),

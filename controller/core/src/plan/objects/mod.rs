@@ -11,6 +11,7 @@
 
 mod compare;
 mod draft;
+mod driver;
 mod resolve;
 #[cfg(test)]
 mod tests;
@@ -22,6 +23,7 @@ use std::sync::Arc;
 
 use self::draft::Draft;
 pub(super) use self::draft::{LABELS_FIXED, SOURCE_MOVED, words};
+pub use self::driver::needs_plugins;
 pub use self::resolve::resolved;
 pub use self::users::missing_references;
 use self::users::names_used;
@@ -183,16 +185,29 @@ fn missing_external(
     externals: &[crate::desired::External],
 ) -> Option<Blocked> {
     let observed = input.observed;
-    let missing = externals.iter().find(|external| match external.kind {
-        // Also one that only a node has, such as `host`.
-        ObjectKind::Network => observed.network_id(&external.name).is_none(),
-        kind => !observed.objects.contains_key(&ServiceName::object(kind, &external.name)),
+    let missing = externals.iter().find(|external| {
+        let target = ServiceName::object(external.kind, &external.name);
+        !observed.objects.contains_key(&target)
     })?;
     let (kind, name) = (missing.kind.as_str(), &missing.name);
     let create = match missing.kind {
         ObjectKind::Network => format!("docker network create --driver overlay {name}"),
         _ => format!("docker {kind} create {name} FILE"),
     };
+    if let (ObjectKind::Network, Some(_)) = (missing.kind, observed.network_id(name)) {
+        return Some(Blocked {
+            code: "EXTERNAL_SCOPE".to_owned(),
+            message: format!(
+                "network {name:?} is declared as external at {} and is a network of one node, \
+                 which services cannot use; nothing of the stack is changed",
+                missing.provenance
+            ),
+            hint: format!(
+                "make one of the swarm under another name and declare that: docker network create \
+                 --driver overlay {name}-swarm"
+            ),
+        });
+    }
     Some(Blocked {
         code: "EXTERNAL_MISSING".to_owned(),
         message: format!(

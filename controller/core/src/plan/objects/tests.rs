@@ -19,6 +19,7 @@ use crate::plan::{
 
 use ObjectKind::{Config, Network, Secret};
 
+mod driver;
 mod prune;
 
 const CANARY: &str = "canary-in-the-data";
