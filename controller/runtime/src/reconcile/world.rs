@@ -41,6 +41,25 @@ fn moved(mut desired: Arc<Desired>, recorded: &Recorded, snapshot: &Snapshot) ->
     desired
 }
 
+/// The picture without the networks, configs and secrets that a worker is busy with and that are
+/// not on record: one that was removed and taken off record since the picture was taken would look
+/// like somebody else's, and services would be planned to go back to it.
+fn without_unsettled(
+    snapshot: Arc<Snapshot>,
+    recorded: &Recorded,
+    busy: &BTreeSet<ObjectKey>,
+) -> Arc<Snapshot> {
+    let is_recorded = |key: &ObjectKey| recorded.objects.iter().any(|object| object.key == *key);
+    let unsettled = busy.iter().filter(|key| key.kind != ObjectKind::Service && !is_recorded(key));
+    unsettled.map(ObjectKey::target).fold(snapshot, |snapshot, target| {
+        if snapshot.objects.contains_key(&target) {
+            Arc::new(snapshot.with_object(&target, None))
+        } else {
+            snapshot
+        }
+    })
+}
+
 /// Who declared a service on record, and who does now, when these are two.
 fn owners(
     desired: &Desired,
@@ -127,6 +146,7 @@ impl World {
             })
             .map(|object| (ServiceName::new(object.key.name.as_str()), object.id.clone()))
             .collect();
+        let snapshot = without_unsettled(snapshot, &recorded, busy);
         let stacks = Arc::new(Declared::new(Arc::clone(&desired)));
         let desired = moved(desired, &recorded, &snapshot);
         let others = recorded.objects.iter();
