@@ -242,7 +242,7 @@ async fn planned(
         let steps: Vec<Step> = plan.steps.iter().filter(own).cloned().collect();
         let services = desired.stacks.get(&stack).map(|stack| &stack.services);
         let is_changed = |name: &ServiceName| steps.iter().any(|step| step.target == *name);
-        let unchanged = services.into_iter().flatten().filter(|name| !is_changed(*name)).count();
+        let unchanged = services.into_iter().flatten().filter(|name| !is_changed(name)).count();
         results.push(StackPreview::of(&stack, commit, &steps, unchanged, &secrets));
     }
     results.sort_by(|one, other| one.stack.cmp(&other.stack));
