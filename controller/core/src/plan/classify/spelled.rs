@@ -13,7 +13,7 @@ use crate::plan::diff::{Difference, IMAGE};
 use crate::plan::mask;
 use crate::plan::normalise::{ListSection, NetworkNames, section_of};
 
-/// The same difference with values as they are declared, where something is declared.
+/// The same difference with values as they are declared.
 pub(super) fn as_declared(
     service: &DesiredService,
     api: ApiVersion,
@@ -30,14 +30,16 @@ pub(super) fn as_declared(
         if edit.value.is_none() || edit.pointer == IMAGE {
             continue;
         }
-        let declared = match section_of(&edit.pointer) {
+        match section_of(&edit.pointer) {
             // A line is compared as it is written.
-            Some((ListSection::Env, _)) => None,
-            Some((section, key)) => entry(&spec, section, &key),
-            None => spec.pointer(&edit.pointer),
-        };
-        if let Some(declared) = declared {
-            edit.value = Some(declared.clone());
+            Some((ListSection::Env, _)) => {}
+            Some((section, key)) => {
+                if let Some(declared) = entry(&spec, section, &key) {
+                    edit.value = Some(declared.clone());
+                }
+            }
+            // Where nothing is declared the value is the engine's default, which comes by itself.
+            None => edit.value = spec.pointer(&edit.pointer).cloned(),
         }
     }
     difference

@@ -54,6 +54,13 @@ fn a_stack_is_written_in_the_order_of_its_file() {
     set(&mut world.deploy("a").spec, AT, json!(["node.role==worker"]));
     let Operation::Update { edits } = only_step(&world).operation else { panic!("no update") };
     assert_eq!((edits.len(), edits[0].value.as_ref()), (1, Some(&constraints())));
+    // The engine's default is not written out where the file says nothing.
+    const POLICY: &str = "/TaskTemplate/RestartPolicy";
+    let mut other = World::new();
+    other.declare("b").provenance.source = Source::Gitops;
+    set(&mut other.deploy("b").spec, POLICY, json!({"Condition": "none"}));
+    let Operation::Update { edits } = only_step(&other).operation else { panic!("no update") };
+    assert_eq!((edits[0].pointer.as_str(), edits[0].value.as_ref()), (POLICY, None));
     // What says the same is left as it is.
     let turned = json!(["node.labels.a == b", "node.role==manager"]);
     let name = ServiceName::new("a");
