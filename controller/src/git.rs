@@ -1,17 +1,20 @@
 //! Repositories of stacks, read through git.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use skep_core::ports::SecretSource;
+use skep_core::push::Provider;
 use skep_crds::stack::Files as StackFiles;
 use skep_crds::stacks::{GitCredentials, GitOrigin, Revision};
 use skep_crds::value::EnvValue;
 use skep_git::{
-    Access, Before, Credentials, Error, Files, Folder, HostPattern, Limits, Programs, Reader,
-    Reference, RemoteUrl, Signers, Source, SystemResolver,
+    Access, Before, Credentials, Error, Files, Folder, History, HostPattern, Limits, Programs,
+    Reader, Reference, RemoteUrl, Signers, Source, SystemResolver,
 };
 use skep_runtime::Repositories;
 use skep_sources::{Checkout, Commit, Replaced, resolve};
@@ -38,16 +41,61 @@ impl Repositories for GitRepositories {
         origin: &GitOrigin,
         before: Option<&Commit>,
     ) -> Result<Checkout, String> {
-        let source = source(origin)?;
+        self.read(&source(origin)?, origin, &self.root, Limits::default(), before).await
+    }
+
+    async fn proposal(
+        &self,
+        _: &str,
+        origin: &GitOrigin,
+        forge: Provider,
+        number: u64,
+    ) -> Result<Checkout, String> {
+        let reference = match forge {
+            Provider::GitLab => Reference::MergeRequest(number),
+            Provider::Forgejo | Provider::Gitea | Provider::GitHub => {
+                Reference::PullRequest(number)
+            }
+        };
+        let history = History::Last(NonZeroU32::MIN);
+        let source = Source { reference, history, ..source(origin)? };
+        // Apart from what is in force, whose repository a stranger must not fill; and gone again
+        // once it is read, as each proposal would leave one.
+        let root = self.root.join("proposals");
+        let checkout = self.read(&source, origin, &root, FOR_PROPOSALS, None).await;
+        let _removed_with_the_next = tokio::fs::remove_dir_all(&root).await;
+        checkout
+    }
+}
+
+/// What one look at a proposal may cost: strangers make them.
+const FOR_PROPOSALS: Limits = Limits {
+    time: Duration::from_secs(60),
+    transfer: 64 << 20,
+    disk: 128 << 20,
+    files: 5_000,
+    file: 1 << 20,
+    total: 8 << 20,
+};
+
+impl GitRepositories {
+    async fn read(
+        &self,
+        source: &Source,
+        origin: &GitOrigin,
+        root: &Path,
+        limits: Limits,
+        before: Option<&Commit>,
+    ) -> Result<Checkout, String> {
         let access = access(origin, &source.url)?;
-        let root = std::path::absolute(&self.root).map_err(|error| error.to_string())?;
+        let root = std::path::absolute(root).map_err(|error| error.to_string())?;
         let programs = Programs::in_path(self.search_path.clone());
         let resolver = Arc::new(SystemResolver);
-        let reader = Reader::new(programs, root, access, Limits::default(), resolver)
-            .map_err(|error| said(&error))?;
+        let reader =
+            Reader::new(programs, root, access, limits, resolver).map_err(|error| said(&error))?;
         let base = before.and_then(Commit::base);
         let known = base.as_ref().and_then(before_of);
-        let snapshot = reader.read(&source, known.as_ref()).await.map_err(|error| said(&error))?;
+        let snapshot = reader.read(source, known.as_ref()).await.map_err(|error| said(&error))?;
         if snapshot.relation.is_rewrite() {
             tracing::warn!(url = %source.url, relation = %snapshot.relation, "git.history_rewritten");
         }
@@ -111,7 +159,7 @@ fn source(origin: &GitOrigin) -> Result<Source, String> {
 }
 
 /// Only the host of the address, and a folder only when the stack names it.
-fn access(origin: &GitOrigin, url: &RemoteUrl) -> Result<Access, String> {
+pub(crate) fn access(origin: &GitOrigin, url: &RemoteUrl) -> Result<Access, String> {
     let hosts = origin.allowed_hosts.iter().map(|text| HostPattern::parse(text));
     let networks = origin.allowed_networks.iter().map(|text| text.parse());
     Ok(Access {

@@ -5,6 +5,7 @@ mod codes;
 mod config;
 mod database;
 mod error;
+mod forge;
 mod git;
 mod identity;
 mod key;

@@ -50,6 +50,8 @@ pub(crate) struct Wired {
     pub(crate) probe_address: String,
     /// How secret values are shown.
     pub(crate) masking: Masking,
+    /// What digests are made with.
+    pub(crate) digester: Digester,
     /// What revisions are opened with.
     pub(crate) sealer: Sealer,
 }
@@ -218,13 +220,13 @@ async fn assemble_with(
         sources,
         policy,
         masking: masking.clone(),
-        digester,
+        digester: digester.clone(),
         sealer: sealer.clone(),
         clock: Arc::new(SystemClock),
         random: Arc::new(SystemRandom),
     };
     let controller = Controller::new(parts, options);
-    Ok(Wired { controller, store, engine, probe_address, masking, sealer })
+    Ok(Wired { controller, store, engine, probe_address, masking, digester, sealer })
 }
 
 /// Where docker keeps the credentials for image registries.

@@ -116,6 +116,12 @@ impl Access {
         }
     }
 
+    /// Whether a host is named among those that are allowed; where none is named, none is.
+    #[must_use]
+    pub fn names(&self, host: &str) -> bool {
+        self.hosts.iter().any(|pattern| pattern.matches(host))
+    }
+
     /// The folder with all links followed, if it is under an allowed one. git gets this one, so
     /// that a link that is changed in between leads nowhere else.
     pub(crate) fn folder(&self, folder: &Path) -> Result<PathBuf, Refusal> {

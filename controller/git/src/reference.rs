@@ -53,6 +53,11 @@ pub enum Reference {
     Tag(String),
     /// Exactly this commit.
     Commit(CommitId),
+    /// The newest commit of a pull request, which GitHub, Gitea and Forgejo keep in the repository
+    /// that it would be merged into, wherever it comes from.
+    PullRequest(u64),
+    /// The same of GitLab.
+    MergeRequest(u64),
 }
 
 /// Why a text is no reference.
@@ -103,6 +108,8 @@ impl Reference {
             Self::Branch(name) => format!("refs/heads/{name}"),
             Self::Tag(name) => format!("refs/tags/{name}"),
             Self::Commit(id) => id.to_string(),
+            Self::PullRequest(number) => format!("refs/pull/{number}/head"),
+            Self::MergeRequest(number) => format!("refs/merge-requests/{number}/head"),
         }
     }
 }
@@ -114,6 +121,8 @@ impl fmt::Display for Reference {
             Self::Branch(name) => write!(f, "branch {name}"),
             Self::Tag(name) => write!(f, "tag {name}"),
             Self::Commit(id) => write!(f, "commit {id}"),
+            Self::PullRequest(number) => write!(f, "pull request {number}"),
+            Self::MergeRequest(number) => write!(f, "merge request {number}"),
         }
     }
 }
@@ -164,6 +173,13 @@ mod tests {
             assert!(Reference::branch(name).is_err(), "{name:?}");
             assert!(Reference::tag(name).is_err(), "{name:?}");
         }
+    }
+
+    #[test]
+    fn proposals_are_where_their_forge_keeps_them() {
+        assert_eq!(Reference::PullRequest(7).on_the_server(), "refs/pull/7/head");
+        assert_eq!(Reference::MergeRequest(7).on_the_server(), "refs/merge-requests/7/head");
+        assert_eq!(Reference::MergeRequest(7).to_string(), "merge request 7");
     }
 
     #[test]

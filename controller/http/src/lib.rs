@@ -15,4 +15,6 @@ pub use self::limits::Limits;
 pub use self::probe::{Check, Probe, Readiness, Status};
 pub(crate) use self::routes::router;
 pub use self::server::Server;
-pub use self::webhook::{SHORTEST_SECRET, Webhooks, is_strong};
+pub use self::webhook::{
+    Announcements, Identity, NotTaken, SHORTEST_SECRET, Taken, Webhooks, is_strong,
+};

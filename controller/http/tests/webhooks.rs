@@ -3,6 +3,7 @@
 
 mod common;
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
 use base64::Engine as _;
@@ -70,6 +71,17 @@ async fn a_copy_under_another_name_is_still_a_copy() {
     assert_eq!(running.post(&github(&other, "push", "1")).await.0, 409, "the name is taken");
     assert_eq!(running.post(&github(&other, "push", "3")).await.0, 202);
     assert_eq!(running.heard.pushes.lock().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn what_cannot_be_kept_is_not_said_to_be_taken() {
+    let running = start().await;
+    running.heard.is_broken.store(true, Ordering::Relaxed);
+    let (status, answer) = running.post(&github(PUSH, "push", "1")).await;
+    assert_eq!((status, &answer["error"]["code"]), (503, &"WEBHOOK_NOT_KEPT".into()));
+    assert!(!answer.to_string().contains("db1"), "{answer}");
+    running.heard.is_broken.store(false, Ordering::Relaxed);
+    assert_eq!(running.post(&github(PUSH, "push", "1")).await.0, 202, "the same one, again");
 }
 
 #[tokio::test]

@@ -401,12 +401,6 @@ impl Controller {
         self.context.sources.lock().await.stacks()
     }
 
-    /// Asks for the source of a stack to be read at once; false when there is none of this name.
-    /// The running loop notices within a second.
-    pub async fn sync_stack(&self, name: &str) -> bool {
-        self.context.sources.lock().await.sync(name)
-    }
-
     /// The state of the running loop; changes are announced.
     #[must_use]
     pub fn status(&self) -> watch::Receiver<Status> {

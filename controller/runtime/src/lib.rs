@@ -4,6 +4,7 @@
 //! allow. A trigger (event, approval, timer, changed file) only wakes the loop; every pass looks
 //! at the world again.
 
+mod announcements;
 mod attempts;
 mod backoff;
 mod contain;
@@ -17,6 +18,7 @@ mod metrics;
 mod notify;
 mod options;
 mod policy;
+mod previews;
 mod rate;
 mod readiness;
 mod reconcile;
@@ -35,6 +37,7 @@ mod waits;
 mod wake;
 mod workers;
 
+pub use self::announcements::is_of_stack;
 pub use self::contain::{SpoolError, SpooledKill, WithoutStore};
 pub use self::controller::{Controller, Parts, Planned};
 pub use self::error::Error;
@@ -42,6 +45,7 @@ pub use self::images::ImageInUse;
 pub use self::metrics::Metrics;
 pub use self::options::Options;
 pub use self::policy::PolicySource;
+pub use self::previews::{Comments, NoComments};
 pub use self::readiness::{Probing, ReadinessReport, ask, ask_all};
 pub use self::report::{ActionReport, PassReport};
 pub use self::sources::{NoRepositories, Repositories, SourceSet, StackOrigin};

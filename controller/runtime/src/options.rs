@@ -14,6 +14,7 @@ use skep_core::resolution::ResolveImage;
 use skep_core::retry::Pace;
 use skep_notify::Endpoint;
 
+use crate::previews::{Comments, NoComments};
 use crate::readiness::Probing;
 use crate::wake::Wake;
 
@@ -54,6 +55,8 @@ pub struct Options {
     pub notify: Vec<Arc<Endpoint>>,
     /// What wakes the loop from outside, while this process leads.
     pub wake: Wake,
+    /// What writes below pull requests what they would change.
+    pub comments: Arc<dyn Comments>,
     /// Whether a pass by hand waits for the rollouts that it began.
     pub wait_for_rollouts: bool,
     /// How long a pass by hand waits for what its actions depend on to come up.
@@ -94,6 +97,7 @@ impl Default for Options {
             probing: None,
             notify: Vec::new(),
             wake: Wake::default(),
+            comments: Arc::new(NoComments),
             wait_for_rollouts: true,
             patience: Duration::from_secs(60),
             action_timeout: Duration::from_secs(30 * 60),

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument as _;
 
+use crate::announcements::Desk;
 use crate::contain::{self, Keeper};
 use crate::controller::{Context, Controller};
 use crate::error::Chain;
@@ -22,7 +23,7 @@ use crate::readiness::{Prober, ReadinessReport};
 use crate::reconcile::{self, Memory, Pass};
 use crate::report::PassReport;
 use crate::workers::Workers;
-use crate::{Error, notify, updates, wake};
+use crate::{Error, notify, previews, updates, wake};
 
 /// How often a follower asks for the lease.
 const FOLLOWER_POLL: Duration = Duration::from_millis(500);
@@ -150,6 +151,8 @@ struct Lead<'a> {
     swarm: Option<watch::Receiver<reflector::View>>,
     memory: Memory,
     readiness: watch::Receiver<Arc<ReadinessReport>>,
+    /// What was announced from outside and is not answered yet.
+    desk: Desk,
     /// Whether what was killed without the store is on record.
     has_taken_in: bool,
     /// True while a granted action waits for another service.
@@ -172,6 +175,7 @@ impl<'a> Lead<'a> {
             swarm,
             memory: Memory::default(),
             readiness,
+            desk: Desk::default(),
             has_taken_in: false,
             has_dependents: false,
             whole_at: Instant::now(),
@@ -180,8 +184,10 @@ impl<'a> Lead<'a> {
 
     async fn run(&mut self, shutdown: &CancellationToken) {
         self.declare_mode().await;
+        self.context.sources.lock().await.begin_anew();
         let _keeping = AbortOnDropHandle::new(tokio::spawn(self.keeper().run()));
         let _telling = notify::start(&self.context, &self.leadership);
+        let _previewing = previews::start(&self.context, &self.leadership, self.desk.proposals());
         let mut retry = FIRST_RETRY;
         while !shutdown.is_cancelled() && self.leadership.is_trusted() {
             let started = Instant::now();
@@ -297,10 +303,6 @@ impl<'a> Lead<'a> {
             () = wake::lease_lost(&leadership) => "lease",
             () = self.workers.next_end() => "worker",
         };
-        if reason == "announcement" {
-            // Somebody pushed; which repository is found out by asking.
-            context.sources.lock().await.sync_all();
-        }
         tracing::debug!(reason, "loop.woken");
         reason
     }
@@ -308,12 +310,21 @@ impl<'a> Lead<'a> {
     async fn pass(&mut self) -> Result<(), Error> {
         self.take_in().await?;
         self.workers.note_ended();
+        // What is declared is known from the second pass on; the first one asks every source.
+        let is_first = self.context.declared().is_none();
+        if !is_first {
+            self.desk.take_in(&self.context, &self.leadership).await?;
+        }
         let mut pass =
             reconcile::decide(&self.context, &self.leadership, &mut self.workers, &mut self.memory)
                 .await?;
         if self.context.options.propose {
             self.workers.start(&mut pass).instrument(tracing::info_span!("act")).await?;
         }
+        if is_first {
+            self.desk.take_in(&self.context, &self.leadership).await?;
+        }
+        self.desk.answer(&self.context, &self.leadership, &pass).await?;
         // Monitoring only; a store that cannot be read stops the next pass by itself.
         if let Ok(open) = self.context.store.open_letters().await {
             self.context.metrics.show_letters(open);

@@ -56,10 +56,14 @@ pub(crate) async fn store_changed(context: &Context, before: Option<i64>) {
     }
 }
 
-/// A source has another time or size than when it was read.
+/// A source has another time or size than when it was read, or has answered.
 pub(crate) async fn sources_changed(context: &Context) {
+    let answered = context.sources.lock().await.answered();
     loop {
-        tokio::time::sleep(SOURCE_POLL).await;
+        tokio::select! {
+            () = tokio::time::sleep(SOURCE_POLL) => {}
+            () = answered.notified() => {}
+        }
         if context.sources.lock().await.has_changed().await {
             return;
         }

@@ -17,11 +17,12 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::outcome::doubled;
+use crate::files::{Files, SECRET};
+use crate::soundness::{is_sound, once_each};
 use crate::sweep::live;
 use crate::tap::Process;
 use crate::time::Seeded;
-use crate::world::{ALL_ALLOWED, Files, World};
+use crate::world::{ALL_ALLOWED, World};
 
 /// How many things happen before the faults end.
 const TURNS: u64 = 24;
@@ -81,6 +82,43 @@ impl Server {
     }
 }
 
+/// Half of the lives also have a stack.
+const fn has_stack(seed: u64) -> bool {
+    seed % 2 == 1
+}
+
+/// Declares a stack by chance: what its files hold, or files that cannot be used. What is declared
+/// last can.
+fn declare_stack(files: &Files, random: &Seeded, last: bool) {
+    files.put("stacks.yml", "stacks:\n- {name: web, files: [web.yml], prune: true}\n");
+    files.put("page", &format!("page {}", random.below(5)));
+    files.put("token", &format!("{SECRET} {}", random.below(3)));
+    if !last && random.below(6) == 0 {
+        return files.put("web.yml", ["services: [", "", "services: {app: {}}"][index(random, 3)]);
+    }
+    let image = if !last && random.below(8) == 0 { "bad" } else { "good" };
+    let (version, team) = (random.below(3), random.below(2));
+    let mut text = format!(
+        "services:\n  app:\n    image: \"example/{image}:{version}\"\n    networks: [front]\n    \
+         configs: [page]\n    secrets: [token]\n    deploy: {{update_config: {{monitor: 100ms}}}}\n"
+    );
+    // What is declared last leaves something behind that is not.
+    if last || random.below(3) > 0 {
+        text.push_str("  side: {image: \"example/good:1\", networks: [front], configs: [more]}\n");
+    }
+    write!(
+        text,
+        "networks: {{front: {{}}}}\nconfigs:\n  page: {{file: page, labels: {{team: t{team}}}}}\n  \
+         more: {{file: page}}\nsecrets: {{token: {{file: token, labels: {{team: t{team}}}}}}}\n"
+    )
+    .unwrap();
+    files.put("web.yml", &text);
+}
+
+fn index(random: &Seeded, of: usize) -> usize {
+    usize::try_from(random.below(u64::try_from(of).unwrap())).unwrap()
+}
+
 fn registry(random: &Seeded, last: Option<u64>) -> String {
     let mut text = String::new();
     for (number, name) in NAMES.iter().enumerate() {
@@ -115,6 +153,9 @@ async fn life(seed: u64) -> Result<Lived, String> {
         world.files.policy(ALL_ALLOWED);
     }
     world.files.declare(&registry(&random, None));
+    if has_stack(seed) {
+        declare_stack(&world.files, &random, true);
+    }
     world.swarm.script(Script::by_seed(seed, CHANCES));
     let events = Seeded::new(seed ^ 0xe7e7);
     world.swarm.events_meet(move |_| match events.below(12) {
@@ -128,6 +169,9 @@ async fn life(seed: u64) -> Result<Lived, String> {
     let time = tokio::spawn(async move { swarm.run().await });
     let mut servers = vec![Server::start(&mut world, "one"), Server::start(&mut world, "two")];
     for _turn in 0..TURNS {
+        if has_stack(seed) && random.below(3) == 0 {
+            declare_stack(&world.files, &random, false);
+        }
         turn(&mut world, &random, &mut servers, &mut lived).await;
         tokio::time::sleep(Duration::from_millis(200 + random.below(4000))).await;
         if random.below(3) > 0 {
@@ -210,6 +254,9 @@ async fn calm_down(
     // What was on its way has arrived by then.
     tokio::time::sleep(Duration::from_secs(20)).await;
     world.files.declare(&registry(random, Some(1000 + seed % 1000)));
+    if has_stack(seed) {
+        declare_stack(&world.files, random, true);
+    }
     let started = tokio::time::Instant::now();
     let onlooker = Arc::new(Process::new(None));
     loop {
@@ -252,11 +299,9 @@ async fn told(world: &World, servers: &[Server]) -> String {
 
 /// Every write has an action on record and had its effect once.
 async fn from_somewhere(world: &World) -> Result<(), String> {
+    once_each(world)?;
+    is_sound(world).await?;
     let journal = world.swarm.journal();
-    let doubled = doubled(&journal);
-    if !doubled.is_empty() {
-        return Err(format!("done more than once: {}", doubled.join(", ")));
-    }
     let actions = world.store().actions(&ActionFilter::default()).await.unwrap();
     for effect in journal.iter().filter_map(|effect| effect.action.as_ref()) {
         if !actions.iter().any(|action| action.id.as_str() == effect) {

@@ -2,8 +2,10 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use aho_corasick::AhoCorasick;
 use skep_store::conformance::protection;
 use skep_store_sqlite::{ClockShift, Location, OpenOptions, SqliteStore};
 use tempfile::TempDir;
@@ -15,18 +17,19 @@ const NAME: &str = "skep.db";
 /// What a crash leaves behind; the shared memory is made anew.
 const FILES: [&str; 2] = [NAME, "skep.db-wal"];
 
-/// The files of a database at one moment, and how far its clock was ahead of the machine's.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Image {
-    files: [Vec<u8>; 2],
-    ahead: Duration,
-}
+/// The files of a database at one moment; equal when no transaction lies between two of them.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Image([Vec<u8>; 2]);
 
 impl Image {
-    /// True when no transaction lies between the two.
+    /// True when one of these stands in it.
+    ///
+    /// # Panics
+    /// When there are too many of them.
     #[must_use]
-    pub fn holds_the_same(&self, other: &Self) -> bool {
-        self.files == other.files
+    pub fn contains(&self, texts: &[&[u8]]) -> bool {
+        let search = AhoCorasick::new(texts).unwrap();
+        self.0.iter().any(|file| search.is_match(file))
     }
 }
 
@@ -38,6 +41,10 @@ pub struct Database {
     pub store: SqliteStore,
     /// Held by whoever uses the store, so that no copy is made of half a transaction.
     pub gate: tokio::sync::Mutex<()>,
+    /// How often the store was used.
+    uses: AtomicU64,
+    /// The files after so many uses.
+    seen: Mutex<Option<(u64, Arc<Image>)>>,
     clock: ClockShift,
     /// How far the database's clock is ahead, in microseconds; it goes by the virtual clock.
     ahead: AtomicU64,
@@ -46,14 +53,13 @@ pub struct Database {
 }
 
 impl Database {
-    /// An empty database, or what a crash left.
+    /// An empty database, or what a crash left when the clock was so far ahead of the machine's.
     ///
     /// # Panics
     /// When there is no space or SQLite refuses.
-    pub async fn open(image: Option<&Image>) -> Self {
+    pub async fn open(image: Option<&Image>, before: Duration) -> Self {
         let folder = TempDir::new_in(quick_folder()).unwrap();
-        let before = image.map_or(Duration::ZERO, |image| image.ahead);
-        for (name, bytes) in FILES.iter().zip(image.into_iter().flat_map(|image| &image.files)) {
+        for (name, bytes) in FILES.iter().zip(image.into_iter().flat_map(|image| &image.0)) {
             std::fs::write(folder.path().join(name), bytes).unwrap();
         }
         let clock = ClockShift::default();
@@ -64,25 +70,49 @@ impl Database {
         let store = while_time_stands(opening).await.unwrap();
         let ahead = AtomicU64::new(micros(before));
         let (gate, opened) = (tokio::sync::Mutex::default(), Instant::now());
-        Self { folder, store, gate, clock, ahead, before, opened }
+        let (uses, seen) = Default::default();
+        Self { folder, store, gate, uses, seen, clock, ahead, before, opened }
     }
 
-    /// Moves the database's clock as far as the virtual one has come.
+    /// The store is about to be used: moves the database's clock as far as the virtual one has
+    /// come. The caller holds [`Self::gate`].
     pub fn keep_time(&self) {
+        self.uses.fetch_add(1, Ordering::SeqCst);
         let wanted = micros(self.before + self.opened.elapsed());
         let had = self.ahead.fetch_max(wanted, Ordering::SeqCst);
         self.clock.advance(Duration::from_micros(wanted.saturating_sub(had)));
     }
 
-    /// The files as they are now. The caller holds [`Self::gate`].
+    /// The files as they are now; the same as before while nobody has used the store. The caller
+    /// holds [`Self::gate`].
     ///
     /// # Panics
     /// When they cannot be read.
     #[must_use]
-    pub fn image(&self) -> Image {
+    pub fn image(&self) -> Arc<Image> {
+        let uses = self.uses.load(Ordering::SeqCst);
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((at, image)) = &*seen
+            && *at == uses
+        {
+            return Arc::clone(image);
+        }
         let read = |name: &str| std::fs::read(self.path(name)).unwrap_or_default();
-        let ahead = Duration::from_micros(self.ahead.load(Ordering::SeqCst));
-        Image { files: FILES.map(read), ahead }
+        let mut image = Arc::new(Image(FILES.map(read)));
+        // What was only read is kept once.
+        if let Some((_, before)) = seen.take()
+            && before == image
+        {
+            image = before;
+        }
+        *seen = Some((uses, Arc::clone(&image)));
+        image
+    }
+
+    /// How far the clock is ahead of the machine's.
+    #[must_use]
+    pub fn ahead(&self) -> Duration {
+        Duration::from_micros(self.ahead.load(Ordering::SeqCst))
     }
 
     fn path(&self, name: &str) -> PathBuf {

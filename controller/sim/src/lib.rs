@@ -22,6 +22,7 @@
 
 pub mod chance;
 pub mod database;
+pub mod files;
 pub mod interleavings;
 pub mod outcome;
 pub mod paused;
@@ -29,6 +30,7 @@ pub mod people;
 pub mod recording;
 pub mod scenario;
 pub mod scenarios;
+mod soundness;
 pub mod sweep;
 pub mod tap;
 pub mod time;

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use skep_core::identity::ClusterId;
+use skep_core::identity::{ClusterId, ObjectKind, ServiceName};
 use skep_core::labels;
+use skep_core::revision::Revision;
 use skep_store::{
     ActionFilter, Actions as _, ApprovalFilter, Approvals as _, Containments as _,
     DeadLetters as _, Holds as _, Intents as _, Ledger as _, LedgerFilter, LetterFilter,
@@ -33,20 +34,31 @@ impl Outcome {
         let cluster = ClusterId::new(CLUSTER);
         let store = world.store();
         let mut ids = BTreeMap::new();
+        let has_networks = !objects(world).is_empty();
         for service in world.swarm.services() {
             let name = service["Spec"]["Name"].as_str().unwrap_or_default().to_owned();
             ids.insert(name.clone(), service["ID"].clone());
             seen.insert(format!("service {name}"), without_ids(&service));
             let revisions = store.revisions(&key(&name), 0).await.unwrap();
-            let revision = |one: &skep_core::revision::Revision| {
+            let same = |one: &Revision| {
+                revisions.iter().position(|other| other.fingerprint == one.fingerprint)
+            };
+            let revision = |one: &Revision| {
                 let current = json!(one.object) == service["ID"];
-                json!([one.number, one.origin, one.actor, one.fingerprint, current])
+                // What names networks has their ids in it; then it counts which are the same.
+                let spec = if has_networks { json!(same(one)) } else { json!(one.fingerprint) };
+                json!([one.number, one.origin, one.actor, spec, current])
             };
             let history: Vec<_> = revisions.iter().map(revision).collect();
             seen.insert(format!("history of {name}"), json!(history));
         }
+        for (kind, object) in objects(world) {
+            let target = ServiceName::object(kind, name_of(kind, &object));
+            ids.insert(target.to_string(), id_of(kind, &object).clone());
+            seen.insert(format!("object {target}"), object_without_ids(kind, &object));
+        }
         for owned in store.owned(&cluster).await.unwrap() {
-            let is_there = ids.get(&owned.key.name) == Some(&json!(owned.id));
+            let is_there = ids.get(owned.key.target().as_str()) == Some(&json!(owned.id));
             seen.insert(format!("owned {}", owned.key.name), json!([is_there, owned.source]));
         }
         let actions = store.actions(&ActionFilter::default()).await.unwrap();
@@ -148,17 +160,69 @@ async fn failures_and_containments(world: &World) -> Vec<(&'static str, Value)> 
     ]
 }
 
-fn without_ids(service: &Value) -> Value {
-    let spec = |spec: &Value| {
-        let mut spec = spec.clone();
-        if let Some(label) = spec.pointer_mut("/Labels") {
-            let action = label.get(labels::ACTION).is_some();
-            if let (true, Some(labels)) = (action, label.as_object_mut()) {
-                labels.insert(labels::ACTION.to_owned(), json!("an action"));
-            }
+/// Networks, configs and secrets that are not the swarm's own.
+pub(crate) fn objects(world: &World) -> Vec<(ObjectKind, Value)> {
+    let kinds = [
+        (ObjectKind::Network, "networks"),
+        (ObjectKind::Config, "configs"),
+        (ObjectKind::Secret, "secrets"),
+    ];
+    let of = |(kind, plural)| world.swarm.objects(plural).into_iter().map(move |one| (kind, one));
+    let mut all: Vec<_> = kinds.into_iter().flat_map(of).collect();
+    all.retain(|(kind, object)| !STANDING.contains(&name_of(*kind, object)));
+    all
+}
+
+/// The networks that every swarm has.
+const STANDING: [&str; 4] = ["ingress", "host", "bridge", "none"];
+
+/// The name of a network, config or secret as the engine reports it.
+pub(crate) fn name_of(kind: ObjectKind, object: &Value) -> &str {
+    let name = if kind == ObjectKind::Network { "/Name" } else { "/Spec/Name" };
+    object.pointer(name).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// Its id.
+pub(crate) fn id_of(kind: ObjectKind, object: &Value) -> &Value {
+    &object[if kind == ObjectKind::Network { "Id" } else { "ID" }]
+}
+
+fn object_without_ids(kind: ObjectKind, object: &Value) -> Value {
+    if kind != ObjectKind::Network {
+        return without_action(&object["Spec"]);
+    }
+    let mut network = without_action(object);
+    for chosen in ["Id", "Created", "Options", "IPAM"] {
+        network[chosen].take();
+    }
+    network
+}
+
+/// A spec without what says which action wrote it, and with names for the ids in it.
+fn without_action(spec: &Value) -> Value {
+    let mut spec = spec.clone();
+    if let Some(label) = spec.pointer_mut("/Labels") {
+        let action = label.get(labels::ACTION).is_some();
+        if let (true, Some(labels)) = (action, label.as_object_mut()) {
+            labels.insert(labels::ACTION.to_owned(), json!("an action"));
         }
-        spec
-    };
+    }
+    for (list, id) in REFERENCES {
+        let entries = spec.pointer_mut(list).and_then(Value::as_array_mut);
+        entries.into_iter().flatten().for_each(|entry| entry[id] = json!("an id"));
+    }
+    spec
+}
+
+/// Where a spec names what it uses, by id.
+pub(crate) const REFERENCES: [(&str, &str); 3] = [
+    ("/TaskTemplate/Networks", "Target"),
+    ("/TaskTemplate/ContainerSpec/Configs", "ConfigID"),
+    ("/TaskTemplate/ContainerSpec/Secrets", "SecretID"),
+];
+
+fn without_ids(service: &Value) -> Value {
+    let spec = without_action;
     json!({
         "spec": spec(&service["Spec"]),
         "previous": spec(&service["PreviousSpec"]),

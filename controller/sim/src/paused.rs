@@ -7,12 +7,13 @@ use std::time::Duration;
 use skep_runtime::Options;
 use tokio_util::sync::CancellationToken;
 
+use crate::files::Files;
 use crate::outcome::Outcome;
 use crate::recording::Left;
 use crate::scenario::{Scenario, Step};
 use crate::sweep::{Known, Lives, end, live};
 use crate::tap::{Moment, Process};
-use crate::world::{Files, World};
+use crate::world::World;
 
 /// Longer than a lease lasts.
 const ASLEEP: Duration = Duration::from_secs(10);
@@ -88,7 +89,7 @@ async fn undisturbed(
         world.take(step).await;
         known.learn(number, Outcome::of(&world).await);
     }
-    let ended = end(&mut world).await;
+    let ended = end(&mut world, scenario).await;
     world.database.close().await;
     (left.unwrap(), ended)
 }
@@ -112,7 +113,7 @@ async fn again(
         for step in scenario.steps.iter().skip(left.step + 1) {
             world.take(step).await;
         }
-        ended = end(&mut world).await.map(Some);
+        ended = end(&mut world, scenario).await.map(Some);
     }
     world.database.close().await;
     (stopped, ended)

@@ -44,17 +44,26 @@ impl World {
     /// # Panics
     /// When the store cannot be read.
     pub async fn pending(&self) -> Vec<Approval> {
-        let status = Some(ApprovalStatus::Pending);
+        self.requests_that_are(ApprovalStatus::Pending).await
+    }
+
+    async fn requests_that_are(&self, status: ApprovalStatus) -> Vec<Approval> {
+        let status = Some(status);
         let filter = ApprovalFilter { status, ..ApprovalFilter::default() };
         self.store().approvals(&filter).await.unwrap()
     }
 
-    /// A person decides everything that waits.
+    /// A person decides everything that waits, or takes back everything that was allowed.
     ///
     /// # Panics
     /// When the store refuses.
     pub async fn decide(&self, decision: Decision) {
-        for request in self.pending().await {
+        let about = if decision == Decision::Revoke {
+            ApprovalStatus::Approved
+        } else {
+            ApprovalStatus::Pending
+        };
+        for request in self.requests_that_are(about).await {
             let now = self.clock.now();
             let start_by = now.checked_add(SignedDuration::from_mins(10)).ok();
             let decision = DecisionRequest {
@@ -68,8 +77,8 @@ impl World {
                 start_by: start_by.filter(|_| decision == Decision::Approve),
             };
             match self.store().decide(&decision, now).await {
-                // It was superseded in this moment.
-                Ok(_) | Err(Error::Conflict { .. }) => {}
+                // It was superseded in this moment, or has been carried out.
+                Ok(_) | Err(Error::Conflict { .. } | Error::Transition(_)) => {}
                 Err(error) => panic!("{error}"),
             }
         }

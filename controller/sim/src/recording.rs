@@ -1,6 +1,7 @@
 //! What a crash would leave at each moment of each call of an undisturbed run.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -60,7 +61,9 @@ pub struct Left {
     /// The swarm.
     pub swarm: FakeSwarm,
     /// The database.
-    pub database: Image,
+    pub database: Arc<Image>,
+    /// How far the database's clock was ahead of the machine's.
+    pub ahead: Duration,
     /// A write that is still on its way.
     pub on_its_way: Option<Write>,
     /// How it is called in reports.
@@ -143,18 +146,25 @@ impl Recorder {
     }
 
     pub(crate) async fn keep(&self, place: Place) {
-        let left = self.look(place.to_string(), None).await;
-        let mut recording = self.recording();
-        let is_new = recording.left.last().is_none_or(|last| {
-            last.step != left.step
-                || last.swarm.index() != left.swarm.index()
-                || !last.database.holds_the_same(&left.database)
-        });
-        if is_new {
-            recording.left.push(left);
+        if !self.is_as_kept().await {
+            let left = self.look(place.to_string(), None).await;
+            self.recording().left.push(left);
         }
+        let mut recording = self.recording();
         let left = recording.left.len() - 1;
         recording.points.push(CrashPoint { place, left });
+    }
+
+    /// True when neither the swarm nor the database has changed since the last world was kept.
+    async fn is_as_kept(&self) -> bool {
+        let _gate = self.database.gate.lock().await;
+        let database = self.database.image();
+        let recording = self.recording();
+        recording.left.last().is_some_and(|last| {
+            last.step == self.step.load(std::sync::atomic::Ordering::SeqCst)
+                && last.swarm.index() == self.swarm.index()
+                && Arc::ptr_eq(&last.database, &database)
+        })
     }
 
     /// The sender crashes with this write under way; it arrives in time for a successor to meet it.
@@ -177,6 +187,7 @@ pub(crate) async fn what_is_left(
         at: clock.now(),
         swarm: swarm.fork(Arc::new(clock)),
         database: database.image(),
+        ahead: database.ahead(),
         on_its_way: None,
         name: String::new(),
     }

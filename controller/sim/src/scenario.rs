@@ -18,6 +18,8 @@ use crate::world::World;
 pub enum Step {
     /// The registry says this from now on; each line is one service.
     Declare(&'static str),
+    /// Files of a stack say this from now on: a name and its text each.
+    Put(&'static [(&'static str, &'static str)]),
     /// The policy says this from now on.
     Policy(&'static str),
     /// The actuator from now on.
@@ -62,16 +64,24 @@ pub struct Scenario {
     pub steps: Vec<Step>,
     /// Whether everything is in the end as it was before [`Self::steps`].
     pub gives_back: bool,
+    /// How many networks, configs and secrets of stacks there are in the end, when all is as
+    /// declared and nothing is planned any more.
+    pub leaves: Option<[usize; 3]>,
 }
 
 impl Scenario {
     pub(crate) fn new(name: &'static str, before: Vec<Step>, steps: Vec<Step>) -> Self {
-        Self { name, before, steps, gives_back: false }
+        Self { name, before, steps, gives_back: false, leaves: None }
     }
 
     /// What was stopped in it is as it was.
     pub(crate) fn giving_back(self) -> Self {
         Self { gives_back: true, ..self }
+    }
+
+    /// In the end all is as declared, and there are so many networks, configs and secrets.
+    pub(crate) fn leaving(self, networks: usize, configs: usize, secrets: usize) -> Self {
+        Self { leaves: Some([networks, configs, secrets]), ..self }
     }
 }
 
@@ -94,9 +104,7 @@ impl World {
     /// Takes a step.
     pub async fn take(&mut self, step: &Step) {
         match step {
-            Step::Declare(services) => self.files.declare(services),
-            Step::Policy(policy) => self.files.policy(policy),
-            Step::Mode(mode) => self.mode = *mode,
+            Step::Declare(_) | Step::Put(_) | Step::Policy(_) | Step::Mode(_) => self.set(step),
             step if step.is_of_a_process() => {
                 let process = self.process();
                 self.run(&process, step).await;
@@ -147,13 +155,17 @@ impl World {
     /// Brings the files and settings to where they are before step `next`.
     pub fn replay_settings(&mut self, scenario: &Scenario, next: usize) {
         let steps = scenario.before.iter().chain(scenario.steps.iter().take(next));
-        for step in steps {
-            match step {
-                Step::Declare(services) => self.files.declare(services),
-                Step::Policy(policy) => self.files.policy(policy),
-                Step::Mode(mode) => self.mode = *mode,
-                _ => {}
-            }
+        steps.for_each(|step| self.set(step));
+    }
+
+    /// What a step says about the files and settings from now on.
+    fn set(&mut self, step: &Step) {
+        match step {
+            Step::Declare(services) => self.files.declare(services),
+            Step::Put(files) => files.iter().for_each(|(name, text)| self.files.put(name, text)),
+            Step::Policy(policy) => self.files.policy(policy),
+            Step::Mode(mode) => self.mode = *mode,
+            _ => {}
         }
     }
 }

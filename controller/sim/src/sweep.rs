@@ -5,11 +5,13 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::outcome::{Outcome, doubled, what_runs};
+use crate::files::Files;
+use crate::outcome::{Outcome, objects, what_runs};
 use crate::recording::{Left, Recording};
 use crate::scenario::{Scenario, Step};
+use crate::soundness::{is_as_declared, is_sound, once_each};
 use crate::tap::{Fate, Intruder, MOMENTS, Moment};
-use crate::world::{Files, World};
+use crate::world::World;
 
 /// How many further passes must write nothing.
 const TICKS: u32 = 10;
@@ -180,7 +182,7 @@ async fn undisturbed(life: &Life<'_>, files: Arc<Files>) -> (Recording, Result<O
         life.known.learn(number, Outcome::of(&world).await);
     }
     world.recorder = None;
-    let mut ended = end(&mut world).await;
+    let mut ended = end(&mut world, scenario).await;
     let (was, is) = (before, what_runs(&world));
     if scenario.gives_back && was != is {
         ended = Err(format!("it was not given back:\n    is        {is:?}\n    should be {was:?}"));
@@ -236,7 +238,7 @@ async fn on_from(
     for step in life.scenario.steps.iter().skip(step + 1) {
         world.take(step).await;
     }
-    let ended = end(world).await?;
+    let ended = end(world, life.scenario).await?;
     if let Some(difference) = ended.differs_from(expected) {
         return Err(format!("another end:\n  {difference}"));
     }
@@ -244,25 +246,18 @@ async fn on_from(
     Ok(true)
 }
 
-/// No write had its effect twice.
-fn once_each(world: &World) -> Result<(), String> {
-    let doubled = doubled(&world.swarm.journal());
-    if doubled.is_empty() {
-        Ok(())
-    } else {
-        Err(format!("done more than once: {}", doubled.join(", ")))
-    }
-}
-
 /// The end of a life, after further passes that must write nothing.
-pub(crate) async fn end(world: &mut World) -> Result<Outcome, String> {
+pub(crate) async fn end(world: &mut World, scenario: &Scenario) -> Result<Outcome, String> {
     let ended = Outcome::of(world).await;
-    let (effects, services) = (world.swarm.journal().len(), world.swarm.services());
+    let all = |world: &World| (world.swarm.journal().len(), world.swarm.services(), objects(world));
+    let before = all(world);
     once_each(world)?;
+    is_sound(world).await?;
+    is_as_declared(world, scenario).await?;
     for tick in 1..=TICKS {
         tokio::time::sleep(TICK).await;
         world.take(&Step::Pass).await;
-        if world.swarm.journal().len() != effects || world.swarm.services() != services {
+        if all(world) != before {
             return Err(format!("tick {tick} wrote to the swarm"));
         }
     }

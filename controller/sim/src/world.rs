@@ -1,11 +1,11 @@
 //! One world: a swarm, a database, files that declare things, people, and processes that come and
 //! go. The processes are the real controller.
 
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use skep_core::action::{ActionState, ActuatorMode};
 use skep_core::digester::Digester;
@@ -15,14 +15,14 @@ use skep_core::plan::Masking;
 use skep_core::ports::Clock as _;
 use skep_core::seal::Sealer;
 use skep_images::{Credentials, Limits, Resolver};
-use skep_runtime::{Controller, Error, Options, Parts, PassReport, PolicySource, SourceSet};
+use skep_runtime::{Controller, Error, Options, Parts, PassReport, PolicySource};
 use skep_store::{ActionFilter, Actions as _, Intents as _, Store};
 use skep_swarm::Engine;
 use skep_swarm::fake::{FakeSwarm, Pace};
-use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
 use crate::database::Database;
+use crate::files::Files;
 use crate::recording::{Left, Recorder, what_is_left};
 use crate::tap::{Intruder, Process, TappedEngine, TappedStore};
 use crate::time::{Seeded, VirtualClock};
@@ -51,45 +51,6 @@ pub const ALL_ALLOWED: &str = "version: 1\ndefaults:\n  tier: auto\n  rate_limit
 
 /// A policy that asks about everything, shorter to read than the shipped one.
 const ALL_ASKED: &str = "version: 1\nrules: []\n";
-
-/// The files that declare things; they outlive processes and crashes.
-#[derive(Debug)]
-pub struct Files {
-    folder: TempDir,
-    count: AtomicU64,
-}
-
-impl Files {
-    /// An empty folder.
-    ///
-    /// # Panics
-    /// When there is no space.
-    #[must_use]
-    pub fn new() -> Arc<Self> {
-        Arc::new(Self { folder: TempDir::new().unwrap(), count: AtomicU64::new(0) })
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    /// Replaces the registry.
-    pub fn declare(&self, services: &str) {
-        self.write("registry.yml", &format!("version: 1\nservices:\n{services}"));
-    }
-
-    /// Replaces the policy.
-    pub fn policy(&self, text: &str) {
-        self.write("policy.yml", text);
-    }
-
-    /// A file of the same length at the same moment would look unchanged.
-    fn write(&self, name: &str, text: &str) {
-        let count = self.count.fetch_add(1, Ordering::SeqCst);
-        let padding = "#".repeat(usize::try_from(count % 997).unwrap() + 1);
-        std::fs::write(self.path(name), format!("{padding}\n{text}")).unwrap();
-    }
-}
 
 /// A world at work.
 #[derive(Debug)]
@@ -131,7 +92,7 @@ impl World {
         files.policy(ALL_ASKED);
         let clock = VirtualClock::starting_at("2027-01-01T00:00:00Z".parse().unwrap());
         let swarm = Arc::new(FakeSwarm::new(Arc::new(clock), pace, seed));
-        let database = Arc::new(Database::open(None).await);
+        let database = Arc::new(Database::open(None, Duration::ZERO).await);
         Self::of(swarm, database, files, clock, seed)
     }
 
@@ -141,7 +102,7 @@ impl World {
     /// When the database cannot be opened.
     pub async fn after(left: &Left, files: Arc<Files>, seed: u64) -> Self {
         let clock = VirtualClock::starting_at(left.at);
-        let database = Arc::new(Database::open(Some(&left.database)).await);
+        let database = Arc::new(Database::open(Some(&left.database), left.ahead).await);
         Self::of(left.swarm_on(clock), database, files, clock, seed)
     }
 
@@ -213,7 +174,7 @@ impl World {
         let parts = Parts {
             engine: Arc::clone(&engine),
             store,
-            sources: SourceSet::new(vec![self.files.path("registry.yml")], None, Vec::new()),
+            sources: self.files.sources(),
             policy: PolicySource::file(policy, settings),
             images: Resolver::new(
                 engine,
@@ -288,6 +249,12 @@ impl World {
                 served.unwrap();
             }
         }
+    }
+
+    /// True when the files of the database hold this text, as it is or in base64.
+    pub async fn holds(&self, text: &str) -> bool {
+        let _gate = self.database.gate.lock().await;
+        self.database.image().contains(&[text.as_bytes(), STANDARD.encode(text).as_bytes()])
     }
 
     /// True when an action is allowed or under way.

@@ -32,7 +32,7 @@ pub(crate) use self::notify::NotifyVerb;
 pub(crate) use self::object::ObjectVerb;
 pub(crate) use self::service::{AskArgs, ChooseArgs, HistoryArgs, ServiceVerb, Side};
 pub(crate) use self::stack::{
-    Around, DiffStackArgs, ImportStackArgs, LintStackArgs, RenderArgs, StackFileVerb,
+    Around, DiffStackArgs, ImportStackArgs, LintStackArgs, PreviewArgs, RenderArgs, StackFileVerb,
     StackFleetVerb, StackVerb, SyncStackArgs, ValidateStackArgs, VariableArgs,
 };
 pub(crate) use self::store::{CopyArgs, RestoreArgs, StoreVerb};

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::{AskArgs, FleetArgs};
+use super::service::span_of_time;
+use super::{AskArgs, FleetArgs, StoreArgs};
 
 /// `skep stack`.
 #[derive(Debug, Subcommand)]
@@ -38,17 +39,38 @@ Examples:
   skep stack diff web --stacks stacks.yml
   skep stack diff web --stacks stacks.yml --detailed-exitcode   # 2 when something is to be done")]
     Diff(Box<DiffStackArgs>),
-    /// Read the source of one stack now, and put to work what it says.
+    /// Have the sources of stacks read now, and put to work what they say.
     ///
-    /// While a `skep serve` runs, that one carries it out; otherwise a pass for the services of the
-    /// stack is made here.
+    /// A running `skep serve` is asked to look at once, wherever it runs, and its answer is waited
+    /// for: the commit, and what is to be done. Where none runs, a pass for the services of these
+    /// stacks is made here.
     #[command(after_help = "\
 Examples:
-  skep stack sync web --stacks stacks.yml
-  skep stack sync web --stacks stacks.yml --actuator swarm -o json
+  skep stack sync                           # every stack of the running loop
+  skep stack sync web db --timeout 5m
+  skep stack sync web --stacks stacks.yml --actuator swarm -o json   # also where nobody runs
 
-The exit code is 1 when the source cannot be read or is not valid.")]
+The exit code is 1 when a source cannot be read or is not valid, and when no answer came in time.")]
     Sync(Box<SyncStackArgs>),
+    /// List what open pull requests would change, as far as it was planned.
+    #[command(after_help = "\
+Examples:
+  skep stack previews
+  skep stack previews -o json
+
+A pull request is planned when its forge announces it with a webhook. Nothing of it is carried out.")]
+    Previews {
+        #[command(flatten)]
+        store: StoreArgs,
+    },
+    /// Show what one pull request would change.
+    #[command(after_help = "\
+Examples:
+  skep stack preview 42
+  skep stack preview 42 --repository team/fleet -o json
+
+The exit code is 1 when it could not be planned: its files are not valid, for example.")]
+    Preview(PreviewArgs),
     /// Return the services of a stack to how they were before its rollout, as one action.
     ///
     /// Back goes what the rollout of the present declaration has changed, in the reverse order of
@@ -97,13 +119,29 @@ pub(crate) struct DiffStackArgs {
 /// `skep stack sync`.
 #[derive(Debug, Args)]
 pub(crate) struct SyncStackArgs {
-    /// The stack.
-    pub(crate) name: String,
+    /// The stacks; all of them when none is named.
+    #[arg(value_name = "NAME")]
+    pub(crate) names: Vec<String>,
     #[command(flatten)]
     pub(crate) fleet: FleetArgs,
+    /// How long the answer of the running loop is waited for [default: 2m].
+    #[arg(long, value_name = "TIME", value_parser = span_of_time, help_heading = "The pass")]
+    pub(crate) timeout: Option<jiff::SignedDuration>,
     /// Do not wait until Swarm has rolled out what changed.
     #[arg(long, help_heading = "The pass")]
     pub(crate) no_wait: bool,
+}
+
+/// `skep stack preview`.
+#[derive(Debug, Args)]
+pub(crate) struct PreviewArgs {
+    /// The number of the pull request or merge request.
+    pub(crate) number: u64,
+    /// The repository, when several have one of this number: a part of its address will do.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) repository: Option<String>,
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
 }
 
 /// `skep stack import`.

@@ -188,6 +188,8 @@ fn dispatch(cli: Cli, printer: &Printer) -> Result<u8> {
                 StackFleetVerb::List { fleet } => fleet.give(given),
                 StackFleetVerb::Diff(args) => args.fleet.give(given),
                 StackFleetVerb::Sync(args) => args.fleet.give(given),
+                StackFleetVerb::Previews { store } => store.give(given),
+                StackFleetVerb::Preview(args) => args.store.give(given),
                 StackFleetVerb::Rollback { ask, .. } => ask.fleet.give(given),
                 StackFleetVerb::Import(args) => given.flag(table::HOST, args.host.as_ref()),
             })?;

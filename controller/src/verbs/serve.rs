@@ -14,6 +14,7 @@ use crate::args::ServeArgs;
 use crate::config::table;
 use crate::database::Access;
 use crate::error::{Failure, Result, exit};
+use crate::forge::ForgeComments;
 use crate::sources;
 use crate::telemetry::Telemetry;
 use crate::wiring::{self, Wired};
@@ -27,16 +28,19 @@ pub(super) async fn run(session: &Session, args: &ServeArgs, telemetry: &Telemet
     // The address first: a second process on the same machine then stops before it touches
     // anything else.
     let wake = Wake::default();
-    let hooks = webhooks::of(config, wake.clone())?;
-    let server = Server::bind(config.listen(), Limits::default()).await?.with_webhooks(hooks);
+    let secrets = webhooks::secrets(config)?;
+    let server = Server::bind(config.listen(), Limits::default()).await?;
     let address = server.address();
     let options = Options {
         notify: notify::endpoints(config)?,
-        wake,
+        wake: wake.clone(),
+        comments: Arc::new(ForgeComments),
         ..wiring::options(config, &args.fleet.only, "serve")?
     };
-    let Wired { controller, store, engine, .. } =
+    let Wired { controller, store, engine, digester, .. } =
         wiring::assemble(config, &session.environment, options, Access::Write).await?;
+    let inbox = webhooks::Inbox { store: Arc::clone(&store), digester, wake };
+    let server = server.with_webhooks(webhooks::of(secrets, inbox));
     let has_sources = sources::are_named(config);
     let probe = LiveProbe {
         store,

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use skep_core::action::{Action, ActionState, IntentPhase};
 use skep_core::audit::{ActionFacts, AuditData, AuditEvent, AuditKind, RevisionFacts};
+use skep_core::desired::Provenance;
 use skep_core::hold::{Hold, HoldKind};
 use skep_core::identity::{IntentId, ObjectKey};
 use skep_core::request::NewRequest;
@@ -38,7 +39,12 @@ pub fn proposed(new: &NewAction, now: Timestamp) -> Vec<AuditEvent> {
         detail,
         data: Some(AuditData::Action(facts(action))),
     };
-    let mut events = vec![event(AuditKind::Proposed, action.reason.clone())];
+    let committed = action.step.provenance.as_ref().and_then(Provenance::committed);
+    let reason = match committed {
+        Some(place) => format!("{} (declared in {place})", action.reason),
+        None => action.reason.clone(),
+    };
+    let mut events = vec![event(AuditKind::Proposed, reason)];
     if action.state == ActionState::Granted {
         let rule = format!("rule {}: {}", new.decision.rule, new.decision.reason);
         events.push(event(AuditKind::Allowed, rule));

@@ -14,6 +14,7 @@ mod columns;
 pub mod containments;
 pub mod events;
 mod holds;
+pub mod inbox;
 pub mod instant;
 mod intents;
 mod leases;

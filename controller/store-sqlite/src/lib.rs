@@ -24,6 +24,7 @@ mod containments;
 mod error;
 mod fence;
 mod holds;
+mod inbox;
 mod intents;
 mod leases;
 mod ledger;
@@ -33,6 +34,7 @@ mod location;
 mod outbox;
 mod overrides;
 mod ownership;
+mod previews;
 mod prunes;
 mod query;
 mod read_only;
@@ -169,13 +171,17 @@ impl SqliteStore {
 
 #[async_trait]
 impl Store for SqliteStore {
-    // The number of the newest audit row: every write that decides something appends one. `PRAGMA data_version` would move with every renewal and wake the
-    // loop each time.
+    // The numbers of the newest audit row and of the newest announcement: every write that decides
+    // something appends the one, whoever wants the loop to look the other. `PRAGMA data_version`
+    // would move with every renewal and wake the loop each time.
     async fn change_counter(&self) -> Result<i64> {
-        sqlx::query_scalar!(r#"SELECT coalesce(max(seq), 0) AS "seq!: i64" FROM audit"#)
-            .fetch_one(&self.readers)
-            .await
-            .during("read the change counter")
+        sqlx::query_scalar!(
+            r#"SELECT coalesce(max(seq), 0) + coalesce((SELECT seq FROM sqlite_sequence
+               WHERE name = 'announcements'), 0) AS "seq!: i64" FROM audit"#
+        )
+        .fetch_one(&self.readers)
+        .await
+        .during("read the change counter")
     }
 
     async fn ping(&self) -> Result<()> {

@@ -19,11 +19,13 @@ mod effects;
 mod fencing;
 mod fixtures;
 mod holds;
+mod inbox;
 mod intents;
 mod leases;
 mod letters;
 mod outbox;
 mod overrides;
+mod previews;
 mod prunes;
 mod records;
 mod replacements;
@@ -230,6 +232,21 @@ macro_rules! for_each_behaviour {
                 attempts_are_counted
                 the_trail_is_read_from_a_number_on
                 the_trail_is_filtered_in_every_way
+            }
+            inbox {
+                an_announcement_waits_until_it_is_answered
+                a_copy_is_known_under_either_name
+                fifty_copies_leave_one
+                an_announcement_wakes_the_loop_and_its_answer_does_not
+                an_old_leader_answers_nothing
+                what_is_old_is_forgotten
+                only_so_many_wait
+                an_announcement_survives_its_receiver
+            }
+            previews {
+                a_preview_stands_for_the_newest_of_its_proposal
+                the_oldest_previews_go
+                an_old_leader_keeps_no_preview
             }
             attempts {
                 attempts_are_counted_by_action

@@ -7,7 +7,8 @@
 //! replica leads. Every write appends its audit rows in the same transaction, so nothing happens
 //! unrecorded. (Some writes decide nothing and append none: renewing the lease, telling how the
 //! leader works, replacing a source's last good content or the mark that removals are measured
-//! against, noting what an action waits for, and delivering messages.)
+//! against, keeping and answering announcements, keeping previews, noting what an action waits
+//! for, and delivering messages.)
 //!
 //! Instants are kept in microseconds; a finer fraction is cut off.
 
@@ -19,6 +20,7 @@ pub mod conformance;
 mod containments;
 mod error;
 mod holds;
+mod inbox;
 mod intents;
 mod leases;
 mod ledger;
@@ -26,6 +28,7 @@ mod letters;
 mod outbox;
 mod overrides;
 mod ownership;
+mod previews;
 mod protection;
 mod prunes;
 mod requests;
@@ -46,6 +49,10 @@ pub use self::audit::{Audit, AuditFilter, TrailReader};
 pub use self::containments::{ContainmentWrite, Containments, Ordered};
 pub use self::error::{BoxError, Category, Error};
 pub use self::holds::Holds;
+pub use self::inbox::{
+    ANNOUNCEMENTS_REMEMBERED, ANNOUNCEMENTS_WAIT, Announced, Announcement, Inbox,
+    MOST_ANNOUNCEMENTS, MOST_OPEN_ANNOUNCEMENTS, NewAnnouncement,
+};
 pub use self::intents::{Effects, Intent, IntentOutcome, Intents, OwnershipChange};
 pub use self::leases::{Fence, Lease, LeaseHolder, LeaseRequest, Leases};
 pub use self::ledger::{DecisionRow, Ledger, LedgerFilter, Refusal};
@@ -58,7 +65,8 @@ pub use self::outbox::{
 };
 pub use self::overrides::{OverrideFilter, Overrides};
 pub use self::ownership::{OwnedObject, Ownership};
-pub use self::protection::{Protection, content_context, step_context};
+pub use self::previews::{KeptPreview, MOST_PREVIEWS, Previews};
+pub use self::protection::{Protection, content_context, preview_context, step_context};
 pub use self::prunes::Prunes;
 pub use self::requests::{RequestFilter, RequestOutcome, Requests};
 pub use self::revisions::{REVISIONS_KEPT, Revisions};
@@ -81,6 +89,8 @@ pub trait Store:
     + Holds
     + Containments
     + Sources
+    + Inbox
+    + Previews
     + Audit
     + Ledger
     + Retries

@@ -23,6 +23,12 @@ pub fn content_context(source: &str) -> Vec<u8> {
     json!(["source content", source]).to_string().into_bytes()
 }
 
+/// What the preview of a proposal is sealed for.
+#[must_use]
+pub fn preview_context(repository: &str, number: u64) -> Vec<u8> {
+    json!(["preview", repository, number]).to_string().into_bytes()
+}
+
 /// Keys that are derived from the installation's, and the random numbers that sealing needs.
 /// Cheap to clone.
 #[derive(Clone)]

@@ -26,6 +26,7 @@ mod manual;
 mod object;
 mod plan_stack;
 mod policy;
+mod push;
 mod receiver;
 mod registry;
 mod serve;

@@ -1,4 +1,4 @@
-//! A receiver of traces and messages: one HTTP listener that keeps what is posted to it.
+//! A receiver of traces, messages and comments: one HTTP listener that keeps what is posted to it.
 
 use std::io::{BufRead, BufReader, Write as _};
 use std::net::TcpListener;
@@ -18,6 +18,11 @@ pub(crate) struct Receiver {
 
 impl Receiver {
     pub(crate) fn start() -> Self {
+        Self::answering("")
+    }
+
+    /// One that gives everybody this answer.
+    pub(crate) fn answering(answer: &'static str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let requests = Arc::new(Mutex::new(Vec::new()));
@@ -30,7 +35,10 @@ impl Receiver {
                     let mut reader = BufReader::new(stream.try_clone().unwrap());
                     while let Some(request) = post(&mut reader) {
                         kept.lock().unwrap().push(request);
-                        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").unwrap();
+                        let length = answer.len();
+                        let reply =
+                            format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{answer}");
+                        stream.write_all(reply.as_bytes()).unwrap();
                     }
                 });
             }

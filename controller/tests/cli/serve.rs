@@ -84,7 +84,7 @@ impl Serving {
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Tries until it works.
-fn wait<T>(what: &str, mut attempt: impl FnMut() -> Result<T, String>) -> T {
+pub(crate) fn wait<T>(what: &str, mut attempt: impl FnMut() -> Result<T, String>) -> T {
     let deadline = Instant::now() + PATIENCE;
     loop {
         match attempt() {

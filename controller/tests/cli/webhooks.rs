@@ -11,7 +11,12 @@ use crate::serve::Serving;
 
 const SECRET: &str = "canary secret of good length";
 
-fn post(serving: &Serving, forge: &str, headers: &[(&str, &str)], body: &str) -> (String, Value) {
+pub(crate) fn post(
+    serving: &Serving,
+    forge: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> (String, Value) {
     let mut stream = TcpStream::connect(&serving.address).unwrap();
     let mut head = format!(
         "POST /api/v1/webhooks/{forge} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\

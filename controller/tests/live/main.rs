@@ -28,6 +28,7 @@ mod readiness;
 mod replace;
 mod rollout;
 mod scope;
+mod served;
 mod sources;
 mod stack;
 mod stacks;

@@ -4,10 +4,12 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Output};
+use std::time::Instant;
 
 use serde_json::{Value, json};
 
 use crate::harness::{Fleet, items, steps, text, wait};
+use crate::served::{SECRET, Served};
 use crate::stack::{Deployed, NEEDS_A_PLUGIN, corpus, outside, stacks};
 
 /// In the folder of the corpus, with its variables.
@@ -207,13 +209,6 @@ pub(crate) fn git(fleet: &Fleet, arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
-fn commit(fleet: &Fleet, content: &str) -> String {
-    fs::write(fleet.path("repository/web.yml"), content).unwrap();
-    git(fleet, &["add", "web.yml"]);
-    git(fleet, &["commit", "--quiet", "--message", "Change the web"]);
-    git(fleet, &["rev-parse", "HEAD"])
-}
-
 #[test]
 fn a_commit_is_planned_approved_applied_and_on_record() {
     let fleet = Fleet::new("gitops");
@@ -226,18 +221,24 @@ fn a_commit_is_planned_approved_applied_and_on_record() {
              networks:\n  default: {{external: true, name: {network}}}\n"
         )
     };
-    fs::create_dir(fleet.path("repository")).unwrap();
-    git(&fleet, &["init", "--quiet", "--initial-branch", "main"]);
-    let first = commit(&fleet, &web("1"));
+    let repository = Served::start(&fleet);
+    let first = repository.commit(&web("1"));
     let path = fleet.path("stacks.yml");
     let declared = format!(
-        "stacks:\n- name: {}\n  files: [web.yml]\n  interval: 1s\n  source: {{git: {{url: \"file://{}\", branch: main}}}}\n",
+        "stacks:\n- name: {}\n  files: [web.yml]\n  interval: 1h\n  source: {}\n",
         fleet.service("git"),
-        fleet.path("repository").display()
+        repository.source()
     );
     fs::write(&path, declared).unwrap();
+    fs::write(fleet.path("forgejo.secret"), SECRET).unwrap();
+    let secret = format!("file:{}", fleet.path("forgejo.secret").display());
     let arguments = ["--stacks", path.to_str().unwrap()];
-    let live = [("FLEET_ACTUATOR", "swarm"), ("FLEET_RECONCILER_INTERVAL", "1s")];
+    // Nothing is looked at by itself: what happens within the hour, the push has done.
+    let live = [
+        ("FLEET_ACTUATOR", "swarm"),
+        ("FLEET_RECONCILER_INTERVAL", "1h"),
+        ("FLEET_WEBHOOK_FORGEJO", secret.as_str()),
+    ];
     let plan = fleet.json(&[&["plan"][..], &arguments].concat(), &[]);
     let place = &plan["steps"][0]["provenance"];
     assert_eq!((&place["file"], &place["line"]), (&json!("web.yml"), &json!(2)), "{plan:#}");
@@ -252,7 +253,8 @@ fn a_commit_is_planned_approved_applied_and_on_record() {
     let before = fleet.inspect(&service);
 
     // A broken commit changes nothing, and says where.
-    commit(&fleet, "services:\n  web:\n    imge: x\n");
+    repository.commit("services:\n  web:\n    imge: x\n");
+    repository.announce(&serve);
     wait(&serve, "the broken commit", || serve.log().contains("web.yml:3:5").then_some(()));
     let output = fleet.run(&[&["plan", "-o", "json"][..], &arguments].concat(), &[]);
     assert_eq!(output.status.code(), Some(1), "{}", text(&output));
@@ -261,8 +263,11 @@ fn a_commit_is_planned_approved_applied_and_on_record() {
 
     // The next one recovers; one image is one write.
     let writes = fleet.mutations().len();
-    let third = commit(&fleet, &web("2"));
+    let third = repository.commit(&web("2"));
+    let pushed = Instant::now();
+    repository.announce(&serve);
     let pending = fleet.wait_for_approvals(&serve, 1);
+    println!("from the push to the plan in the list: {} ms", pushed.elapsed().as_millis());
     assert_eq!(pending[0]["target"], service, "{pending:?}");
     fleet.approve_all();
     fleet.wait_for_states(&serve, "succeeded", 2);
@@ -271,6 +276,23 @@ fn a_commit_is_planned_approved_applied_and_on_record() {
     assert_eq!(fleet.mutations().len(), writes + 1, "{:?}", fleet.mutations());
     let listed = items(&fleet.json(&[&["stack", "list"][..], &arguments].concat(), &[]));
     assert_eq!((&listed[0]["state"], &listed[0]["commit"]), (&json!("ready"), &json!(third)));
+
+    // Commit, author, file and line are on record, wherever somebody looks.
+    let place = format!("web.yml:2:3 at commit {third} by Ada <ada@example.com>");
+    let history = fleet.json(&[&["service", "history", &service][..], &arguments].concat(), &[]);
+    let newest =
+        items(&history).into_iter().max_by_key(|revision| revision["revision"].as_u64()).unwrap();
+    assert_eq!((&newest["commit"], &newest["source"]["line"]), (&json!(third), &json!(2)));
+    assert_eq!(newest["author"], "Ada <ada@example.com>", "{newest:#}");
+    assert_eq!(newest["source"]["file"], "web.yml", "{newest:#}");
+    let why = fleet.json(&[&["service", "why", &service][..], &arguments].concat(), &[]);
+    assert!(why.to_string().contains(&place), "{why:#}");
+    let trail = fleet.json(&["audit", "list"], &[]);
+    let proposed = items(&trail)
+        .into_iter()
+        .any(|event| event["kind"] == "proposed" && event.to_string().contains(&place));
+    assert!(proposed, "{place}: {trail:#}");
     serve.stop();
+    drop(repository);
     fleet.finish();
 }

@@ -6,8 +6,8 @@ use skep_yaml::{Location, Parsed, Problem, Problems, did_you_mean};
 
 use super::document::{GitDocument, OriginDocument, StackDocument, StacksDocument};
 use super::{
-    GitCredentials, GitOrigin, GitSigners, Origin, Revision, StackDeclaration, StackVariables,
-    Stacks,
+    GitComments, GitCredentials, GitOrigin, GitSigners, Origin, Revision, StackDeclaration,
+    StackVariables, Stacks,
 };
 use crate::format::{Spanned, read_document};
 use crate::registry::DEFAULT_DOMAIN;
@@ -178,5 +178,6 @@ fn repository(git: GitDocument) -> GitOrigin {
         allowed_hosts: git.allowed_hosts.unwrap_or_default(),
         allowed_networks: git.allowed_networks.unwrap_or_default(),
         signers: git.signers.map(|read| GitSigners { ssh: read.ssh, openpgp: read.openpgp }),
+        comments: git.comments.map(|read| GitComments { token: read.token, api: read.api }),
     }
 }

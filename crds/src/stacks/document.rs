@@ -4,8 +4,8 @@ use schemars::{Schema, SchemaGenerator, json_schema};
 use skep_yaml::{Cursor, MapCursor};
 
 use super::fields::{
-    Commit, DeclaredVariables, FilePath, GitUrl, Host, KeyReference, LintLevels, Network, RefName,
-    RelativePath,
+    ApiUrl, Commit, DeclaredVariables, FilePath, GitUrl, Host, KeyReference, LintLevels, Network,
+    RefName, RelativePath,
 };
 use super::{FirstRollout, OnFailure};
 use crate::format::{Flag, Spanned, Text, Whole, mapping, word};
@@ -99,8 +99,21 @@ mapping! {
         pub(crate) allowed_networks: Option<Vec<Network>>,
         /// Only commits signed by one of these keys count.
         pub(crate) signers: Option<SignersDocument>,
+        /// With it, what a pull request would change is written below it as a comment.
+        pub(crate) comments: Option<CommentsDocument>,
     }
     check one_revision;
+}
+
+mapping! {
+    /// How the forge is told what a pull request would change.
+    pub(crate) struct CommentsDocument {
+        /// A token that may comment: env:NAME or file:/path.
+        pub(crate) token: KeyReference,
+        /// The address of the forge's API, when it is not where such a forge has it: for example
+        /// https://git.example.com/api/v1.
+        pub(crate) api: Option<ApiUrl>,
+    }
 }
 
 mapping! {

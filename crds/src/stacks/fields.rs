@@ -102,6 +102,38 @@ impl Format for GitUrl {
     }
 }
 
+/// The address of an API.
+pub(crate) struct ApiUrl;
+
+impl Format for ApiUrl {
+    type Value = String;
+
+    fn read(at: &Cursor<'_>) -> Option<String> {
+        let text = at.filled_text()?;
+        let loopback = ["http://127.0.0.1:", "http://127.0.0.1/", "http://[::1]:", "http://[::1]/"];
+        let rest = text.strip_prefix("https://").or_else(|| {
+            let is_here = loopback.iter().any(|start| text.starts_with(start));
+            is_here.then(|| text.strip_prefix("http://")).flatten()
+        });
+        let is_fine = rest.is_some_and(|rest| {
+            let host = rest.split('/').next().unwrap_or_default();
+            let odd = |c: char| c.is_whitespace() || c.is_control() || "?#\\".contains(c);
+            !host.is_empty() && !host.contains('@') && !host.starts_with('-') && !rest.contains(odd)
+        });
+        if !is_fine {
+            // What was found is not repeated: it may hold a password.
+            let hint = "https://HOST/PATH without a user; http only for 127.0.0.1 and [::1]";
+            at.refuse_with("BAD_URL", "not the address of an API", hint);
+            return None;
+        }
+        Some(text.trim_end_matches('/').to_owned())
+    }
+
+    fn schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "pattern": "^https?://[^/@\\s?#-][^@\\s?#]*$" })
+    }
+}
+
 /// A branch or tag by name.
 pub(crate) struct RefName;
 

@@ -101,6 +101,17 @@ pub struct GitOrigin {
     pub allowed_networks: Vec<String>,
     /// With some, only commits that these have signed count.
     pub signers: Option<GitSigners>,
+    /// How the forge is told what a pull request would change.
+    pub comments: Option<GitComments>,
+}
+
+/// How comments are written below pull requests.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GitComments {
+    /// A token that may comment, as a reference.
+    pub token: EnvValue,
+    /// The address of the forge's API, when it is not where such a forge has it.
+    pub api: Option<String>,
 }
 
 /// Files with the keys of those whose commits count.

@@ -40,6 +40,7 @@ stacks:
         allowed_hosts: ['*.Example.com']
         allowed_networks: [10.0.0.0/8]
         signers: {ssh: /etc/skep/signers}
+        comments: {token: env:FORGE_TOKEN, api: 'https://git.example.com/api/v1/'}
     variables:
       files: [web.env]
       values: {TAG: 1.10, PASSWORD: env:WEB_PASSWORD}
@@ -61,6 +62,9 @@ stacks:
         ("deploy", &["10.0.0.0/8".to_owned()][..])
     );
     assert_eq!(git.allowed_hosts, ["*.example.com"]);
+    let comments = git.comments.as_ref().expect("comments");
+    assert_eq!(comments.token, EnvValue::FromEnv("FORGE_TOKEN".to_owned()));
+    assert_eq!(comments.api.as_deref(), Some("https://git.example.com/api/v1"));
     assert_eq!(web.variables.values["TAG"], EnvValue::Literal("1.10".to_owned()));
     assert_eq!(web.variables.values["PASSWORD"], EnvValue::FromEnv("WEB_PASSWORD".to_owned()));
     assert_eq!(web.depends_on.iter().map(Name::as_str).collect::<Vec<_>>(), ["base"]);
@@ -97,6 +101,23 @@ fn each_problem_names_its_place_and_what_to_do() {
         (git("url: https://example.com/x, credentials: {password: hunter2}"), "SECRET_IN_FILE"),
         (git("url: https://example.com/x, allowed_networks: [10.0.0.0]"), "BAD_NETWORK"),
         (git("url: https://example.com/x, signers: {}"), "name no keys"),
+        (git("url: https://example.com/x, comments: {token: plain}"), "SECRET_IN_FILE"),
+        (
+            git("url: https://example.com/x, comments: {token: env:T, api: 'http://example.com'}"),
+            "BAD_URL",
+        ),
+        (
+            git(
+                "url: https://example.com/x, comments: {token: env:T, api: 'https://me@example.com'}",
+            ),
+            "BAD_URL",
+        ),
+        (
+            git(
+                "url: https://example.com/x, comments: {token: env:T, api: 'http://127.0.0.1.evil.example'}",
+            ),
+            "BAD_URL",
+        ),
         (git("url: https://example.com/x, allowed_hosts: ['*']"), "BAD_HOST"),
         (one("lint: {NO_LIMIT: deny}"), "NO_LIMITS"),
         (one("lint: {NO_LIMITS: error}"), "one of"),

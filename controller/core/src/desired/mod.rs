@@ -39,6 +39,14 @@ pub struct Provenance {
 }
 
 impl Provenance {
+    /// The place with the commit and whose it is; none for what came from no repository.
+    #[must_use]
+    pub fn committed(&self) -> Option<String> {
+        let commit = self.commit.as_ref()?;
+        let author = self.author.as_ref().map(|author| format!(" by {author}"));
+        Some(format!("{self} at commit {commit}{}", author.unwrap_or_default()))
+    }
+
     /// The commit and who wrote it, for people; `None` when the file is from no repository.
     #[must_use]
     pub fn shown_commit(&self) -> Option<String> {

@@ -1,7 +1,7 @@
 //! Which sources a push concerns. When in doubt it does: a look too many costs little, and what
 //! is overlooked waits for the next poll.
 
-use super::{Push, PushedReference, Repository};
+use super::{PullRequest, Push, PushedReference, Repository};
 
 /// What a source looks at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +33,28 @@ pub fn concerns(push: &Push, source: &Watched<'_>) -> bool {
     is_of(&push.repository, source.url)
         && is_reference(push, source.reference)
         && touches(push, source.folder)
+}
+
+/// True when what a source looks at would change if the proposal were merged. Which files it is
+/// about is not told with it.
+#[must_use]
+pub fn goes_into(proposal: &PullRequest, source: &Watched<'_>) -> bool {
+    let is_branch = match source.reference {
+        WatchedReference::Branch(name) => name == proposal.into,
+        WatchedReference::Default => {
+            let default = proposal.repository.default_branch.as_ref();
+            default.is_none_or(|default| *default == proposal.into)
+        }
+        WatchedReference::Tag(_) | WatchedReference::Commit => false,
+    };
+    is_branch && is_of(&proposal.repository, source.url)
+}
+
+/// What a repository is called here, however it is reached: `git.example.com/team/fleet`. None
+/// for what is no address.
+#[must_use]
+pub fn repository_name(url: &str) -> Option<String> {
+    normal(url)
 }
 
 fn is_of(repository: &Repository, url: &str) -> bool {
@@ -203,6 +225,37 @@ mod tests {
         let elsewhere =
             Watched { url: "https://other.example/team/fleet", ..watched(Default, None) };
         assert!(!concerns(&main, &elsewhere));
+    }
+
+    #[test]
+    fn a_proposal_is_about_what_it_would_be_merged_into() {
+        use WatchedReference::{Branch, Commit, Default, Tag};
+        let mut proposal = PullRequest {
+            provider: Provider::GitHub,
+            repository: push("refs/heads/main", &[]).repository,
+            number: 7,
+            what: crate::push::Proposed::Opened,
+            into: "main".to_owned(),
+            head: "2".to_owned(),
+            title: String::new(),
+            author: String::new(),
+        };
+        for (reference, expected) in [
+            (Default, true),
+            (Branch("main"), true),
+            (Branch("next"), false),
+            (Tag("main"), false),
+            (Commit, false),
+        ] {
+            assert_eq!(goes_into(&proposal, &watched(reference, None)), expected, "{reference:?}");
+        }
+        let elsewhere =
+            Watched { url: "https://other.example/team/fleet", ..watched(Default, None) };
+        assert!(!goes_into(&proposal, &elsewhere));
+        proposal.into = "next".to_owned();
+        assert!(!goes_into(&proposal, &watched(Default, None)));
+        assert_eq!(repository_name(URL).as_deref(), Some("git.example.com/team/fleet"));
+        assert_eq!(repository_name("nowhere"), None);
     }
 
     #[test]

@@ -1,12 +1,23 @@
 //! What a forge announces: that somebody pushed, or proposes to. An announcement carries no facts
 //! into the loop; it says which sources are worth a look now.
 
+mod announcement;
 mod matching;
+mod preview;
 
-pub use self::matching::{Watched, WatchedReference, concerns, is_same_repository};
+use serde::{Deserialize, Serialize};
+
+pub use self::announcement::{
+    Answer, LookedAt, LookedAtStep, MOST_FILES, MOST_STEPS, Matter, Unrecognised,
+};
+pub use self::matching::{
+    Watched, WatchedReference, concerns, goes_into, is_same_repository, repository_name,
+};
+pub use self::preview::{Comment, Preview, StackPreview, StepPreview};
 
 /// A kind of forge.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Provider {
     /// Forgejo.
     Forgejo,
@@ -47,7 +58,7 @@ impl std::fmt::Display for Provider {
 }
 
 /// A repository as its forge describes it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Repository {
     /// Every address under which it is known.
     pub urls: Vec<String>,
@@ -56,7 +67,8 @@ pub struct Repository {
 }
 
 /// What was pushed to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum PushedReference {
     /// A branch.
     Branch(String),
@@ -81,7 +93,7 @@ impl PushedReference {
 }
 
 /// Somebody pushed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Push {
     /// Which kind of forge says so.
     pub provider: Provider,
@@ -103,7 +115,7 @@ pub struct Push {
 }
 
 /// A commit of a push.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PushedCommit {
     /// Its id.
     pub id: String,
@@ -112,7 +124,8 @@ pub struct PushedCommit {
 }
 
 /// What happened to a proposal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Proposed {
     /// It is new, or open again.
     Opened,
@@ -121,7 +134,7 @@ pub enum Proposed {
 }
 
 /// Somebody proposes to merge something (a pull request, a merge request).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PullRequest {
     /// Which kind of forge says so.
     pub provider: Provider,
@@ -139,14 +152,4 @@ pub struct PullRequest {
     pub title: String,
     /// Who proposes it, by the name there.
     pub author: String,
-}
-
-/// What the loop does about announcements. Called for each that was verified, from the task of a
-/// request: it must not wait.
-pub trait Announcements: Send + Sync {
-    /// Somebody pushed.
-    fn pushed(&self, push: Push);
-
-    /// Somebody proposes a change.
-    fn proposed(&self, request: PullRequest);
 }

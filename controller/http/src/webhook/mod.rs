@@ -1,22 +1,47 @@
 //! Webhooks of forges: `POST /api/v1/webhooks/{forgejo,gitea,github,gitlab}`.
 //!
-//! A delivery is bounded before it is read, verified before it is parsed, and taken once. What it
-//! says wakes whoever waits for it, and is not believed: the repository is asked what is true.
+//! A delivery is bounded before it is read, verified before it is parsed, and taken once: whoever
+//! waits for it keeps it, and knows it again. What it says is not believed: the repository is
+//! asked what is true.
 
 mod payload;
 mod rate;
-mod replay;
 mod route;
 mod verify;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use skep_core::ports::{Clock, SecretSource};
-use skep_core::push::{Announcements, Provider};
+use skep_core::push::{Matter, Provider};
 
 pub(crate) use self::route::router;
-pub use self::verify::{SHORTEST_SECRET, is_strong};
+pub use self::verify::{Identity, SHORTEST_SECRET, is_strong};
+
+/// Who takes what was verified. It is told to the sender as taken only after this has returned.
+#[async_trait]
+pub trait Announcements: Send + Sync {
+    /// Takes a delivery, once: a copy is known by what it is, whatever its headers say.
+    ///
+    /// # Errors
+    /// When it cannot be kept. The sender may send it again.
+    async fn take(&self, identity: Identity, matter: Matter) -> Result<Taken, NotTaken>;
+}
+
+/// What became of a delivery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// It is kept.
+    New,
+    /// It, or another one of its name, was taken before.
+    Known,
+}
+
+/// Why a delivery cannot be kept, in words for the log.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct NotTaken(pub String);
 
 /// Which forges may announce something, and who is told.
 #[derive(Clone)]

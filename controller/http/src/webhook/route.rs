@@ -13,13 +13,12 @@ use axum::{Json, Router};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde_json::json;
 use skep_core::ports::SecretSource;
-use skep_core::push::Provider;
+use skep_core::push::{Matter, Provider};
 
-use super::Webhooks;
 use super::payload::{self, Event};
 use super::rate::Bucket;
-use super::replay::Seen;
 use super::verify::{self, Refusal};
+use super::{Taken, Webhooks};
 use crate::routes::failure;
 
 /// What the route works with.
@@ -27,12 +26,11 @@ struct Desk {
     webhooks: Option<Webhooks>,
     largest: usize,
     buckets: Mutex<BTreeMap<Provider, Bucket>>,
-    seen: Mutex<Seen>,
 }
 
 /// The routes for webhooks, with bodies of at most so many bytes.
 pub(crate) fn router(webhooks: Option<Webhooks>, largest: usize) -> Router {
-    let desk = Desk { webhooks, largest, buckets: Mutex::default(), seen: Mutex::default() };
+    let desk = Desk { webhooks, largest, buckets: Mutex::default() };
     Router::new().route("/api/v1/webhooks/{forge}", post(receive)).with_state(Arc::new(desk))
 }
 
@@ -75,7 +73,9 @@ async fn receive(
                 "webhook.refused"
             );
             let mut answer = failure(status, code, &message);
-            if status == StatusCode::TOO_MANY_REQUESTS {
+            let is_later =
+                matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
+            if is_later {
                 answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
             }
             answer
@@ -106,33 +106,36 @@ impl Desk {
         let event = payload::parse(provider, &parts.headers, &body).map_err(|invalid| {
             Rejected::new(StatusCode::BAD_REQUEST, "WEBHOOK_INVALID", invalid.to_string())
         })?;
-        if let Event::Other(name) = event {
-            tracing::debug!(
-                webhook.forge = provider.as_str(),
-                webhook.event = name,
-                "webhook.ignored"
-            );
-            let answer = json!({"status": "ignored", "event": name});
-            return Ok((StatusCode::ACCEPTED, Json(answer)).into_response());
-        }
-        let is_new =
-            self.seen.lock().unwrap_or_else(PoisonError::into_inner).is_new(&identity, now);
-        if !is_new {
-            let message = "this delivery, or one of its name, was taken already";
-            return Err(Rejected::new(StatusCode::CONFLICT, "WEBHOOK_REPLAYED", message));
-        }
-        let answer = match event {
-            Event::Push(push) => {
-                webhooks.announcements.pushed(push);
-                json!({"status": "accepted", "event": "push"})
+        let (matter, kind) = match event {
+            Event::Push(push) => (Matter::Push(push), "push"),
+            Event::PullRequest(request) => (Matter::Proposal(request), "pull_request"),
+            Event::Other(name) => {
+                tracing::debug!(
+                    webhook.forge = provider.as_str(),
+                    webhook.event = name,
+                    "webhook.ignored"
+                );
+                let answer = json!({"status": "ignored", "event": name});
+                return Ok((StatusCode::ACCEPTED, Json(answer)).into_response());
             }
-            Event::PullRequest(request) => {
-                webhooks.announcements.proposed(request);
-                json!({"status": "accepted", "event": "pull_request"})
-            }
-            Event::Other(name) => json!({"status": "ignored", "event": name}),
         };
-        Ok((StatusCode::ACCEPTED, Json(answer)).into_response())
+        match webhooks.announcements.take(identity, matter).await {
+            Ok(Taken::New) => {
+                let answer = json!({"status": "accepted", "event": kind});
+                Ok((StatusCode::ACCEPTED, Json(answer)).into_response())
+            }
+            Ok(Taken::Known) => {
+                let message = "this delivery, or one of its name, was taken already";
+                Err(Rejected::new(StatusCode::CONFLICT, "WEBHOOK_REPLAYED", message))
+            }
+            Err(reason) => {
+                tracing::error!(reason = %reason, "webhook.not_kept");
+                // Why is nobody's concern out there.
+                let message = "it cannot be kept now; send it again in a minute";
+                let status = StatusCode::SERVICE_UNAVAILABLE;
+                Err(Rejected::new(status, "WEBHOOK_NOT_KEPT", message))
+            }
+        }
     }
 
     fn has_room(&self, provider: Provider) -> bool {

@@ -52,11 +52,11 @@ pub fn is_strong(secret: &str) -> bool {
 
 /// What tells a delivery from all others.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Identity {
+pub struct Identity {
     /// What was verified, as a digest: a copy has the same, whatever its headers say.
-    pub(crate) content: [u8; 32],
+    pub content: [u8; 32],
     /// The name that the forge gave it, as a digest; not covered by most signatures.
-    pub(crate) name: Option<[u8; 32]>,
+    pub name: Option<[u8; 32]>,
 }
 
 /// Checks a delivery.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -10,8 +11,10 @@ use jiff::Timestamp;
 use serde_json::Value;
 use sha2::Sha256;
 use skep_core::ports::{Clock, SecretSource};
-use skep_core::push::{Announcements, Provider, PullRequest, Push};
-use skep_http::{Limits, Probe, Readiness, Server, Status, Webhooks};
+use skep_core::push::{Matter, Provider, PullRequest, Push};
+use skep_http::{
+    Announcements, Identity, Limits, NotTaken, Probe, Readiness, Server, Status, Taken, Webhooks,
+};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
@@ -38,17 +41,31 @@ impl Clock for Now {
 pub(crate) struct Heard {
     pub(crate) pushes: Mutex<Vec<Push>>,
     pub(crate) requests: Mutex<Vec<PullRequest>>,
+    known: Mutex<Vec<[u8; 32]>>,
+    /// True while nothing can be kept.
+    pub(crate) is_broken: AtomicBool,
 }
 
 struct Listening(Arc<Heard>);
 
+#[async_trait]
 impl Announcements for Listening {
-    fn pushed(&self, push: Push) {
-        self.0.pushes.lock().unwrap().push(push);
-    }
-
-    fn proposed(&self, request: PullRequest) {
-        self.0.requests.lock().unwrap().push(request);
+    async fn take(&self, identity: Identity, matter: Matter) -> Result<Taken, NotTaken> {
+        if self.0.is_broken.load(Ordering::Relaxed) {
+            return Err(NotTaken("the disk of db1.internal is full".to_owned()));
+        }
+        let mut known = self.0.known.lock().unwrap();
+        let digests = [Some(identity.content), identity.name];
+        if digests.iter().flatten().any(|digest| known.contains(digest)) {
+            return Ok(Taken::Known);
+        }
+        known.extend(digests.into_iter().flatten());
+        match matter {
+            Matter::Push(push) => self.0.pushes.lock().unwrap().push(push),
+            Matter::Proposal(request) => self.0.requests.lock().unwrap().push(request),
+            Matter::Sync { .. } => unreachable!("no forge wishes for one"),
+        }
+        Ok(Taken::New)
     }
 }
 

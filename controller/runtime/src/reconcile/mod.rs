@@ -16,7 +16,7 @@ pub(crate) mod world;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use skep_core::plan::plan_with;
+use skep_core::plan::{Plan, plan_with};
 use tracing::Instrument as _;
 
 use self::holdings::Looks;
@@ -33,6 +33,7 @@ use crate::{Error, contain, stacks};
 /// A pass that has decided and not yet acted.
 pub(crate) struct Pass {
     pub(crate) world: Arc<World>,
+    pub(crate) plan: Plan,
     pub(crate) report: PassReport,
 }
 
@@ -115,5 +116,5 @@ pub(crate) async fn decide(
             .await?;
     }
     memory.keep(&now, report.waiting.get(from_plan..).unwrap_or_default(), &report.deferred);
-    Ok(Pass { world: Arc::new(world), report })
+    Ok(Pass { world: Arc::new(world), plan, report })
 }

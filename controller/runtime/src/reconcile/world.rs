@@ -41,6 +41,25 @@ fn moved(mut desired: Arc<Desired>, recorded: &Recorded, snapshot: &Snapshot) ->
     desired
 }
 
+/// The picture without the networks, configs and secrets that a worker is busy with and that are
+/// not on record: one that was removed and taken off record since the picture was taken would look
+/// like somebody else's, and services would be planned to go back to it.
+fn without_unsettled(
+    snapshot: Arc<Snapshot>,
+    recorded: &Recorded,
+    busy: &BTreeSet<ObjectKey>,
+) -> Arc<Snapshot> {
+    let is_recorded = |key: &ObjectKey| recorded.objects.iter().any(|object| object.key == *key);
+    let unsettled = busy.iter().filter(|key| key.kind != ObjectKind::Service && !is_recorded(key));
+    unsettled.map(ObjectKey::target).fold(snapshot, |snapshot, target| {
+        if snapshot.objects.contains_key(&target) {
+            Arc::new(snapshot.with_object(&target, None))
+        } else {
+            snapshot
+        }
+    })
+}
+
 /// Who declared a service on record, and who does now, when these are two.
 fn owners(
     desired: &Desired,
@@ -92,8 +111,22 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// Adds what is on record to what was observed and declared.
+    /// Adds what is on record, and what tags stand for, to what was observed and declared.
     pub(crate) async fn gather(
+        context: &Context,
+        snapshot: Arc<Snapshot>,
+        desired: Arc<Desired>,
+        recorded: Recorded,
+        busy: &BTreeSet<ObjectKey>,
+        looks: Looks<'_>,
+    ) -> Result<Self, Error> {
+        let mut world = Self::known(context, snapshot, desired, recorded, busy, looks).await?;
+        world.images = Arc::new(images::resolutions(context, &world).await?);
+        Ok(world)
+    }
+
+    /// The same, and no registry is asked.
+    pub(crate) async fn known(
         context: &Context,
         snapshot: Arc<Snapshot>,
         desired: Arc<Desired>,
@@ -113,6 +146,7 @@ impl World {
             })
             .map(|object| (ServiceName::new(object.key.name.as_str()), object.id.clone()))
             .collect();
+        let snapshot = without_unsettled(snapshot, &recorded, busy);
         let stacks = Arc::new(Declared::new(Arc::clone(&desired)));
         let desired = moved(desired, &recorded, &snapshot);
         let others = recorded.objects.iter();
@@ -152,7 +186,7 @@ impl World {
         let desired = resolved.unwrap_or_else(|| Arc::clone(&desired));
         let contained = Arc::new(context.store.contained(&snapshot.cluster).await?);
         let mode = context.options.resolve_image;
-        let mut world = Self {
+        Ok(Self {
             snapshot,
             desired,
             owned,
@@ -167,9 +201,7 @@ impl World {
             recorded: recorded.objects,
             index: Arc::new(index),
             fresh: None,
-        };
-        world.images = Arc::new(images::resolutions(context, &world).await?);
-        Ok(world)
+        })
     }
 
     /// The same world, in which the tag of the action's service stands for what it stood for when

@@ -9,6 +9,7 @@
 
 mod kept;
 mod merge;
+mod proposed;
 mod registry;
 mod repositories;
 mod stack;
@@ -23,13 +24,16 @@ use skep_core::desired::Desired;
 use skep_core::digester::Digester;
 use skep_core::plan::Masking;
 use skep_core::ports::Random;
+use skep_core::push::Push;
 use skep_sources::StackSource;
 use skep_store::{Fence, Store};
+use tokio::sync::Notify;
 
 use self::merge::Merge;
 use self::registry::Registered;
 pub use self::repositories::{NoRepositories, Repositories};
 pub use self::stack::StackOrigin;
+pub(crate) use self::stacks::Asked;
 use self::stacks::StackSet;
 use crate::Error;
 
@@ -86,21 +90,37 @@ impl SourceSet {
         self
     }
 
-    /// Asks for a stack's source to be read again as soon as possible; false when there is none of
-    /// this name.
-    pub(crate) fn sync(&mut self, stack: &str) -> bool {
-        self.stacks.sync(stack)
+    /// Asks the sources of these stacks again as soon as possible; of all stacks when none is
+    /// named.
+    pub(crate) fn sync(&mut self, stacks: &[String]) -> Asked {
+        self.stacks.sync_named(stacks)
+    }
+
+    /// Asks the sources that a push concerns again as soon as possible, and no others.
+    pub(crate) fn sync_pushed(&mut self, push: &Push) -> Asked {
+        self.stacks.sync_pushed(push)
+    }
+
+    /// Begins as a process does that has just started. Whoever led until now may have read a newer
+    /// commit than this process, which only followed.
+    pub(crate) fn begin_anew(&mut self) {
+        self.stacks.begin_anew();
+    }
+
+    /// Whether a stack's source has said what it says now, if anybody wanted to know.
+    pub(crate) fn has_answered(&self, stack: &str) -> bool {
+        self.stacks.has_answered(stack)
+    }
+
+    /// Told whenever a repository has answered.
+    pub(crate) fn answered(&self) -> Arc<Notify> {
+        Arc::clone(&self.stacks.answered)
     }
 
     /// Takes the history of a stack's repository for what it is at this commit, although it was
     /// rewritten.
     pub(crate) fn accept_history(&mut self, stack: &str, commit: &str) {
         self.stacks.accept_history(stack, commit);
-    }
-
-    /// Asks every repository again as soon as possible.
-    pub(crate) fn sync_all(&mut self) {
-        self.stacks.sync_all();
     }
 
     /// Every stack, with where its files come from.

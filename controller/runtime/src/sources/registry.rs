@@ -41,6 +41,10 @@ impl Registered {
         self.paths.iter().chain(&self.referenced).cloned().collect()
     }
 
+    pub(super) fn value(&self) -> Option<&skep_sources::Loaded> {
+        self.kept.value().map(std::sync::Arc::as_ref)
+    }
+
     pub(super) async fn refresh(
         &mut self,
         refresh: &Refresh<'_>,
@@ -75,7 +79,7 @@ fn referenced_files(registry: &Registry) -> Vec<PathBuf> {
         .collect()
 }
 
-fn declare(registry: &Registry, masking: &Masking, merge: &mut Merge<'_>) {
+pub(super) fn declare(registry: &Registry, masking: &Masking, merge: &mut Merge<'_>) {
     let resolve = |value: &EnvValue| {
         let value = resolve(value)?;
         Ok(ResolvedReference { fingerprint: masking.fingerprint(&value), value })

@@ -1,6 +1,7 @@
 //! What the sources need of git: the files of a commit.
 
 use async_trait::async_trait;
+use skep_core::push::Provider;
 use skep_crds::stacks::GitOrigin;
 use skep_sources::{Checkout, Commit};
 
@@ -19,6 +20,22 @@ pub trait Repositories: Send + Sync {
         origin: &GitOrigin,
         before: Option<&Commit>,
     ) -> Result<Checkout, String>;
+
+    /// The files of the newest commit of a proposal to merge something into this repository, as
+    /// the repository itself has it. The same rules hold as for [`Self::checkout`].
+    ///
+    /// # Errors
+    /// As [`Self::checkout`].
+    async fn proposal(
+        &self,
+        stack: &str,
+        origin: &GitOrigin,
+        forge: Provider,
+        number: u64,
+    ) -> Result<Checkout, String> {
+        let _ = (stack, origin, forge, number);
+        Err("proposals are not read here".to_owned())
+    }
 }
 
 /// Reads no repository: for commands that need none.

@@ -10,8 +10,10 @@ use skep_core::desired::{
     DeclaredStack, Provenance, SourceState, SourceStatus, StackAbout, declare,
 };
 use skep_core::ports::Random;
+use skep_core::push::{PullRequest, Push, Watched, WatchedReference, concerns, goes_into};
 use skep_crds::stacks::{GitOrigin, Origin, Revision, StackDeclaration};
 use skep_sources::{Checkout, Error as ReadError, LoadedStack, StackSource};
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -31,14 +33,45 @@ pub(super) struct Stacked {
     pub(super) stamp: Stamp,
     /// What the files that were read name; a changed one is a changed declaration.
     named: Vec<PathBuf>,
-    fetched: Option<Result<Checkout, String>>,
-    fetching: Option<AbortOnDropHandle<Result<Checkout, String>>>,
+    fetched: Option<Fetched>,
+    fetching: Option<Fetching>,
     /// When the repository is asked the next time.
     due: Instant,
+    /// Somebody wants to know what the source says now, and has not been told yet.
+    is_wanted: bool,
+    /// Somebody wanted to know it while the repository was being asked: that answer may be too old.
+    is_wanted_again: bool,
     /// When the question was asked that is being answered, and the one that was answered last.
     asking_at: Timestamp,
     asked_at: Option<Timestamp>,
 }
+
+/// What a repository answered.
+type Fetched = Result<Checkout, String>;
+
+/// A repository that is being asked; no longer when this is dropped.
+struct Fetching {
+    answer: watch::Receiver<Option<Fetched>>,
+    task: AbortOnDropHandle<()>,
+}
+
+impl Fetching {
+    fn has_answered(&self) -> bool {
+        self.answer.borrow().is_some() || self.task.is_finished()
+    }
+
+    /// Its answer, or that there is none.
+    async fn answer(mut self) -> Fetched {
+        let answered = self.answer.wait_for(Option::is_some);
+        match tokio::time::timeout(PATIENCE, answered).await {
+            Ok(Ok(answer)) => answer.clone().unwrap_or_else(|| Err(STOPPED.to_owned())),
+            Ok(Err(_)) => Err(STOPPED.to_owned()),
+            Err(_) => Err(format!("no answer within {} s", PATIENCE.as_secs())),
+        }
+    }
+}
+
+const STOPPED: &str = "the fetch was stopped";
 
 /// A stack and where its files come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,6 +107,8 @@ impl Stacked {
             fetched: None,
             fetching: None,
             due: Instant::now(),
+            is_wanted: false,
+            is_wanted_again: false,
             asking_at: Timestamp::MIN,
             asked_at: None,
         }
@@ -116,17 +151,64 @@ impl Stacked {
         self.kept.set_source(source);
     }
 
+    /// Reads the source as soon as possible. A repository that is being asked is asked once more:
+    /// many wishes at once are two questions at most.
     pub(super) fn sync(&mut self) {
-        self.due = Instant::now();
-        // What is on its way may have been asked for too early.
-        self.fetching = None;
+        self.is_wanted = true;
+        if self.fetching.is_some() {
+            self.is_wanted_again = true;
+        } else {
+            self.due = Instant::now();
+        }
+        // Files of this machine are read again whatever their times.
+        self.stamp = Vec::new();
+    }
+
+    /// Whether everybody who wanted to know what the source says now can be told.
+    pub(super) const fn has_answered(&self) -> bool {
+        !self.is_wanted
+    }
+
+    /// The commit in force.
+    pub(super) fn commit(&self) -> Option<&str> {
+        self.kept.value().and_then(|value| value.commit()).map(|commit| commit.id.as_str())
+    }
+
+    /// Whether a push would change what the source says.
+    pub(super) fn is_concerned_by(&self, push: &Push) -> bool {
+        self.watched_repository().is_some_and(|watched| concerns(push, &watched))
+    }
+
+    /// Whether a proposal would change what the source says.
+    pub(super) fn is_proposed_to(&self, proposal: &PullRequest) -> bool {
+        self.watched_repository().is_some_and(|watched| goes_into(proposal, &watched))
+    }
+
+    pub(super) fn source(&self) -> &StackSource {
+        self.kept.source()
+    }
+
+    pub(super) fn value(&self) -> Option<&Arc<LoadedStack>> {
+        self.kept.value()
+    }
+
+    fn watched_repository(&self) -> Option<Watched<'_>> {
+        let origin = self.kept.source().repository()?;
+        let reference = match &origin.revision {
+            Revision::Head => WatchedReference::Default,
+            Revision::Branch(name) => WatchedReference::Branch(name),
+            Revision::Tag(name) => WatchedReference::Tag(name),
+            Revision::Commit(_) => WatchedReference::Commit,
+        };
+        let folder = Some(origin.folder.as_str()).filter(|folder| !folder.is_empty());
+        Some(Watched { url: &origin.url, reference, folder })
     }
 
     /// Whether there is something to do without any file having changed.
     pub(super) fn is_due(&self) -> bool {
         self.kept.source().repository().is_some()
             && match &self.fetching {
-                Some(task) => task.is_finished(),
+                Some(fetching) => fetching.has_answered(),
                 None => Instant::now() >= self.due,
             }
     }
@@ -154,7 +236,12 @@ impl Stacked {
     }
 
     /// Begins to ask the repository when it is time.
-    pub(super) fn fetch(&mut self, repositories: &Arc<dyn Repositories>, now: Timestamp) {
+    pub(super) fn fetch(
+        &mut self,
+        repositories: &Arc<dyn Repositories>,
+        answered: &Arc<Notify>,
+        now: Timestamp,
+    ) {
         let Some(origin) = self.kept.source().repository().cloned() else { return };
         if self.fetching.is_some() || Instant::now() < self.due {
             return;
@@ -162,28 +249,33 @@ impl Stacked {
         let repositories = Arc::clone(repositories);
         let stack = self.declaration().name.to_string();
         let before = self.kept.value().and_then(|value| value.commit()).cloned();
-        let task =
-            tokio::spawn(
-                async move { repositories.checkout(&stack, &origin, before.as_ref()).await },
-            );
+        let answered = Arc::clone(answered);
+        let (answer, receiver) = watch::channel(None);
+        let task = tokio::spawn(async move {
+            let fetched = repositories.checkout(&stack, &origin, before.as_ref()).await;
+            answer.send_replace(Some(fetched));
+            // One permit is kept for whoever does not wait yet.
+            answered.notify_one();
+        });
         self.asking_at = now;
-        self.fetching = Some(AbortOnDropHandle::new(task));
+        self.fetching = Some(Fetching { answer: receiver, task: AbortOnDropHandle::new(task) });
     }
 
     /// Takes what the repository answered. Only who has nothing to go on waits for it, and who
     /// looks by hand.
     async fn collect(&mut self, waits: bool, random: &dyn Random) {
-        let Some(mut task) = self.fetching.take() else { return };
-        if !task.is_finished() && !waits {
-            self.fetching = Some(task);
+        let Some(fetching) = self.fetching.take() else { return };
+        if !fetching.has_answered() && !waits {
+            self.fetching = Some(fetching);
             return;
         }
-        self.fetched = Some(match tokio::time::timeout(PATIENCE, &mut task).await {
-            Ok(Ok(fetched)) => fetched,
-            Ok(Err(_)) => Err("the fetch was stopped".to_owned()),
-            Err(_) => Err(format!("no answer within {} s", PATIENCE.as_secs())),
-        });
+        self.fetched = Some(fetching.answer().await);
         self.asked_at = Some(self.asking_at);
+        if std::mem::take(&mut self.is_wanted_again) {
+            self.due = Instant::now();
+            return;
+        }
+        self.is_wanted = false;
         let interval = self.declaration().interval.as_nanos();
         let interval = Duration::from_nanos(u64::try_from(interval).unwrap_or(0));
         self.due = Instant::now() + jittered(interval, random.bits128());
@@ -219,6 +311,9 @@ impl Stacked {
         if is_leading {
             self.stamp = stamp;
         }
+        if self.kept.source().repository().is_none() {
+            self.is_wanted = false;
+        }
         // The first answer is on its way: until then what was kept is as good as it gets.
         let is_waiting = self.kept.has_value() && self.fetched.is_none() && self.fetching.is_some();
         if is_waiting {
@@ -243,8 +338,23 @@ impl Stacked {
 
     fn declare(
         &mut self,
-        mut status: SourceStatus,
+        status: SourceStatus,
         value: Option<&Arc<LoadedStack>>,
+        merge: &mut Merge<'_>,
+    ) {
+        if let Some(loaded) = value
+            && self.kept.source().repository().is_none()
+        {
+            self.named = loaded.bundle.files.iter().map(|file| PathBuf::from(&file.path)).collect();
+        }
+        self.declare_as(status, value.map(Arc::as_ref), merge);
+    }
+
+    /// Declares what these files say.
+    pub(super) fn declare_as(
+        &self,
+        mut status: SourceStatus,
+        value: Option<&LoadedStack>,
         merge: &mut Merge<'_>,
     ) {
         let after: Vec<String> =
@@ -253,9 +363,6 @@ impl Stacked {
             merge.stack(status, None, after);
             return;
         };
-        if self.kept.source().repository().is_none() {
-            self.named = loaded.bundle.files.iter().map(|file| PathBuf::from(&file.path)).collect();
-        }
         match declared(self.declaration(), loaded, merge) {
             Ok(mut declared) => {
                 declared.stack.taken_at = self.kept.taken_at();

@@ -5,8 +5,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use skep_core::desired::{SourceState, SourceStatus};
+use skep_core::push::Push;
 use skep_crds::stacks::StackDeclaration;
 use skep_sources::{StackSource, StacksSource};
+use tokio::sync::Notify;
 
 use super::kept::Kept;
 use super::merge::Merge;
@@ -23,8 +25,19 @@ pub(super) struct StackSet {
     /// Those of them that no file declares.
     local: Vec<String>,
     repositories: Arc<dyn Repositories>,
+    /// Told whenever a repository has answered.
+    pub(super) answered: Arc<Notify>,
     /// Whether a repository that is being asked is waited for, although something is known of it.
     pub(super) is_patient: bool,
+}
+
+/// Stacks whose sources are asked again.
+#[derive(Debug, Default)]
+pub(crate) struct Asked {
+    /// Which, each with the commit in force.
+    pub(crate) stacks: BTreeMap<String, Option<String>>,
+    /// Names that no stack has.
+    pub(crate) unknown: Vec<String>,
 }
 
 /// A stacks file.
@@ -40,6 +53,7 @@ impl Default for StackSet {
             stacks: BTreeMap::new(),
             local: Vec::new(),
             repositories: Arc::new(NoRepositories),
+            answered: Arc::default(),
             is_patient: false,
         }
     }
@@ -62,23 +76,62 @@ impl StackSet {
         }
     }
 
-    pub(super) fn sync(&mut self, stack: &str) -> bool {
-        let found = self.stacks.get_mut(stack);
-        let is_known = found.is_some();
-        if let Some(stack) = found {
-            stack.sync();
+    /// Of these stacks, or of all of them when none is named: which there are, each with the
+    /// commit in force, and which there are not.
+    pub(super) fn sync_named(&mut self, names: &[String]) -> Asked {
+        let mut asked = Asked::default();
+        for name in names.iter().filter(|name| !self.stacks.contains_key(*name)) {
+            asked.unknown.push(name.clone());
         }
-        is_known
+        self.sync_where(&mut asked, |name, _| {
+            names.is_empty() || names.iter().any(|wanted| wanted == name)
+        });
+        asked
+    }
+
+    /// The stacks that a push concerns, each with the commit in force.
+    pub(super) fn sync_pushed(&mut self, push: &Push) -> Asked {
+        let mut asked = Asked::default();
+        self.sync_where(&mut asked, |_, stack| stack.is_concerned_by(push));
+        asked
+    }
+
+    fn sync_where(&mut self, asked: &mut Asked, is_meant: impl Fn(&str, &Stacked) -> bool) {
+        for (name, stack) in &mut self.stacks {
+            if is_meant(name, stack) {
+                asked.stacks.insert(name.clone(), stack.commit().map(str::to_owned));
+                stack.sync();
+            }
+        }
+    }
+
+    /// Forgets what was read, so that what was kept in the store is taken up and every source asked.
+    pub(super) fn begin_anew(&mut self) {
+        for stack in self.stacks.values_mut() {
+            *stack = Stacked::new(stack.source().clone());
+        }
+    }
+
+    /// Whether everybody who wanted to know what this stack says can be told. One that is gone
+    /// says nothing more.
+    pub(super) fn has_answered(&self, stack: &str) -> bool {
+        self.stacks.get(stack).is_none_or(Stacked::has_answered)
+    }
+
+    /// Every stack, by name.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Stacked> {
+        self.stacks.values()
+    }
+
+    /// What reads repositories.
+    pub(super) fn repositories(&self) -> Arc<dyn Repositories> {
+        Arc::clone(&self.repositories)
     }
 
     pub(super) fn accept_history(&mut self, stack: &str, commit: &str) {
         if let Some(stack) = self.stacks.get_mut(stack) {
             stack.accept_history(commit);
         }
-    }
-
-    pub(super) fn sync_all(&mut self) {
-        self.stacks.values_mut().for_each(Stacked::sync);
     }
 
     pub(super) fn origins(&self) -> Vec<StackOrigin> {
@@ -109,7 +162,7 @@ impl StackSet {
         // history was rewritten shows beside that.
         for stack in self.stacks.values_mut() {
             stack.import(refresh).await?;
-            stack.fetch(&self.repositories, refresh.now);
+            stack.fetch(&self.repositories, &self.answered, refresh.now);
         }
         for stack in self.stacks.values_mut() {
             stack.refresh(refresh, self.is_patient, merge).await?;

@@ -3,8 +3,8 @@ use std::path::Path;
 
 use async_trait::async_trait;
 use skep_core::desired::SourceState;
-use skep_core::identity::ServiceName;
-use skep_core::identity::TermId;
+use skep_core::identity::{ServiceName, TermId};
+use skep_core::push::{Provider, PushedCommit, PushedReference, Repository};
 use skep_crds::stack::Files;
 use skep_crds::stacks::GitOrigin;
 use skep_sources::{Checkout, Commit};
@@ -48,6 +48,15 @@ impl World {
     fn sources(&self) -> SourceSet {
         SourceSet::new(vec![self.path("registry.yml")], None, Vec::new())
             .with_stacks(vec![self.path("stacks.yml")], Arc::new(NoRepositories))
+    }
+
+    async fn fence(&self) -> Fence {
+        let request = LeaseRequest {
+            term: TermId::new("t"),
+            holder: "me".to_owned(),
+            ttl: std::time::Duration::from_secs(60),
+        };
+        self.store.acquire_lease(&request).await.unwrap().unwrap().fence
     }
 
     async fn desired(&self, sources: &mut SourceSet) -> Arc<Desired> {
@@ -213,17 +222,161 @@ async fn a_broken_commit_keeps_the_one_before_and_the_next_recovers() {
     // Nobody asks again before it is time.
     assert_eq!(state(&*world.desired(&mut sources).await, "stack a").0, SourceState::Ready);
     for expected in ["web.yml:1:18", "no answer"] {
-        assert!(sources.sync("a") && !sources.sync("b"));
-        assert!(sources.has_changed().await);
+        let asked = sources.sync(&["a".to_owned(), "b".to_owned()]);
+        assert_eq!(asked.stacks["a"], first.services[&web].provenance.commit);
+        assert_eq!(asked.unknown, ["b"]);
+        assert!(sources.has_changed().await && !sources.has_answered("a"));
         let after = world.desired(&mut sources).await;
         let (stale, reason) = state(&after, "stack a");
         assert!(stale == SourceState::Stale && reason.contains(expected), "{reason}");
         assert_eq!(after.services[&web], first.services[&web]);
+        assert!(sources.has_answered("a"));
     }
-    sources.sync_all();
+    assert_eq!(sources.sync(&[]).stacks.len(), 1);
     let last = world.desired(&mut sources).await;
     assert_eq!(state(&last, "stack a").0, SourceState::Ready);
     assert_ne!(last.services[&web].provenance.commit, first.services[&web].provenance.commit);
+}
+
+fn pushed(url: &str, reference: &str, files: &[&str]) -> Push {
+    let id = |text: &str| Some(text.to_owned());
+    let files = files.iter().map(|file| (*file).to_owned()).collect();
+    Push {
+        provider: Provider::Forgejo,
+        repository: Repository {
+            urls: vec![url.to_owned()],
+            default_branch: Some("main".to_owned()),
+        },
+        reference: PushedReference::parse(reference),
+        before: id("1"),
+        after: id("2"),
+        commits: vec![PushedCommit { id: "2".to_owned(), files }],
+        is_complete: true,
+        pusher: "ann".to_owned(),
+    }
+}
+
+/// Counts how often each stack's repository is asked.
+#[derive(Default)]
+struct Counting(std::sync::Mutex<std::collections::BTreeMap<String, usize>>);
+
+#[async_trait]
+impl Repositories for Counting {
+    async fn checkout(
+        &self,
+        stack: &str,
+        _: &GitOrigin,
+        _: Option<&Commit>,
+    ) -> Result<Checkout, String> {
+        *self.0.lock().unwrap().entry(stack.to_owned()).or_default() += 1;
+        let author = "Ada <ada@example.com>".to_owned();
+        let commit = Commit {
+            id: "1".to_owned(),
+            author,
+            subject: "s".to_owned(),
+            made_at: None,
+            replaces: None,
+        };
+        Ok(Checkout::new(commit, Arc::new(Text(ONE))))
+    }
+}
+
+#[tokio::test]
+async fn a_push_has_the_matching_sources_asked_and_only_those() {
+    let git = |name: &str, url: &str, rest: &str| {
+        format!("- {{name: {name}, files: [web.yml], source: {{git: {{url: \"{url}\"{rest}}}}}}}\n")
+    };
+    let (fleet, id) = ("https://git.example.com/team/fleet.git", "0".repeat(40));
+    let stacks = [
+        "stacks:\n".to_owned(),
+        git("main", "ssh://git@git.example.com:2222/team/fleet", ", branch: main"),
+        git("default", fleet, ""),
+        git("next", fleet, ", branch: next"),
+        git("tag", fleet, ", tag: v1"),
+        git("commit", fleet, &format!(", commit: \"{id}\"")),
+        git("folder", fleet, ", branch: main, path: stacks/db"),
+        git("elsewhere", "https://git.example.com/team/other.git", ", branch: main"),
+        "- {name: local, files: [a.yml]}\n".to_owned(),
+    ];
+    let world = World::new(&[("stacks.yml", &stacks.concat()), ("a.yml", ONE)]).await;
+    let repositories = Arc::new(Counting::default());
+    let mut sources = SourceSet::new(Vec::new(), None, Vec::new())
+        .with_stacks(vec![world.path("stacks.yml")], Arc::clone(&repositories) as Arc<_>);
+    world.desired(&mut sources).await;
+    let asked = || std::mem::take(&mut *repositories.0.lock().unwrap());
+    assert_eq!(asked().len(), 7);
+    for (url, reference, files, expected) in [
+        (fleet, "refs/heads/main", &["stacks/db/x"][..], &["default", "folder", "main"][..]),
+        (fleet, "refs/heads/main", &["stacks/web/x"], &["default", "main"]),
+        ("git@git.example.com:team/fleet.git", "refs/heads/next", &["x"], &["next"]),
+        (fleet, "refs/heads/feature", &["x"], &[]),
+        (fleet, "refs/tags/v1", &["x"], &["tag"]),
+        (fleet, "refs/tags/v2", &["x"], &[]),
+        ("https://evil.example/team/fleet.git", "refs/heads/main", &["x"], &[]),
+    ] {
+        let concerned = sources.sync_pushed(&pushed(url, reference, files));
+        assert!(concerned.stacks.keys().eq(expected), "{reference}: {concerned:?}");
+        world.desired(&mut sources).await;
+        assert!(asked().keys().eq(expected), "{reference}");
+        assert!(expected.iter().all(|stack| sources.has_answered(stack)));
+    }
+}
+
+/// Answers when it is let.
+struct Gated(tokio::sync::Semaphore);
+
+#[async_trait]
+impl Repositories for Gated {
+    async fn checkout(
+        &self,
+        _: &str,
+        _: &GitOrigin,
+        _: Option<&Commit>,
+    ) -> Result<Checkout, String> {
+        self.0.acquire().await.unwrap().forget();
+        let author = "Ada <ada@example.com>".to_owned();
+        let commit = Commit {
+            id: "1".to_owned(),
+            author,
+            subject: "s".to_owned(),
+            made_at: None,
+            replaces: None,
+        };
+        Ok(Checkout::new(commit, Arc::new(Text(ONE))))
+    }
+}
+
+#[tokio::test]
+async fn a_push_during_a_fetch_has_it_asked_once_more() {
+    let stacks = "stacks: [{name: a, files: [web.yml], source: {git: {url: \"file:///r\"}}}]";
+    let world = World::new(&[("stacks.yml", stacks)]).await;
+    let repositories = Arc::new(Gated(tokio::sync::Semaphore::new(1)));
+    let mut sources = SourceSet::new(Vec::new(), None, Vec::new())
+        .with_stacks(vec![world.path("stacks.yml")], Arc::clone(&repositories) as Arc<_>);
+    let fence = world.fence().await;
+    world.looked_at(&mut sources, Some(&fence)).await;
+    assert!(sources.has_answered("a"));
+    // Two pushes: one begins a fetch, the other one comes while it runs.
+    sources.sync(&[]);
+    world.looked_at(&mut sources, Some(&fence)).await;
+    sources.sync(&[]);
+    repositories.0.add_permits(1);
+    let answered = sources.answered();
+    // What an earlier answer left counts for nothing.
+    while !sources.has_changed().await {
+        answered.notified().await;
+    }
+    world.looked_at(&mut sources, Some(&fence)).await;
+    assert!(!sources.has_answered("a"), "the first answer may be of before the second push");
+    assert!(sources.has_changed().await);
+    repositories.0.add_permits(1);
+    world.looked_at(&mut sources, Some(&fence)).await;
+    while !sources.has_changed().await {
+        answered.notified().await;
+    }
+    world.looked_at(&mut sources, Some(&fence)).await;
+    assert!(sources.has_answered("a"));
+    assert!(!sources.has_changed().await, "nobody wants to know more");
 }
 
 /// One that takes its time.
@@ -249,12 +402,7 @@ impl Repositories for Slow {
 async fn a_leader_goes_on_with_what_it_has_and_a_pass_by_hand_waits_for_the_commit() {
     let stacks = "stacks: [{name: a, files: [web.yml], source: {git: {url: \"file:///r\"}}}]";
     let world = World::new(&[("stacks.yml", stacks)]).await;
-    let request = LeaseRequest {
-        term: TermId::new("term"),
-        holder: "tests".to_owned(),
-        ttl: std::time::Duration::from_secs(60),
-    };
-    let lease = world.store.acquire_lease(&request).await.unwrap().unwrap();
+    let fence = world.fence().await;
     let answers = Arc::new(Notify::new());
     let started = |text| {
         let commits = Commits(std::sync::Mutex::new(vec![Ok(text)]));
@@ -271,16 +419,16 @@ async fn a_leader_goes_on_with_what_it_has_and_a_pass_by_hand_waits_for_the_comm
     };
     // Who knows nothing waits; and keeps what it learns.
     answer_soon();
-    let first = world.looked_at(&mut started(ONE), Some(&lease.fence)).await;
+    let first = world.looked_at(&mut started(ONE), Some(&fence)).await;
     assert_eq!(state(&first, "stack a").0, SourceState::Ready);
     let two = "services: {web: {image: \"w:22\"}}";
-    let kept = world.looked_at(&mut started(two), Some(&lease.fence)).await;
+    let kept = world.looked_at(&mut started(two), Some(&fence)).await;
     let (stale, reason) = state(&kept, "stack a");
     assert!(stale == SourceState::Stale && reason.contains("not answered yet"), "{reason}");
     let mut by_hand = started(two);
     by_hand.wait_for_repositories();
     answer_soon();
-    let now = world.looked_at(&mut by_hand, Some(&lease.fence)).await;
+    let now = world.looked_at(&mut by_hand, Some(&fence)).await;
     assert_eq!(state(&now, "stack a").0, SourceState::Ready);
     let commit = &now.services[&ServiceName::new("a_web")].provenance.commit;
     assert_eq!(commit.as_deref(), Some(&*two.len().to_string()));

@@ -23,13 +23,14 @@ use tokio_util::sync::CancellationToken;
 use super::Told;
 use super::oracle::Oracle;
 use super::truth::{IMAGE, NAMES, REPLICAS, TEAM, Truth, policy};
+use crate::files::Files;
 use crate::people::ALICE;
 use crate::recording::Left;
 use crate::scenario::Step;
 use crate::sweep::live;
 use crate::tap::{Moment, Process};
 use crate::time::Seeded;
-use crate::world::{Files, World};
+use crate::world::World;
 
 /// How many things happen.
 const TURNS: usize = 26;

@@ -3,6 +3,7 @@
 mod containment;
 mod failures;
 mod removals;
+mod stacks;
 
 use std::time::Duration;
 
@@ -67,7 +68,7 @@ fn with(mut steps: Vec<Step>, more: impl IntoIterator<Item = Step>) -> Vec<Step>
 /// All of them.
 #[must_use]
 pub fn all() -> Vec<Scenario> {
-    let all = [changes(), containment::all(), removals::all(), failures::all()];
+    let all = [changes(), containment::all(), removals::all(), failures::all(), stacks::all()];
     all.into_iter().flatten().collect()
 }
 

@@ -12,6 +12,7 @@ use skep_swarm::fake::FakeSwarm;
 use skep_swarm::{Distribution, Engine, Error, RegistryAuth};
 
 use super::Process;
+use super::calls::calls;
 use crate::recording::Write;
 
 /// The fake swarm behind the moments of a process.
@@ -42,7 +43,8 @@ impl TappedEngine {
             return self.process.call(call, work).await;
         };
         let watched = async {
-            let (before, effects) = (self.swarm.services(), self.swarm.journal().len());
+            let effects = self.swarm.journal().len();
+            let before = [self.swarm.services(), self.swarm.objects("configs")].concat();
             let result = work.await;
             if self.swarm.journal().len() > effects {
                 witness.took_effect(name, &write(), &before).await;
@@ -107,17 +109,17 @@ impl Engine for TappedEngine {
     }
 
     async fn list_objects(&self, kind: ObjectKind) -> Result<Vec<Value>, Error> {
-        self.process.call("list_objects", self.swarm.list_objects(kind)).await
+        self.process.call(calls(kind).list, self.swarm.list_objects(kind)).await
     }
 
     async fn inspect_object(&self, kind: ObjectKind, id: &str) -> Result<Value, Error> {
-        self.process.call("inspect_object", self.swarm.inspect_object(kind, id)).await
+        self.process.call(calls(kind).inspect, self.swarm.inspect_object(kind, id)).await
     }
 
     async fn create_object(&self, kind: ObjectKind, request: Bytes) -> Result<Created, Error> {
         let write = || Write::CreateObject(kind, request.clone());
         let work = self.swarm.create_object(kind, request.clone());
-        self.write("create_object", write, work).await
+        self.write(calls(kind).create, write, work).await
     }
 
     async fn update_object(
@@ -129,12 +131,12 @@ impl Engine for TappedEngine {
     ) -> Result<(), Error> {
         let write = || Write::UpdateObject(kind, id.clone(), version, request.clone());
         let work = self.swarm.update_object(kind, id, version, request.clone());
-        self.write("update_object", write, work).await
+        self.write(calls(kind).update, write, work).await
     }
 
     async fn remove_object(&self, kind: ObjectKind, id: &SwarmId) -> Result<(), Error> {
         let work = self.swarm.remove_object(kind, id);
-        self.write("remove_object", || Write::RemoveObject(kind, id.clone()), work).await
+        self.write(calls(kind).remove, || Write::RemoveObject(kind, id.clone()), work).await
     }
 
     async fn plugins(&self) -> Result<Plugins, Error> {

@@ -2,6 +2,7 @@
 //! none can be forgotten. A process can be stopped in any call, and what a crash would leave is
 //! kept at each.
 
+mod calls;
 mod engine;
 mod store;
 
@@ -49,19 +50,6 @@ impl fmt::Display for Place {
     }
 }
 
-/// The calls to the engine that see services or change them.
-const SERVICE_CALLS: [&str; 6] = [
-    "list_services",
-    "inspect_service",
-    "create_service",
-    "update_service",
-    "remove_service",
-    "list_tasks",
-];
-
-/// Those that change them.
-const WRITES: [&str; 3] = ["create_service", "update_service", "remove_service"];
-
 /// One process, as far as the world sees it.
 #[derive(Debug)]
 pub struct Process {
@@ -83,7 +71,7 @@ pub struct Process {
 /// A write of somebody who is gone, which arrives right before a call of a process.
 #[derive(Debug, Clone)]
 pub struct Intruder {
-    /// Before which of the calls that see or change services. The others commute with its arrival.
+    /// Before which of the calls that it matters to. The others commute with its arrival.
     pub before: usize,
     /// The write.
     pub write: Write,
@@ -99,7 +87,7 @@ pub trait Witness: fmt::Debug + Send + Sync {
     /// The store has done this for the process of this name.
     async fn recorded(&self, process: &str, call: &'static str);
 
-    /// A write of the process had its effect; these services were there before.
+    /// A write of the process had its effect; these services and configs were there before.
     async fn took_effect(&self, process: &str, write: &Write, before: &[Value]);
 }
 
@@ -209,15 +197,15 @@ impl Process {
         if self.traces {
             println!("call {index} {call}");
         }
-        if SERVICE_CALLS.contains(&call) {
+        if let Some(intruder) = self.intruder.as_ref().filter(|one| one.write.meets(call)) {
             let seen = self.seen.fetch_add(1, Ordering::SeqCst);
-            if let Some(intruder) = self.intruder.as_ref().filter(|one| one.before == seen) {
+            if intruder.before == seen {
                 let landed = intruder.write.land(&intruder.swarm).await;
                 let fate = if landed { Fate::Landed } else { Fate::Refused };
                 *intruder.fate.lock().unwrap_or_else(PoisonError::into_inner) = fate;
             }
         }
-        let is_write = WRITES.contains(&call);
+        let is_write = calls::is_write(call);
         if is_write {
             self.writes.fetch_add(1, Ordering::SeqCst);
             self.in_write.store(true, Ordering::SeqCst);

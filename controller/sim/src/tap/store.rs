@@ -15,17 +15,19 @@ use skep_core::identity::{ActionId, ClusterId, IntentId, ObjectKey, RequestId};
 use skep_core::letter::DeadLetter;
 use skep_core::notice::Notice;
 use skep_core::plan::PruneMark;
+use skep_core::push::Answer;
 use skep_core::request::{NewRequest, ServiceRequest};
 use skep_core::revision::{NewRevision, Revision, RevisionHead};
 use skep_store::{
-    ActionFilter, ActionList, Actions, ApprovalFilter, Approvals, Attempted, Attempts, Audit,
-    AuditFilter, BatchOutcome, BatchRequest, Closing, ContainmentWrite, Containments, DeadLetters,
-    DecisionRequest, DecisionRow, Delivery, DeliveryFilter, DropLetter, Endpoint, Failed,
-    FailedAttempt, Fence, Holds, Intent, IntentOutcome, Intents, LastGoodContent, Lease,
-    LeaseHolder, LeaseRequest, Leases, Ledger, LedgerFilter, LetterAnswer, LetterFilter, NewAction,
-    OpenLetters, Ordered, Outbox, OverrideFilter, Overrides, OwnedObject, Ownership,
-    ProposeOutcome, Prunes, Refusal, Rejection, RequestFilter, RequestOutcome, Requests, Requeue,
-    Result, Retries, Revisions, Sources, Store, Tidied, TrailReader, WaitNote,
+    ActionFilter, ActionList, Actions, Announced, Announcement, ApprovalFilter, Approvals,
+    Attempted, Attempts, Audit, AuditFilter, BatchOutcome, BatchRequest, Closing, ContainmentWrite,
+    Containments, DeadLetters, DecisionRequest, DecisionRow, Delivery, DeliveryFilter, DropLetter,
+    Endpoint, Failed, FailedAttempt, Fence, Holds, Inbox, Intent, IntentOutcome, Intents,
+    KeptPreview, LastGoodContent, Lease, LeaseHolder, LeaseRequest, Leases, Ledger, LedgerFilter,
+    LetterAnswer, LetterFilter, NewAction, NewAnnouncement, OpenLetters, Ordered, Outbox,
+    OverrideFilter, Overrides, OwnedObject, Ownership, Previews, ProposeOutcome, Prunes, Refusal,
+    Rejection, RequestFilter, RequestOutcome, Requests, Requeue, Result, Retries, Revisions,
+    Sources, Store, Tidied, TrailReader, WaitNote,
 };
 
 use super::Process;
@@ -119,6 +121,12 @@ tapped! {
         fn lift_hold(key: &ObjectKey, actor: &str, now: Timestamp) -> bool;
         fn holds(cluster: &ClusterId) -> Vec<Hold>;
     }
+    Inbox {
+        fn announce(new: &NewAnnouncement, now: Timestamp) -> Announced;
+        fn open_announcements(limit: u32) -> Vec<Announcement>;
+        fn announcement(id: &str) -> Option<Announcement>;
+        fn answer_announcement(fence: &Fence, id: &str, answer: &Answer, now: Timestamp) -> ();
+    }
     Intents {
         fn begin(fence: &Fence, revision: i64, intent: &Intent, now: Timestamp) -> ();
         fn advance(fence: &Fence, intent: &IntentId, from: IntentPhase, to: IntentPhase, now: Timestamp) -> ();
@@ -165,6 +173,10 @@ tapped! {
         fn owned(cluster: &ClusterId) -> Vec<OwnedObject>;
         fn owned_of(keys: &[ObjectKey]) -> Vec<OwnedObject>;
         fn owned_clusters() -> Vec<ClusterId>;
+    }
+    Previews {
+        fn put_preview(fence: &Fence, preview: &KeptPreview) -> ();
+        fn previews() -> Vec<KeptPreview>;
     }
     Prunes {
         fn prune_mark(cluster: &ClusterId) -> Option<PruneMark>;

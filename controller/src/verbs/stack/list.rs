@@ -17,7 +17,7 @@ use crate::wiring::Wired;
 
 /// A stack in a list.
 #[derive(Serialize)]
-pub(super) struct Row {
+struct Row {
     name: String,
     state: &'static str,
     source: String,
@@ -26,7 +26,7 @@ pub(super) struct Row {
     /// When the content in force was taken by the loop; none when it never was.
     loaded_at: Option<Timestamp>,
     /// Why, when it is not ready.
-    pub(super) reason: Option<String>,
+    reason: Option<String>,
 }
 
 /// The services of a stack, counted.
@@ -76,12 +76,12 @@ pub(super) async fn list(session: &Session, fleet: &FleetArgs) -> Result<u8> {
 }
 
 /// As many characters as git's own lists show.
-fn short(commit: &str) -> &str {
+pub(super) fn short(commit: &str) -> &str {
     commit.get(..10).unwrap_or(commit)
 }
 
 /// How a stack stands.
-pub(super) fn row(planned: &Planned, origin: &StackOrigin, kept: Option<&LastGoodContent>) -> Row {
+fn row(planned: &Planned, origin: &StackOrigin, kept: Option<&LastGoodContent>) -> Row {
     let name = origin.source_name();
     let status = planned.desired.sources.iter().find(|status| status.name == name);
     let stack = planned.desired.stacks.get(&origin.name);

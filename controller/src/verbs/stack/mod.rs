@@ -6,9 +6,11 @@ mod lint;
 mod list;
 mod one;
 pub(super) mod own;
+mod preview;
 pub(super) mod reference;
 mod render;
 mod rollback;
+mod sync;
 mod variables;
 
 use std::path::PathBuf;
@@ -55,7 +57,9 @@ pub(super) async fn run_fleet(session: &Session, verb: &StackFleetVerb) -> Resul
     match verb {
         StackFleetVerb::List { fleet } => list::list(session, fleet).await,
         StackFleetVerb::Diff(args) => one::diff(session, args).await,
-        StackFleetVerb::Sync(args) => one::sync(session, args).await,
+        StackFleetVerb::Sync(args) => sync::sync(session, args).await,
+        StackFleetVerb::Previews { .. } => preview::list(session).await,
+        StackFleetVerb::Preview(args) => preview::show(session, args).await,
         StackFleetVerb::Rollback { name, ask } => rollback::rollback(session, name, ask).await,
         StackFleetVerb::Import(args) => import::import(session, args).await,
     }

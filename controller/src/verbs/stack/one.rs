@@ -1,19 +1,17 @@
-//! `skep stack diff` and `skep stack sync`: one stack of those that are declared.
+//! `skep stack diff`, and finding one stack of those that are declared.
 
 use jiff::Timestamp;
 use skep_core::plan::Plan;
 use skep_runtime::{Planned, StackOrigin};
 use skep_store::ActionFilter;
 
-use super::list::row;
-use super::own::{belongs, restrict};
-use crate::args::{DiffStackArgs, SyncStackArgs};
+use super::own::restrict;
+use crate::args::DiffStackArgs;
 use crate::codes;
-use crate::database::Access;
 use crate::error::{Failure, Result, exit};
 use crate::output::plan::PlanView;
 use crate::verbs::{Session, freeze};
-use crate::wiring::{self, Wired};
+use crate::wiring::Wired;
 
 /// `skep stack diff`.
 pub(super) async fn diff(session: &Session, args: &DiffStackArgs) -> Result<u8> {
@@ -36,33 +34,6 @@ pub(super) async fn diff(session: &Session, args: &DiffStackArgs) -> Result<u8> 
     Ok(if args.detailed_exitcode && pending { exit::PENDING } else { exit::OK })
 }
 
-/// `skep stack sync`.
-pub(super) async fn sync(session: &Session, args: &SyncStackArgs) -> Result<u8> {
-    let wired = session.controller(&[], "stack").await?;
-    let planned = wired.controller.plan().await?;
-    let stacks = wired.controller.stacks().await;
-    let origin = find(&stacks, &args.name)?;
-    is_usable(&planned, origin)?;
-    if let Some(holder) = wired.store.lease_holder().await? {
-        let kept = wired.store.last_good(&origin.source_name()).await?;
-        session.printer.data(&row(&planned, origin, kept.as_ref()), |_, _| {
-            format!("{} was read; {} carries it out\n", args.name, holder.holder)
-        })?;
-        return Ok(exit::OK);
-    }
-    drop(wired);
-    let services = planned.desired.stacks.get(&origin.name).map(|stack| stack.services.clone());
-    let steps = planned.plan.steps.iter().filter(|step| belongs(&planned, &origin.name, step));
-    let mut only = services.unwrap_or_default();
-    only.extend(steps.map(|step| step.target.clone()));
-    let mut options = wiring::options(&session.config, &[], "stack sync")?;
-    options.only = Some(only);
-    options.wait_for_rollouts = !args.no_wait;
-    let (config, environment) = (&session.config, &session.environment);
-    let wired = wiring::assemble(config, environment, options, Access::Write).await?;
-    crate::verbs::reconcile::pass(session, &wired.controller).await
-}
-
 pub(super) fn find<'a>(stacks: &'a [StackOrigin], name: &str) -> Result<&'a StackOrigin> {
     if let Some(found) = stacks.iter().find(|stack| stack.name == name) {
         return Ok(found);
@@ -76,7 +47,7 @@ pub(super) fn find<'a>(stacks: &'a [StackOrigin], name: &str) -> Result<&'a Stac
 }
 
 /// An error when the stack cannot be used as it is now.
-fn is_usable(planned: &Planned, origin: &StackOrigin) -> Result<()> {
+pub(super) fn is_usable(planned: &Planned, origin: &StackOrigin) -> Result<()> {
     let name = origin.source_name();
     let own: Vec<_> =
         planned.desired.sources.iter().filter(|source| source.name == name).cloned().collect();

@@ -2,20 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use skep_core::identity::{ObjectKind, ServiceName};
+use skep_core::identity::ServiceName;
 use skep_core::plan::{Step, Summary};
-use skep_runtime::Planned;
+use skep_runtime::{Planned, is_of_stack};
 
 /// Whether a step is about a service, network, config or secret of this stack.
 pub(in crate::verbs) fn belongs(planned: &Planned, stack: &str, step: &Step) -> bool {
-    let services = planned.desired.stacks.get(stack).map(|stack| &stack.services);
-    if services.is_some_and(|services| services.contains(&step.target)) {
-        return true;
-    }
-    // The target of a config or secret may have the suffix of its content.
-    let objects = planned.desired.objects.values().filter(|object| object.stack == stack);
-    step.target.kind() != ObjectKind::Service
-        && objects.map(|object| &object.provenance).any(|at| Some(at) == step.provenance.as_ref())
+    is_of_stack(&planned.desired, stack, step)
 }
 
 /// Leaves the steps of these stacks, and what their services wait for.

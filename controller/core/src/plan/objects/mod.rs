@@ -96,6 +96,16 @@ impl ObjectPlan {
                     let blocked = Blocked { code: "OBJECT_REPLACED".to_owned(), message, hint };
                     plan.unusable.insert(step.target.clone(), blocked);
                 }
+                // Adopting writes nothing: what differs is changed, or made anew, afterwards, and a
+                // network that a service had begun to use could not be made anew any more.
+                None if step.changes.iter().any(|change| !change.path.starts_with("/Labels/"))
+                    && step.action.writes_nothing_to_the_engine() =>
+                {
+                    let message = format!("{} is there and not as it is declared", step.target);
+                    let hint = "adopt it first: what differs is planned then".to_owned();
+                    let blocked = Blocked { code: "OBJECT_DIFFERS".to_owned(), message, hint };
+                    plan.unusable.insert(step.target.clone(), blocked);
+                }
                 None => {}
             }
         }

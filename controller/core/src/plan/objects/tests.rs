@@ -269,6 +269,30 @@ fn what_docker_left_is_adopted_and_nothing_else() {
 }
 
 #[test]
+fn what_docker_left_otherwise_is_used_by_nothing_before_it_is_adopted() {
+    let labels = json!({"com.docker.stack.namespace": "web"});
+    let network =
+        json!({"Labels": labels, "Scope": "swarm", "Driver": "overlay", "Internal": true});
+    let config = json!({"Labels": labels, "Data": STANDARD.encode("another")});
+    let labelled = json!({"Labels": {"com.docker.stack.namespace": "web", "team": "x"},
+        "Data": STANDARD.encode(CANARY)});
+    for (kind, name, spec, code) in [
+        (Network, "web_net", network, Some("OBJECT_DIFFERS")),
+        (Config, "web_app", config, Some("OBJECT_DIFFERS")),
+        (Config, "web_app", labelled, None),
+    ] {
+        let mut world = World::whole();
+        world.put(kind, name, spec);
+        let plan = world.resolved_plan();
+        let of =
+            |is_meant: fn(&Step) -> bool| plan.steps.iter().find(|step| is_meant(step)).unwrap();
+        assert_eq!(of(|step| step.action.is_adoption()).blocked, None);
+        let service = of(|step| step.action == ActionKind::DeployService);
+        assert_eq!(service.blocked.as_ref().map(|blocked| blocked.code.as_str()), code, "{name}");
+    }
+}
+
+#[test]
 fn a_name_that_somebody_else_holds_holds_the_stack_back() {
     for labels in [json!({"com.docker.stack.namespace": "other"}), json!(null)] {
         for kind in [Config, Secret, Network] {

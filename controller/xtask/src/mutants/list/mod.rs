@@ -10,6 +10,7 @@ mod limits;
 mod notifier;
 mod policy;
 mod retries;
+mod stacks;
 mod trail;
 
 use super::definition::Area;
@@ -23,6 +24,7 @@ pub(super) const AREAS: &[Area] = &[
     limits::AREA,
     containment::AREA,
     crashes::AREA,
+    stacks::AREA,
     retries::AREA,
     trail::AREA,
     notifier::AREA,
