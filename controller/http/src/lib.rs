@@ -16,5 +16,5 @@ pub use self::probe::{Check, Probe, Readiness, Status};
 pub(crate) use self::routes::router;
 pub use self::server::Server;
 pub use self::webhook::{
-    Announcements, Identity, NotTaken, SHORTEST_SECRET, Taken, Webhooks, is_strong,
+    Announcements, Identity, NotTaken, Outcome, SHORTEST_SECRET, Taken, Webhooks, is_strong,
 };

@@ -10,6 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use common::{Delivery, Heard, Now, SECRET, SIGNING_KEY, github, hmac_hex, start, started_at};
 use skep_core::push::{Proposed, Provider, PushedReference};
+use skep_http::Outcome;
 
 const PUSH: &[u8] = include_bytes!("payloads/github-push.json");
 const GITEA_PUSH: &[u8] = include_bytes!("payloads/gitea-push.json");
@@ -60,6 +61,30 @@ async fn a_signed_push_of_each_forge_is_taken_once() {
     let providers: Vec<_> = pushes.iter().map(|push| push.provider).collect();
     let expected = [Provider::GitHub, Provider::Gitea, Provider::Forgejo, Provider::GitLab];
     assert_eq!(providers, expected);
+}
+
+#[tokio::test]
+async fn each_delivery_is_counted_by_what_became_of_it() {
+    let running = start().await;
+    let unsigned = Delivery::new("gitea", PUSH).with("X-Gitea-Event", "push");
+    for delivery in [
+        github(PUSH, "push", "1"),
+        github(PUSH, "push", "1"),
+        github(b"{}", "ping", "2"),
+        github(b"[", "push", "3"),
+        unsigned,
+    ] {
+        running.post(&delivery).await;
+    }
+    let counted = running.heard.counted.lock().unwrap();
+    let expected = [
+        (Provider::GitHub, Outcome::Taken),
+        (Provider::GitHub, Outcome::Replayed),
+        (Provider::GitHub, Outcome::Ignored),
+        (Provider::GitHub, Outcome::Refused),
+        (Provider::Gitea, Outcome::BadSignature),
+    ];
+    assert_eq!(*counted, expected);
 }
 
 #[tokio::test]

@@ -10,10 +10,18 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 use skep_core::letter::LetterKind;
+use skep_core::push::Provider;
 use skep_core::readiness::State;
 use skep_store::OpenLetters;
 
 use crate::readiness::ReadinessReport;
+
+/// Labels of deliveries of forges.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct WebhookLabels {
+    pub(crate) forge: &'static str,
+    pub(crate) result: &'static str,
+}
 
 /// Labels of counted actions.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -88,6 +96,7 @@ pub struct Metrics {
     dead_letters: Family<LetterLabels, Counter>,
     open_letters: Family<KindLabels, Gauge>,
     failed_attempts: Family<FailureLabels, Counter>,
+    webhooks: Family<WebhookLabels, Counter>,
 }
 
 impl std::fmt::Debug for Metrics {
@@ -121,6 +130,7 @@ impl Default for Metrics {
             dead_letters: Family::default(),
             open_letters: Family::default(),
             failed_attempts: Family::default(),
+            webhooks: Family::default(),
             registry: Registry::default(),
         };
         let m = &metrics;
@@ -201,6 +211,11 @@ impl Default for Metrics {
             "Attempts of actions that failed in a way that may pass",
             m.failed_attempts.clone(),
         );
+        registry.register(
+            "gitops_webhook",
+            "Deliveries of forges, by what became of them",
+            m.webhooks.clone(),
+        );
         Self { registry, ..metrics }
     }
 }
@@ -218,6 +233,11 @@ impl Metrics {
     pub(crate) fn count_action(&self, kind: &str, state: &str) {
         let labels = ActionLabels { kind: kind.to_owned(), state: state.to_owned() };
         self.actions.get_or_create(&labels).inc();
+    }
+
+    /// Counts a delivery of a forge.
+    pub fn count_webhook(&self, forge: Provider, result: &'static str) {
+        self.webhooks.get_or_create(&WebhookLabels { forge: forge.as_str(), result }).inc();
     }
 
     /// Counts a letter about an action.

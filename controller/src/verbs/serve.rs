@@ -39,7 +39,12 @@ pub(super) async fn run(session: &Session, args: &ServeArgs, telemetry: &Telemet
     };
     let Wired { controller, store, engine, digester, .. } =
         wiring::assemble(config, &session.environment, options, Access::Write).await?;
-    let inbox = webhooks::Inbox { store: Arc::clone(&store), digester, wake };
+    let inbox = webhooks::Inbox {
+        store: Arc::clone(&store),
+        digester,
+        wake,
+        metrics: controller.metrics(),
+    };
     let server = server.with_webhooks(webhooks::of(secrets, inbox));
     let has_sources = sources::are_named(config);
     let probe = LiveProbe {

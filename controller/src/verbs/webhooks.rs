@@ -8,8 +8,10 @@ use jiff::Timestamp;
 use skep_core::digester::{Digester, Purpose};
 use skep_core::ports::SecretSource;
 use skep_core::push::{Matter, Provider, PullRequest, Push, PushedReference};
-use skep_http::{Announcements, Identity, NotTaken, SHORTEST_SECRET, Taken, Webhooks, is_strong};
-use skep_runtime::{SystemClock, Wake};
+use skep_http::{
+    Announcements, Identity, NotTaken, Outcome, SHORTEST_SECRET, Taken, Webhooks, is_strong,
+};
+use skep_runtime::{Metrics, SystemClock, Wake};
 use skep_store::{Announced, NewAnnouncement, Store};
 
 use super::notify::Reference;
@@ -80,6 +82,7 @@ pub(super) struct Inbox {
     pub(super) store: Arc<dyn Store>,
     pub(super) digester: Digester,
     pub(super) wake: Wake,
+    pub(super) metrics: Arc<Metrics>,
 }
 
 #[async_trait]
@@ -110,6 +113,10 @@ impl Announcements for Inbox {
             }
             Err(error) => Err(NotTaken(error.to_string())),
         }
+    }
+
+    fn count(&self, provider: Provider, outcome: Outcome) {
+        self.metrics.count_webhook(provider, outcome.as_str());
     }
 }
 

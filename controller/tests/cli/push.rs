@@ -399,6 +399,14 @@ fn each_forge_is_believed_by_its_secret_only() {
             assert_eq!(answer["error"]["code"], "WEBHOOK_REFUSED", "{forge}");
         }
     }
+    let (_, metrics) = open.get("/metrics");
+    for forge in ["forgejo", "gitea", "github", "gitlab"] {
+        for result in ["ignored", "bad_signature"] {
+            let line =
+                format!("fleet_gitops_webhook_total{{forge=\"{forge}\",result=\"{result}\"}} 1\n");
+            assert!(metrics.contains(&line), "{line}{metrics}");
+        }
+    }
     open.stop();
     closed.stop();
 }

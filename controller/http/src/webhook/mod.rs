@@ -27,6 +27,38 @@ pub trait Announcements: Send + Sync {
     /// # Errors
     /// When it cannot be kept. The sender may send it again.
     async fn take(&self, identity: Identity, matter: Matter) -> Result<Taken, NotTaken>;
+
+    /// Counts what became of a delivery, taken or not, for monitoring.
+    fn count(&self, provider: Provider, outcome: Outcome);
+}
+
+/// How a delivery ended, as it is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Outcome {
+    /// It is kept, and acted on.
+    Taken,
+    /// It is about something that nobody waits for.
+    Ignored,
+    /// It was not shown to be from the forge.
+    BadSignature,
+    /// It was taken before.
+    Replayed,
+    /// It is too large, too many, not understood, or cannot be kept.
+    Refused,
+}
+
+impl Outcome {
+    /// Its word in metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Taken => "ok",
+            Self::Ignored => "ignored",
+            Self::BadSignature => "bad_signature",
+            Self::Replayed => "replayed",
+            Self::Refused => "refused",
+        }
+    }
 }
 
 /// What became of a delivery.

@@ -18,7 +18,7 @@ use skep_core::push::{Matter, Provider};
 use super::payload::{self, Event};
 use super::rate::Bucket;
 use super::verify::{self, Refusal};
-use super::{Taken, Webhooks};
+use super::{Outcome, Taken, Webhooks};
 use crate::routes::failure;
 
 /// What the route works with.
@@ -63,8 +63,12 @@ async fn receive(
         let message = format!("there are no webhooks of this forge; there are: {known}");
         return failure(StatusCode::NOT_FOUND, "NOT_FOUND", &message);
     };
-    match desk.take(provider, request).await {
-        Ok(answer) => answer,
+    let taken = desk.take(provider, request).await;
+    if let Some(webhooks) = &desk.webhooks {
+        webhooks.announcements.count(provider, outcome(&taken));
+    }
+    match taken {
+        Ok((_, answer)) => answer,
         Err(Rejected { status, code, message }) => {
             tracing::warn!(
                 webhook.forge = provider.as_str(),
@@ -83,8 +87,23 @@ async fn receive(
     }
 }
 
+fn outcome(taken: &Result<(Outcome, Response), Rejected>) -> Outcome {
+    match taken {
+        Ok((outcome, _)) => *outcome,
+        Err(rejected) => match rejected.status {
+            StatusCode::UNAUTHORIZED => Outcome::BadSignature,
+            StatusCode::CONFLICT => Outcome::Replayed,
+            _ => Outcome::Refused,
+        },
+    }
+}
+
 impl Desk {
-    async fn take(&self, provider: Provider, request: Request) -> Result<Response, Rejected> {
+    async fn take(
+        &self,
+        provider: Provider,
+        request: Request,
+    ) -> Result<(Outcome, Response), Rejected> {
         // Nothing of a request is read before it is known that somebody may send one.
         let webhooks = self.webhooks.as_ref().ok_or(Refusal::NoSecret)?;
         let sources = webhooks.secrets.get(&provider).filter(|sources| !sources.is_empty());
@@ -116,13 +135,14 @@ impl Desk {
                     "webhook.ignored"
                 );
                 let answer = json!({"status": "ignored", "event": name});
-                return Ok((StatusCode::ACCEPTED, Json(answer)).into_response());
+                let answer = (StatusCode::ACCEPTED, Json(answer)).into_response();
+                return Ok((Outcome::Ignored, answer));
             }
         };
         match webhooks.announcements.take(identity, matter).await {
             Ok(Taken::New) => {
                 let answer = json!({"status": "accepted", "event": kind});
-                Ok((StatusCode::ACCEPTED, Json(answer)).into_response())
+                Ok((Outcome::Taken, (StatusCode::ACCEPTED, Json(answer)).into_response()))
             }
             Ok(Taken::Known) => {
                 let message = "this delivery, or one of its name, was taken already";

@@ -13,7 +13,8 @@ use sha2::Sha256;
 use skep_core::ports::{Clock, SecretSource};
 use skep_core::push::{Matter, Provider, PullRequest, Push};
 use skep_http::{
-    Announcements, Identity, Limits, NotTaken, Probe, Readiness, Server, Status, Taken, Webhooks,
+    Announcements, Identity, Limits, NotTaken, Outcome, Probe, Readiness, Server, Status, Taken,
+    Webhooks,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -42,6 +43,8 @@ pub(crate) struct Heard {
     pub(crate) pushes: Mutex<Vec<Push>>,
     pub(crate) requests: Mutex<Vec<PullRequest>>,
     known: Mutex<Vec<[u8; 32]>>,
+    /// How every delivery ended.
+    pub(crate) counted: Mutex<Vec<(Provider, Outcome)>>,
     /// True while nothing can be kept.
     pub(crate) is_broken: AtomicBool,
 }
@@ -66,6 +69,10 @@ impl Announcements for Listening {
             Matter::Sync { .. } => unreachable!("no forge wishes for one"),
         }
         Ok(Taken::New)
+    }
+
+    fn count(&self, provider: Provider, outcome: Outcome) {
+        self.0.counted.lock().unwrap().push((provider, outcome));
     }
 }
 
