@@ -220,6 +220,7 @@ fn reported(number: usize) -> ObservedService {
         }),
         tasks: TaskSummary { running: 1, ..TaskSummary::default() },
         updated_at: jiff::Timestamp::UNIX_EPOCH,
+        returns_to: Vec::new(),
     }
 }
 

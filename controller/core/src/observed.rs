@@ -74,6 +74,9 @@ pub struct ObservedService {
     pub tasks: TaskSummary,
     /// When the engine last changed it.
     pub updated_at: Timestamp,
+    /// The ids of networks, configs and secrets that its spec before names: what it needs when
+    /// Swarm takes it back.
+    pub returns_to: Vec<String>,
 }
 
 /// A port that the swarm or a node publishes.

@@ -88,11 +88,13 @@ const fn has_stack(seed: u64) -> bool {
 }
 
 /// Declares a stack by chance: what its files hold, or files that cannot be used. What is declared
-/// last can.
-fn declare_stack(files: &Files, random: &Seeded, last: bool) {
+/// under a mark can be used, and differs from all before: nobody has refused it yet.
+fn declare_stack(files: &Files, random: &Seeded, mark: Option<&str>) {
+    let last = mark.is_some();
+    let mark = mark.unwrap_or_default();
     files.put("stacks.yml", "stacks:\n- {name: web, files: [web.yml], prune: true}\n");
-    files.put("page", &format!("page {}", random.below(5)));
-    files.put("token", &format!("{SECRET} {}", random.below(3)));
+    files.put("page", &format!("page {}{mark}", random.below(5)));
+    files.put("token", &format!("{SECRET} {}{mark}", random.below(3)));
     if !last && random.below(6) == 0 {
         return files.put("web.yml", ["services: [", "", "services: {app: {}}"][index(random, 3)]);
     }
@@ -104,12 +106,17 @@ fn declare_stack(files: &Files, random: &Seeded, last: bool) {
     );
     // What is declared last leaves something behind that is not.
     if last || random.below(3) > 0 {
-        text.push_str("  side: {image: \"example/good:1\", networks: [front], configs: [more]}\n");
+        write!(
+            text,
+            "  side: {{image: \"example/good:1\", networks: [front], configs: [more], deploy: \
+             {{labels: {{mark: \"{mark}\"}}}}}}\n"
+        )
+        .unwrap();
     }
     write!(
         text,
-        "networks: {{front: {{}}}}\nconfigs:\n  page: {{file: page, labels: {{team: t{team}}}}}\n  \
-         more: {{file: page}}\nsecrets: {{token: {{file: token, labels: {{team: t{team}}}}}}}\n"
+        "networks: {{front: {{}}}}\nconfigs:\n  page: {{file: page, labels: {{team: \"t{team}{mark}\"}}}}\n  \
+         more: {{file: page}}\nsecrets: {{token: {{file: token, labels: {{team: \"t{team}{mark}\"}}}}}}\n"
     )
     .unwrap();
     files.put("web.yml", &text);
@@ -154,7 +161,7 @@ async fn life(seed: u64) -> Result<Lived, String> {
     }
     world.files.declare(&registry(&random, None));
     if has_stack(seed) {
-        declare_stack(&world.files, &random, true);
+        declare_stack(&world.files, &random, Some(" first"));
     }
     world.swarm.script(Script::by_seed(seed, CHANCES));
     let events = Seeded::new(seed ^ 0xe7e7);
@@ -170,7 +177,7 @@ async fn life(seed: u64) -> Result<Lived, String> {
     let mut servers = vec![Server::start(&mut world, "one"), Server::start(&mut world, "two")];
     for _turn in 0..TURNS {
         if has_stack(seed) && random.below(3) == 0 {
-            declare_stack(&world.files, &random, false);
+            declare_stack(&world.files, &random, None);
         }
         turn(&mut world, &random, &mut servers, &mut lived).await;
         tokio::time::sleep(Duration::from_millis(200 + random.below(4000))).await;
@@ -255,7 +262,7 @@ async fn calm_down(
     tokio::time::sleep(Duration::from_secs(20)).await;
     world.files.declare(&registry(random, Some(1000 + seed % 1000)));
     if has_stack(seed) {
-        declare_stack(&world.files, random, true);
+        declare_stack(&world.files, random, Some(" last"));
     }
     let started = tokio::time::Instant::now();
     let onlooker = Arc::new(Process::new(None));
@@ -286,10 +293,11 @@ async fn calm_down(
 
 async fn told(world: &World, servers: &[Server]) -> String {
     let actions = world.store().actions(&ActionFilter::default()).await.unwrap();
-    let told = actions
-        .iter()
-        .take(8)
-        .map(|one| format!("\n  {} {} {}: {}", one.key.name, one.kind, one.state, one.detail));
+    let told = actions.iter().take(8).map(|one| {
+        let wait = one.wait.as_ref().map(|wait| format!("waits: {} {}", wait.code, wait.reason));
+        let wait = wait.unwrap_or_default();
+        format!("\n  {} {} {}: {}{wait}", one.key.name, one.kind, one.state, one.detail)
+    });
     let of_servers = servers.iter().map(|server| {
         let status = server.status.borrow();
         format!("\n  leads: {}, last error: {:?}", status.leader, status.last_error)

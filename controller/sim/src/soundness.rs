@@ -35,7 +35,7 @@ pub(crate) async fn is_sound(world: &World) -> Result<(), String> {
         }
     }
     for service in world.swarm.services() {
-        for spec in [&service["Spec"], &service["PreviousSpec"]] {
+        for (which, spec) in [("", &service["Spec"]), (", to go back,", &service["PreviousSpec"])] {
             for (list, key) in REFERENCES {
                 let used = spec.pointer(list).and_then(serde_json::Value::as_array);
                 let mut used = used.into_iter().flatten().map(|entry| &entry[key]);
@@ -43,7 +43,8 @@ pub(crate) async fn is_sound(world: &World) -> Result<(), String> {
                     objects.iter().any(|(kind, object)| id_of(*kind, object) == id)
                 };
                 if let Some(gone) = used.find(|id| !is_there(id)) {
-                    return Err(format!("{} uses {gone}, which is gone", spec["Name"]));
+                    let name = &spec["Name"];
+                    return Err(format!("{name} uses{which} {key} {gone}, which is gone"));
                 }
             }
         }

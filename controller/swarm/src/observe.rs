@@ -18,6 +18,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use skep_core::identity::{ClusterId, ObjectKind, ServiceName, SwarmId};
 use skep_core::observed::{ObservedService, PublishedPort, Snapshot, TaskSummary, UpdateStatus};
+use skep_core::plan::ids_used;
 use skep_core::ports::Clock;
 
 use crate::engine::{Engine, Services};
@@ -152,6 +153,8 @@ pub fn service(mut reported: Value) -> Result<ObservedService, Error> {
         message: text(&reported, "/UpdateStatus/Message").unwrap_or_default(),
         started_at: text(&reported, "/UpdateStatus/StartedAt").and_then(|time| time.parse().ok()),
     });
+    let returns_to = reported.get("PreviousSpec").into_iter().flat_map(ids_used);
+    let returns_to = returns_to.map(str::to_owned).collect();
     let spec = match reported.get_mut("Spec").map(Value::take) {
         Some(spec @ Value::Object(_)) => spec,
         _ => return Err(wrong("Spec is not an object")),
@@ -165,6 +168,7 @@ pub fn service(mut reported: Value) -> Result<ObservedService, Error> {
         update,
         tasks: TaskSummary::default(),
         updated_at,
+        returns_to,
     })
 }
 

@@ -33,6 +33,7 @@ fn service(name: &str, spec: Value) -> ObservedService {
         update: None,
         tasks: TaskSummary::default(),
         updated_at: at(1),
+        returns_to: Vec::new(),
     }
 }
 

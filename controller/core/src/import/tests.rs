@@ -39,6 +39,7 @@ fn observed(name: &str, spec: Value) -> ObservedService {
         update: None,
         tasks: TaskSummary::default(),
         updated_at: "2026-01-02T03:04:05Z".parse().unwrap(),
+        returns_to: Vec::new(),
     }
 }
 

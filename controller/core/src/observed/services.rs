@@ -214,6 +214,7 @@ mod tests {
             update: None,
             tasks: TaskSummary::default(),
             updated_at: Timestamp::UNIX_EPOCH,
+            returns_to: Vec::new(),
         }
     }
 

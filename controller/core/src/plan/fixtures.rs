@@ -127,6 +127,7 @@ impl World {
             update: None,
             tasks: TaskSummary { running: 1, ..TaskSummary::default() },
             updated_at: "2026-01-01T00:00:00Z".parse().unwrap(),
+            returns_to: Vec::new(),
         };
         self.observed.services.insert(service);
         self.observed.services.get_mut(&ServiceName::new(name)).unwrap()

@@ -46,7 +46,7 @@ pub use self::mask::{MASKED, Masked};
 pub use self::memo::Memo;
 pub use self::normalise::{NetworkNames, normalise};
 pub(crate) use self::normalise::{capabilities, float32};
-pub use self::objects::{declaring_stack, missing_references, needs_plugins, resolved};
+pub use self::objects::{declaring_stack, ids_used, missing_references, needs_plugins, resolved};
 pub use self::prune::{PruneMark, allowance, budget, harmless_rewrites, has_candidates};
 pub use self::replacement::{Replacement, UnreadableReplacement};
 pub use self::report::{Summary, Waiting};

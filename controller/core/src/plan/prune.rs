@@ -8,14 +8,15 @@
 //! - Only what is on record under the very id that is there goes, and only while nobody uses it.
 //! - Beyond [`allowance`] a person confirms each of them, and always when the history of the
 //!   stack's repository was rewritten. Earlier versions do not count. Volumes are never touched.
-//! - The two newest earlier versions of a config or secret stay, for the way back.
+//! - The two newest earlier versions of a config or secret stay, for the way back, and so does
+//!   whatever Swarm itself would take a service back to.
 
 mod mark;
 
 use serde_json::json;
 
 pub use self::mark::{PruneMark, allowance, budget};
-use super::objects::{declaring_stack, owned_versions, services_using, words};
+use super::objects::{declaring_stack, is_way_back, owned_versions, services_using, words};
 use super::{DriftClass, Operation, PLANNER_VERSION, PlanInput, Risk, Step, Waiting};
 use crate::canonical::Digest;
 use crate::desired::{DesiredStack, SourceState};
@@ -207,7 +208,8 @@ fn old_versions<'a>(input: &PlanInput<'a>) -> Vec<Unwanted<'a>> {
             (other.created_at, &other.name).cmp(&(one.created_at, &one.name))
         });
         for old in earlier.into_iter().skip(VERSIONS_KEPT) {
-            if services_using(input.observed, old).next().is_none() {
+            let is_used = services_using(input.observed, old).next().is_some();
+            if !is_used && !is_way_back(input.observed, old) {
                 let (target, updated_at) = (old.target(), old.updated_at);
                 found.push(Unwanted { target, id: &old.id, updated_at, stack });
             }

@@ -63,6 +63,7 @@ fn live(label: &str, state: Option<&str>) -> ObservedService {
         }),
         tasks: TaskSummary::default(),
         updated_at: at(101),
+        returns_to: Vec::new(),
     }
 }
 

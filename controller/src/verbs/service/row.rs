@@ -282,6 +282,7 @@ mod tests {
             update: None,
             tasks: TaskSummary { running, starting, ..TaskSummary::default() },
             updated_at: Timestamp::UNIX_EPOCH,
+            returns_to: Vec::new(),
         }
     }
 

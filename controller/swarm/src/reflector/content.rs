@@ -140,6 +140,7 @@ pub(super) mod tests {
             update: None,
             tasks: TaskSummary::default(),
             updated_at: Timestamp::UNIX_EPOCH,
+            returns_to: Vec::new(),
         }
     }
 

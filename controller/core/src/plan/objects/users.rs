@@ -23,6 +23,20 @@ pub(super) fn names_used(spec: &Value) -> impl Iterator<Item = ServiceName> + '_
     })
 }
 
+/// The ids of networks, configs and secrets that a live spec names.
+pub fn ids_used(spec: &Value) -> impl Iterator<Item = &str> {
+    PLACES.iter().flat_map(move |(list, _, id, _)| {
+        let entries = spec.pointer(list).and_then(Value::as_array).into_iter().flatten();
+        entries.filter_map(move |entry| entry.get(*id)?.as_str())
+    })
+}
+
+/// True when Swarm may still take a service back to what names it.
+pub(in crate::plan) fn is_way_back(observed: &Snapshot, object: &ObservedObject) -> bool {
+    let names_it = |id: &String| *id == object.id.as_str();
+    observed.services.values().any(|service| service.returns_to.iter().any(names_it))
+}
+
 /// What a declared spec names and the swarm does not have.
 pub fn missing_references<'a>(
     observed: &'a Snapshot,

@@ -139,6 +139,11 @@ fn the_two_newest_earlier_versions_stay() {
     let used = json!([{"ConfigName": "web_app", "ConfigID": "id-of-web_app"}]);
     set(&mut live.spec, "/TaskTemplate/ContainerSpec/Configs", used);
     assert_eq!(removals(&world.resolved_plan()).len(), 0, "while a service uses it");
+    let live = world.deploy("web_a");
+    set(&mut live.spec, "/TaskTemplate/ContainerSpec/Configs", json!([]));
+    assert_eq!(removals(&world.resolved_plan()).len(), 1, "when none does any more");
+    world.deploy("web_a").returns_to = vec!["id-of-web_app".to_owned()];
+    assert_eq!(removals(&world.resolved_plan()).len(), 0, "while Swarm may go back to it");
 }
 
 #[test]
