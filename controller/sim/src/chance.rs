@@ -106,10 +106,10 @@ fn declare_stack(files: &Files, random: &Seeded, mark: Option<&str>) {
     );
     // What is declared last leaves something behind that is not.
     if last || random.below(3) > 0 {
-        write!(
+        writeln!(
             text,
             "  side: {{image: \"example/good:1\", networks: [front], configs: [more], deploy: \
-             {{labels: {{mark: \"{mark}\"}}}}}}\n"
+             {{labels: {{mark: \"{mark}\"}}}}}}"
         )
         .unwrap();
     }

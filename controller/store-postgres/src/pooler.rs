@@ -9,6 +9,10 @@ use sqlx::{Executor as _, PgConnection, Row as _};
 use crate::connect::OPERATION;
 use crate::error::IntoStoreError as _;
 
+/// How often it is looked. A connection to the server that came free in between, such as one that
+/// was used to sign in, may hide it once.
+const LOOKS: usize = 4;
+
 /// Looks whether two sessions share a connection to the server, or one session has two.
 ///
 /// Not every pooler is noticed: one that has a connection for each of us looks like the server. A
@@ -17,6 +21,15 @@ pub(crate) async fn is_between(
     first: &mut PgConnection,
     second: &mut PgConnection,
 ) -> Result<bool> {
+    for _look in 0..LOOKS {
+        if is_shared(first, second).await? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+async fn is_shared(first: &mut PgConnection, second: &mut PgConnection) -> Result<bool> {
     let seen = server_process(first).await?;
     second.execute("BEGIN").await.during(OPERATION)?;
     // While this transaction lasts, its connection to the server is nobody else's; asking the
