@@ -24,8 +24,8 @@ const MUTATIONS: &[Mutation] = &[
         name: "version-in-use-removed",
         breaks: "an earlier version of a config goes while a service uses it",
         file: PRUNE,
-        find: "            if services_using(input.observed, old).next().is_none() {",
-        replace: "            if MUTANT || services_using(input.observed, old).next().is_none() {",
+        find: "let is_used = services_using(input.observed, old).next().is_some();",
+        replace: "let is_used = !MUTANT && services_using(input.observed, old).next().is_some();",
         tests: PLAN,
     },
     Mutation {
